@@ -1,0 +1,1 @@
+//! An APNs that behaves like Apple's, with faults on demand

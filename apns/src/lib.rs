@@ -1,0 +1,1 @@
+//! A client for Apple's push service: its own HTTP/2, connections and credentials

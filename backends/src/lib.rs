@@ -1,0 +1,1 @@
+//! The seams over RabbitMQ, PostgreSQL and one SQLite file

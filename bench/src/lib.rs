@@ -1,0 +1,1 @@
+//! Our figures, measured beside a baseline in the same run

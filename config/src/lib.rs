@@ -1,0 +1,1 @@
+//! Every setting of Skein: type, default, check

@@ -1,0 +1,1 @@
+//! What an IM backend links: submit a notification, get a confirmation

@@ -1,0 +1,1 @@
+//! The main path: take, send, judge, record, settle
