@@ -1,0 +1,204 @@
+//! A ZooKeeper server of our own (one node, short ticks: sessions from 1 s on).
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    ops::Deref,
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::OnceCell,
+};
+
+use super::{Folder, programs, start_process, unique};
+use crate::{guard::Guarded, ports::Port};
+
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+const WORD_LIMIT: Duration = Duration::from_secs(2);
+
+/// Where a running ZooKeeper is.
+#[derive(Debug, Clone)]
+pub struct ZooKeeperAddress {
+    client: SocketAddr,
+}
+
+impl ZooKeeperAddress {
+    /// The connect string: `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.client.to_string()
+    }
+
+    /// Where the server listens; what a relay goes in front of.
+    #[must_use]
+    pub fn client(&self) -> SocketAddr {
+        self.client
+    }
+
+    /// A connect string with a chroot of its own, `127.0.0.1:PORT/NAME_…`; the client has to create that path.
+    #[must_use]
+    pub fn chroot(&self, name: &str) -> String {
+        format!("{}/{}", self.client, unique(name))
+    }
+
+    /// Sends a four-letter word (`srvr`, `cons`, `dump`, …) and gives the answer.
+    ///
+    /// # Errors
+    /// When the server does not answer within 2 s.
+    pub async fn word(&self, word: &str) -> Result<String> {
+        let exchange = async {
+            let mut stream = TcpStream::connect(self.client).await?;
+            stream.write_all(word.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            anyhow::Ok(answer)
+        };
+        tokio::time::timeout(WORD_LIMIT, exchange).await.context("ZooKeeper does not answer")?
+    }
+
+    async fn answers(&self) -> Option<()> {
+        self.word("srvr").await.ok()?.contains("Mode:").then_some(())
+    }
+}
+
+/// A private ZooKeeper; ended and deleted on drop.
+#[derive(Debug)]
+pub struct ZooKeeper {
+    address: ZooKeeperAddress,
+    server: Option<Guarded>,
+    _port: Port,
+    folder: Folder,
+}
+
+impl Deref for ZooKeeper {
+    type Target = ZooKeeperAddress;
+
+    fn deref(&self) -> &ZooKeeperAddress {
+        &self.address
+    }
+}
+
+impl ZooKeeper {
+    /// Starts a server (under 1 s) and waits until it answers `srvr`.
+    ///
+    /// # Errors
+    /// When it is not installed, or does not answer within 90 s; the message ends with its log.
+    pub async fn start() -> Result<Self> {
+        let folder = Folder::new("zookeeper")?;
+        let data = folder.join("data");
+        std::fs::create_dir(&data)?;
+        let port = Port::claim();
+        let data = data.display();
+        let cfg = format!(
+            "tickTime=500\nminSessionTimeout=1000\nmaxSessionTimeout=60000\ninitLimit=20\nsyncLimit=10\n\
+             dataDir={data}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
+             4lw.commands.whitelist=*\nmaxClientCnxns=0\n"
+        );
+        std::fs::write(folder.join("zoo.cfg"), cfg)?;
+        let address = ZooKeeperAddress { client: (Ipv4Addr::LOCALHOST, port.number()).into() };
+        let mut this = Self { address, server: None, _port: port, folder };
+        this.start_again().await?;
+        Ok(this)
+    }
+
+    /// One ZooKeeper for all tests: the one `ZOOKEEPER` names, else one of this process. Use a
+    /// [`chroot`](ZooKeeperAddress::chroot) of it, and never harm it.
+    ///
+    /// # Errors
+    /// As [`ZooKeeper::start`].
+    pub async fn shared() -> Result<&'static ZooKeeperAddress> {
+        static GIVEN: OnceCell<Option<ZooKeeperAddress>> = OnceCell::const_new();
+        static OWN: OnceCell<ZooKeeper> = OnceCell::const_new();
+        let given = async || match std::env::var(super::ZOOKEEPER) {
+            Ok(url) => {
+                let client = url.parse().with_context(|| format!("{url:?} is no 127.0.0.1:PORT"))?;
+                anyhow::Ok(Some(ZooKeeperAddress { client }))
+            }
+            Err(_) => Ok(None),
+        };
+        if let Some(address) = GIVEN.get_or_try_init(given).await? {
+            return Ok(address);
+        }
+        OWN.get_or_try_init(ZooKeeper::start).await.map(|own| &own.address)
+    }
+
+    /// Starts the server again on the same data and port. Old sessions get a full fresh timeout.
+    ///
+    /// # Errors
+    /// When it runs already, or as [`ZooKeeper::start`].
+    pub async fn start_again(&mut self) -> Result<()> {
+        ensure!(self.server.is_none(), "ZooKeeper is running");
+        let answers = async || self.address.answers().await;
+        let process =
+            start_process("ZooKeeper", self.command()?, &self.folder, Signal::KILL, answers).await?;
+        self.server = Some(process);
+        Ok(())
+    }
+
+    /// [`stop`](Self::stop), then [`start_again`](Self::start_again).
+    ///
+    /// # Errors
+    /// As these.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.stop().await?;
+        self.start_again().await
+    }
+
+    /// `kill -9`; the server is gone when this returns.
+    pub fn kill9(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill9();
+        }
+    }
+
+    /// SIGTERM, and waits for the end.
+    ///
+    /// # Errors
+    /// When it has not ended after 20 s.
+    pub async fn stop(&mut self) -> Result<()> {
+        if let Some(mut server) = self.server.take() {
+            server.signal(Signal::TERM);
+            server.wait("ZooKeeper's end", STOP_LIMIT).await?;
+        }
+        Ok(())
+    }
+
+    /// Freezes the server (SIGSTOP).
+    pub fn pause(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a frozen server go on.
+    pub fn resume(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// The server's process id, while it runs.
+    #[must_use]
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.server.as_ref().map(Guarded::id).into_iter().collect()
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        if let Some(server) = &mut self.server {
+            server.signal_group(signal);
+        }
+    }
+
+    fn command(&self) -> Result<Command> {
+        let java = programs::on_path("java").context("java is not installed (a JRE for zookeeper)")?;
+        let class_path = programs::zookeeper_class_path().context("zookeeper is not installed")?;
+        let mut command = Command::new(java);
+        command
+            .args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &class_path])
+            .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+            .arg(self.folder.join("zoo.cfg"))
+            .current_dir(self.folder.path());
+        Ok(command)
+    }
+}
