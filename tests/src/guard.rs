@@ -5,7 +5,7 @@
 //! (The kernel's parent-death signal would not do: it fires when the starting *thread* ends.)
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{self, Write as _},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::Path,
@@ -36,21 +36,31 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Starts `command` in a group of its own, its output appended to `log`.
-    ///
-    /// `last_signal` is what ends it on drop (and `KILL` after 5 s); `folder` is deleted if this process is killed.
+    /// [`spawn_into`](Self::spawn_into) with both outputs appended to `log`.
     pub(crate) fn spawn(
-        mut command: Command,
+        command: Command,
         log: &Path,
         folder: Option<&Path>,
         last_signal: Signal,
     ) -> io::Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log)?;
+        Self::spawn_into(command, (output.try_clone()?, output), folder, last_signal)
+    }
+
+    /// Starts `command` in a group of its own, its standard output and error going to `outputs`.
+    ///
+    /// `last_signal` is what ends it on drop (and `KILL` after 5 s); `folder` is deleted if this process is killed.
+    pub(crate) fn spawn_into(
+        mut command: Command,
+        outputs: (File, File),
+        folder: Option<&Path>,
+        last_signal: Signal,
+    ) -> io::Result<Self> {
         let child = command
             .process_group(0)
             .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
+            .stdout(outputs.0)
+            .stderr(outputs.1)
             .spawn()
             .map_err(|e| {
                 io::Error::new(e.kind(), format!("cannot start {}: {e}", command.get_program().display()))

@@ -8,12 +8,22 @@ const POLL_EVERY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct TimedOut {
     what: String,
-    limit: Duration,
+    limit: Option<Duration>,
+}
+
+impl TimedOut {
+    /// There is no use in waiting longer: the program it would have to come from has ended.
+    pub(crate) fn ended(what: &str) -> Self {
+        Self { what: what.to_owned(), limit: None }
+    }
 }
 
 impl std::fmt::Display for TimedOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "waited {:?} for {} in vain", self.limit, self.what)
+        match self.limit {
+            Some(limit) => write!(f, "waited {limit:?} for {} in vain", self.what),
+            None => write!(f, "waited for {} in vain: the program has ended", self.what),
+        }
     }
 }
 
@@ -38,5 +48,7 @@ pub async fn until<T>(
             tokio::time::sleep(POLL_EVERY).await;
         }
     };
-    tokio::time::timeout(limit, polling).await.map_err(|_| TimedOut { what: what.to_owned(), limit })
+    tokio::time::timeout(limit, polling)
+        .await
+        .map_err(|_| TimedOut { what: what.to_owned(), limit: Some(limit) })
 }
