@@ -1,0 +1,1 @@
+//! Broker, submit and ledger over one SQLite file: the embedded engine.

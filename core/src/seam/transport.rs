@@ -1,0 +1,57 @@
+//! The transport seam: writing to APNs.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::answer::{Answer, Evidence};
+use crate::id::NotificationId;
+use crate::notification::Content;
+use crate::token::DeviceToken;
+
+/// Writes notifications of one pool from one shard. Lives on its shard's thread.
+pub trait Transport: 'static {
+    /// How many writes it takes now. 0 while it has no usable connection: what is not handed over waits in its lane, where it
+    /// can still expire or be superseded.
+    fn room(&self) -> usize;
+
+    /// Hands a write over, to be flushed at once. Each ends in exactly one [`Answered`]. The caller keeps to [`Transport::room`].
+    fn write(&mut self, write: Write);
+
+    /// Waits until there are answers or room has grown, and appends the answers.
+    ///
+    /// Cancellation safe: answers not appended are appended next time.
+    fn progress(&mut self, answers: &mut Vec<Answered>) -> impl Future<Output = ()>;
+
+    /// APNs refused something about the connections in use: replace them, for writes to come.
+    fn reconnect(&mut self);
+
+    /// In one line, for the health page: what keeps it from writing, if anything does.
+    fn trouble(&self) -> Option<String>;
+}
+
+/// One write.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The caller's own number, given back with the answer.
+    pub key: u64,
+    /// `apns-id`.
+    pub id: NotificationId,
+    /// Whose it is.
+    pub token: DeviceToken,
+    /// Its headers.
+    pub content: Arc<Content>,
+    /// The payload as it is sent: the content's own, or with its badge inserted.
+    pub payload: Bytes,
+}
+
+/// The end of one write.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The caller's own number.
+    pub key: u64,
+    /// What came back.
+    pub answer: Answer,
+    /// Where and how.
+    pub evidence: Evidence,
+}

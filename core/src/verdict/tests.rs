@@ -1,0 +1,128 @@
+//! The table over every reason, and the edges around it.
+
+use super::*;
+use crate::answer::{InDoubt, NotSent};
+
+fn judged(answer: &Answer) -> Judgement {
+    judge(answer, &Attempts::default(), &RetrySchedule::default(), Duration::ZERO)
+}
+
+fn reply(status: u16, reason: &str) -> Judgement {
+    judged(&Answer::Reply(Reply::refusal(status, Reason::parse(reason))))
+}
+
+const FAILED: Verdict = Verdict::Final(FinalVerdict::Failed);
+const GONE: Verdict = Verdict::Final(FinalVerdict::TokenInvalid);
+const SOON: Verdict = Verdict::Retry { after: Duration::from_millis(500) };
+const SECOND: Verdict = Verdict::Retry { after: Duration::from_secs(1) };
+const NOW: Verdict = Verdict::Retry { after: Duration::ZERO };
+
+#[test]
+fn every_reason() {
+    use PoolAction::{None, Pause, Reconnect, SuspectSettings};
+    use Scope::{Connection, Credential, Message, Service, Token};
+    let table = [
+        (400, "BadCollapseId", FAILED, Message, None),
+        (400, "BadDeviceToken", FAILED, Message, SuspectSettings),
+        (400, "BadExpirationDate", FAILED, Message, None),
+        (400, "BadMessageId", FAILED, Message, None),
+        (400, "BadPriority", FAILED, Message, None),
+        (400, "BadTopic", FAILED, Message, SuspectSettings),
+        (400, "DeviceTokenNotForTopic", FAILED, Message, SuspectSettings),
+        (400, "DuplicateHeaders", FAILED, Message, None),
+        (400, "IdleTimeout", NOW, Connection, Reconnect),
+        (400, "InvalidPushType", FAILED, Message, None),
+        (400, "MissingDeviceToken", FAILED, Message, None),
+        (400, "MissingTopic", FAILED, Message, SuspectSettings),
+        (400, "PayloadEmpty", FAILED, Message, None),
+        (400, "TopicDisallowed", FAILED, Credential, Pause),
+        (403, "BadCertificate", SECOND, Credential, Pause),
+        (403, "BadCertificateEnvironment", SECOND, Credential, Pause),
+        (403, "ExpiredProviderToken", SECOND, Connection, Reconnect),
+        (403, "Forbidden", FAILED, Credential, Pause),
+        (403, "InvalidProviderToken", SECOND, Credential, Pause),
+        (403, "MissingProviderToken", SECOND, Credential, Pause),
+        (403, "UnrelatedKeyIdInToken", SECOND, Connection, Reconnect),
+        (403, "BadEnvironmentKeyIdInToken", SECOND, Credential, Pause),
+        (403, "BadEnvironmentKeyInToken", SECOND, Credential, Pause),
+        (404, "BadPath", FAILED, Message, None),
+        (405, "MethodNotAllowed", FAILED, Message, None),
+        (410, "ExpiredToken", GONE, Token, None),
+        (410, "Unregistered", GONE, Token, None),
+        (413, "PayloadTooLarge", FAILED, Message, None),
+        (429, "TooManyProviderTokenUpdates", SECOND, Connection, Reconnect),
+        (429, "TooManyRequests", SECOND, Token, None),
+        (500, "InternalServerError", SOON, Service, None),
+        (503, "ServiceUnavailable", SOON, Service, Reconnect),
+        (503, "Service Unavailable", SOON, Service, Reconnect),
+        (503, "Shutdown", SOON, Service, Reconnect),
+        (400, "SomethingNew", FAILED, Message, None),
+        (403, "SomethingNew", SECOND, Credential, Pause),
+        (410, "SomethingNew", GONE, Token, None),
+        (418, "SomethingNew", FAILED, Message, None),
+        (421, "SomethingNew", SOON, Service, Reconnect),
+        (429, "SomethingNew", SECOND, Token, None),
+        (520, "<html>", SOON, Service, Reconnect),
+    ];
+    for (status, reason, verdict, scope, pool) in table {
+        assert_eq!(reply(status, reason), Judgement { verdict, scope, pool }, "{status} {reason}");
+    }
+    for known in Reason::KNOWN {
+        assert!(
+            table.iter().any(|row| Reason::parse(row.1) == *known),
+            "{} is not in the table",
+            known.label()
+        );
+    }
+}
+
+#[test]
+fn accepted_and_bodiless() {
+    assert_eq!(judged(&Answer::Reply(Reply::bare(200))).verdict, Verdict::Final(FinalVerdict::Accepted));
+    assert_eq!(judged(&Answer::Reply(Reply::bare(410))).verdict, GONE);
+    assert_eq!(judged(&Answer::Reply(Reply::bare(500))).verdict, SOON);
+}
+
+#[test]
+fn attempts_end() {
+    let schedule = RetrySchedule::default();
+    let answer = Answer::Reply(Reply::bare(500));
+    let after = |service| {
+        judge(&answer, &Attempts { service, ..Attempts::default() }, &schedule, Duration::ZERO).verdict
+    };
+    assert_eq!(after(1), Verdict::Retry { after: Duration::from_secs(900) });
+    assert_eq!(after(2), FAILED);
+    let late =
+        judge(&answer, &Attempts { service: 1, ..Attempts::default() }, &schedule, Duration::from_secs(601));
+    assert_eq!(late.verdict, FAILED, "nothing is held beyond 25 minutes");
+}
+
+#[test]
+fn not_sent_never_fails_and_in_doubt_does() {
+    let schedule = RetrySchedule::default();
+    let many = Attempts { not_sent: 1000, in_doubt: 1000, ..Attempts::default() };
+    let not_sent = judge(&Answer::NotSent(NotSent::StreamRefused), &many, &schedule, Duration::ZERO);
+    assert_eq!(not_sent.verdict, Verdict::Retry { after: Duration::from_secs(30) });
+    let in_doubt = judge(&Answer::InDoubt(InDoubt::Deadline), &many, &schedule, Duration::ZERO);
+    assert_eq!(in_doubt.verdict, FAILED);
+    assert_eq!(judged(&Answer::InDoubt(InDoubt::ConnectionLost)).verdict, NOW);
+}
+
+#[test]
+fn p4_the_410_rule() {
+    let t = Timestamp::from_millis;
+    assert!(is_gone(Some(t(1000)), t(5000), None));
+    assert!(is_gone(Some(t(1000)), t(5000), Some(t(999))));
+    assert!(!is_gone(Some(t(1000)), t(5000), Some(t(1000))), "registered anew in the same millisecond");
+    assert!(!is_gone(Some(t(1000)), t(5000), Some(t(2000))));
+    assert!(is_gone(None, t(5000), Some(t(4999))), "without a timestamp the time of sending stands in");
+    assert!(!is_gone(None, t(5000), Some(t(5001))));
+}
+
+#[test]
+fn codes_read_back() {
+    for verdict in FinalVerdict::ALL {
+        assert_eq!(FinalVerdict::from_code(verdict.code()), Some(verdict));
+    }
+    assert_eq!(FinalVerdict::from_code(0), None);
+}
