@@ -2,5 +2,11 @@
 
 #![deny(unsafe_code)]
 
+pub mod answer;
+pub mod body;
 pub mod frame;
+mod header_block;
 pub mod hpack;
+pub mod reason;
+pub mod request;
+pub mod secret;
