@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{NotificationId, NotificationKey};
 use crate::notification::Badge;
 use crate::pool::PoolName;
@@ -10,8 +12,10 @@ use crate::time::Timestamp;
 use crate::token::{DeviceToken, Fingerprint};
 use crate::verdict::FinalVerdict;
 
-/// One fact for the ledger.
-#[derive(Debug, Clone, PartialEq)]
+/// One fact for the ledger. As JSON it waits in the facts queue while the ledger is away; fields that a reader does not know
+/// are ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fact {
     /// The end of a generation of a notification. At most one stands; the first wins, a later one becomes a note.
     Final(Box<Final>),
@@ -22,7 +26,7 @@ pub enum Fact {
 }
 
 /// A final verdict with the notification's metadata: one row.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Final {
     /// Id and generation.
     pub key: NotificationKey,
@@ -74,7 +78,7 @@ pub struct Final {
 pub type Cause = std::borrow::Cow<'static, str>;
 
 /// Something that happened on the way to a verdict.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Note {
     /// Id and generation.
     pub key: NotificationKey,
@@ -99,7 +103,8 @@ pub struct Note {
 }
 
 /// The kind of a note.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NoteKind {
     /// Held and written again; APNs did not process it.
     Retry,
@@ -135,7 +140,7 @@ impl NoteKind {
 }
 
 /// The ids of a batch.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubmittedBatch {
     /// The pool.
     pub pool: PoolName,
@@ -161,3 +166,7 @@ pub struct Registration {
     /// By our clock, at each launch of the app.
     pub at: Timestamp,
 }
+
+#[cfg(test)]
+#[path = "fact/tests.rs"]
+mod tests;

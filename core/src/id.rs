@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for NotificationId {
 }
 
 /// An id and its generation: what at most one final verdict exists for. A resend is a new generation of the same id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NotificationKey {
     /// The notification's id.
     pub id: NotificationId,

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 /// The longest name of a pool, in bytes.
 pub const POOL_NAME_BYTES_MAX: usize = 32;
 
 /// The name of a pool: a lower-case letter, then lower-case letters, digits and `-`; at most 32 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct PoolName(Arc<str>);
 
 /// A text is not the name of a pool.
@@ -34,6 +37,13 @@ impl PoolName {
     /// The direct exchange that this pool's producers publish to.
     pub fn exchange(&self) -> String {
         format!("skein.{}", self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for PoolName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
 

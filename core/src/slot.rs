@@ -1,13 +1,35 @@
 //! Routing: device token → slot, the same in every language (`producer-lib/vectors/routing.json`), and slot → queue.
 
+use serde::{Deserialize, Serialize};
+
 use crate::token::DeviceToken;
 
 /// How many slots a pool has.
 pub const SLOTS: u16 = 1024;
 
 /// The stable hash of a device token, `0..1024`: the routing key of its notifications.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct Slot(u16);
+
+/// A number is not a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a slot; slots are numbered from 0 to 1023")]
+pub struct NotASlot;
+
+impl TryFrom<u16> for Slot {
+    type Error = NotASlot;
+
+    fn try_from(number: u16) -> Result<Self, NotASlot> {
+        Self::new(number).ok_or(NotASlot)
+    }
+}
+
+impl From<Slot> for u16 {
+    fn from(slot: Slot) -> Self {
+        slot.0
+    }
+}
 
 impl Slot {
     /// The slot of a device token: `fmix64(fnv1a64(bytes)) mod 1024`.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// The longest device token accepted, in bytes (Apple's documentation: the length is not fixed; 100 bytes were announced).
 pub const TOKEN_BYTES_MAX: usize = 200;
 
@@ -161,6 +163,20 @@ impl Fingerprint {
     pub fn parse(hex: &str) -> Option<Self> {
         let bytes = from_hex(hex.as_bytes())?;
         Some(Self(<[u8; 16]>::try_from(&*bytes).ok()?))
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("not a fingerprint of 32 hexadecimal digits"))
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::answer::{Answer, Reply};
 use crate::reason::Reason;
 use crate::retry_schedule::{Attempts, RetrySchedule};
 use crate::time::Timestamp;
 
 /// The final verdicts: exactly one ends each generation of a notification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FinalVerdict {
     /// APNs took it (200). Not a promise that the device got it.
     Accepted,
