@@ -1,8 +1,6 @@
 //! The wire format: what a producer publishes and a sender takes. Producers in other languages need only
 //! `producer-lib/schema/*.json` and the routing vectors.
 
-use std::borrow::Cow;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -59,9 +57,10 @@ pub struct BatchV1<'a> {
 struct BatchItemV1<'a> {
     #[serde(flatten)]
     item: ItemV1<'a>,
-    /// Only what differs from the batch.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    content: Option<ContentV1<'a>>,
+    /// In place of the batch's, as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    payload: Option<&'a RawValue>,
 }
 
 /// What is one device's own.
@@ -123,7 +122,7 @@ struct ContentV1<'a> {
     submitted_at: Option<Timestamp>,
     /// The JSON payload, sent as it stands here: at most 4,096 bytes (5,120 for voip).
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
-    payload: Cow<'a, RawValue>,
+    payload: &'a RawValue,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -167,7 +166,7 @@ fn content(c: &Content) -> Result<ContentV1<'_>, serde_json::Error> {
         app: c.app.as_deref(),
         reference: c.reference.as_deref(),
         submitted_at: c.submitted_at,
-        payload: Cow::Borrowed(serde_json::from_slice(&c.payload)?),
+        payload: serde_json::from_slice(&c.payload)?,
     })
 }
 
@@ -182,24 +181,24 @@ pub fn encode(notification: &Notification) -> Result<Vec<u8>, serde_json::Error>
     Ok(out)
 }
 
-/// Writes the body of `skein.batch.v1`. The content of the first stands for all that share it or equal it; others carry
-/// their own. The caller keeps to [`BATCH_ITEMS_MAX`] and [`BODY_BYTES_MAX`].
+/// Writes the body of `skein.batch.v1`. All must equal the first in everything their content says but the payload; a payload
+/// that differs goes with its item. The caller keeps to [`BATCH_ITEMS_MAX`] and [`BODY_BYTES_MAX`].
 ///
 /// # Errors
 /// If a payload is not JSON.
 pub fn encode_batch(notifications: &[Notification]) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::with_capacity(1024 + 160 * notifications.len());
     if let Some(first) = notifications.first() {
-        let shared = &first.content;
-        let shares = |n: &Notification| std::sync::Arc::ptr_eq(&n.content, shared) || n.content == *shared;
+        let shared = &first.content.payload;
         let items = notifications
             .iter()
             .map(|n| {
-                let own = if shares(n) { None } else { Some(content(&n.content)?) };
-                Ok(BatchItemV1 { item: item(n), content: own })
+                let own = &n.content.payload;
+                let payload = if own == shared { None } else { Some(serde_json::from_slice(own)?) };
+                Ok(BatchItemV1 { item: item(n), payload })
             })
             .collect::<Result<_, serde_json::Error>>()?;
-        serde_json::to_writer(&mut out, &BatchV1 { content: content(shared)?, items })?;
+        serde_json::to_writer(&mut out, &BatchV1 { content: content(&first.content)?, items })?;
     }
     Ok(out)
 }
