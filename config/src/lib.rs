@@ -1,1 +1,61 @@
-//! Every setting of Skein: type, default, check
+//! Every setting of Skein: type, default, check.
+//!
+//! `default.toml` is compiled in and is the documentation and the truth at once: a setting's default, type, range,
+//! description, and whether a change needs a restart all stand there and nowhere else. Over it come files, then the
+//! environment (`SKEIN_…`), then flags. [`Config::load`] returns either a configuration in which every value is valid,
+//! with where each came from, or all faults of the run at once, each with its place, key and remedy.
+//!
+//! Secrets come from files of their own or from the environment, and nothing here prints one.
+//!
+//! ```
+//! use skein_config::{Config, Sources};
+//! let sources = Sources { flags: vec!["sender.lease=800ms".into()], ..Sources::default() };
+//! let loaded = Config::load(&sources)?;
+//! assert_eq!(loaded.config.sender.lease.as_millis(), 800);
+//! assert_eq!(loaded.origin("sender.lease").unwrap().to_string(), "flag --set (1)");
+//! # Ok::<(), skein_config::Faults>(())
+//! ```
+
+mod api_keys;
+mod byte_size;
+mod duration;
+mod fault;
+mod file_layer;
+mod kind;
+mod layer;
+mod load;
+mod nearest;
+mod origin;
+mod pool;
+mod private_file;
+mod reference;
+mod rules;
+mod schema;
+mod secret;
+mod secret_sources;
+mod service_url;
+mod settings;
+mod show;
+mod sources;
+mod value;
+mod values;
+mod word_layer;
+
+pub use api_keys::ApiKey;
+pub use byte_size::ByteSize;
+pub use duration::{format_duration, parse_duration};
+pub use fault::{Fault, Faults, render_faults};
+pub use load::{Change, Loaded};
+pub use origin::Origin;
+pub use pool::{Credential, CredentialKind, Environment, Pool, Proxy};
+pub use reference::reference_markdown;
+pub use schema::{DEFAULT_TOML, Key, Reload, key_table};
+pub use secret::{Key32, Secret};
+pub use service_url::ServiceUrl;
+pub use settings::{
+    Broker, ClientTls, Config, Embedded, Engine, Gateway, GatewayTls, Http, Ledger, LedgerTls, Log,
+    LogFormat, LogLevel, Ownership, OwnershipMode, Retry, Sender, Synchronous, TlsMode,
+};
+pub use show::{Shown, show, shown};
+pub use sources::Sources;
+pub use word_layer::environment_name;

@@ -1,0 +1,173 @@
+//! `[pools.<name>]`: one credential with its environment, topics, limits and queues.
+
+#[cfg(test)]
+use crate::schema::POOL;
+use crate::schema::join;
+use crate::secret::Secret;
+use crate::service_url::ServiceUrl;
+use crate::values::{Reader, Setting, choice, read_optional_section, section};
+use std::collections::BTreeMap;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::path::PathBuf;
+use std::time::Duration;
+
+section! {
+    /// `[pools.<name>]`.
+    Pool {
+        /// Which APNs.
+        environment: Environment,
+        /// Topics it may send for; at least one, none twice.
+        topics: Vec<String>,
+        /// What it proves itself with.
+        credential: Credential,
+        /// Another host than Apple's, `host` or `host:port`.
+        endpoint: Option<String>,
+        /// Roots to trust in place of the shipped ones, PEM.
+        ca_file: Option<PathBuf>,
+        /// Port at Apple, or of an endpoint that names none.
+        port: NonZeroU16,
+        /// Most connections from one sender.
+        connections_max: NonZeroU32,
+        /// Most written and unanswered from one sender.
+        in_flight_max: NonZeroU32,
+        /// Longest wait for one answer.
+        request_deadline: Duration,
+        /// Whether a newer one supersedes an older one with the same collapse id in its lane.
+        collapse: bool,
+        /// An HTTP CONNECT proxy.
+        proxy: Option<Proxy>,
+        /// Its number of queues, if not `broker.queues`.
+        queues: Option<NonZeroU16>,
+    }
+}
+
+impl Pool {
+    /// Host and port to connect to: the endpoint's, or Apple's for the environment.
+    #[must_use]
+    pub fn host_and_port(&self) -> (String, u16) {
+        let named = self.endpoint.as_deref().and_then(crate::service_url::split_host_port);
+        match named {
+            Some((host, port)) => (host, port.unwrap_or(self.port.get())),
+            None => (self.environment.apple_host().to_owned(), self.port.get()),
+        }
+    }
+}
+
+choice! {
+    /// Which APNs; a device token belongs to exactly one.
+    Environment {
+        /// `api.push.apple.com`.
+        Production = "production",
+        /// `api.sandbox.push.apple.com`.
+        Sandbox = "sandbox",
+    }
+}
+
+impl Environment {
+    /// Apple's host ("Sending notification requests to APNs").
+    #[must_use]
+    pub fn apple_host(self) -> &'static str {
+        match self {
+            Self::Production => "api.push.apple.com",
+            Self::Sandbox => "api.sandbox.push.apple.com",
+        }
+    }
+}
+
+/// What a pool proves itself with. The files exist and only their owner can read them; what is in them is checked
+/// where they are loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Credential {
+    /// A signing key and the JSON web tokens made with it.
+    Token {
+        /// The `.p8` file.
+        key_file: PathBuf,
+        /// The key's id.
+        key_id: String,
+        /// The team's id.
+        team_id: String,
+    },
+    /// A TLS client certificate.
+    Certificate {
+        /// The `.p12` or PEM file.
+        file: PathBuf,
+        /// The private key, PEM, if it is not in `file`.
+        key_file: Option<PathBuf>,
+        /// The `.p12` file's password.
+        password: Option<Secret>,
+    },
+}
+
+choice! {
+    /// Kind of credential.
+    CredentialKind {
+        /// A `.p8` key.
+        Token = "token",
+        /// A certificate.
+        Certificate = "certificate",
+    }
+}
+
+impl Setting for Credential {
+    fn read(reader: &mut Reader<'_>, key: &str) -> Option<Self> {
+        let at = |name: &str| join(key, name);
+        match CredentialKind::read(reader, &at("kind"))? {
+            CredentialKind::Token => {
+                let key_file = Setting::read(reader, &at("key_file"));
+                let key_id = Setting::read(reader, &at("key_id"));
+                let team_id = Setting::read(reader, &at("team_id"));
+                Some(Self::Token { key_file: key_file?, key_id: key_id?, team_id: team_id? })
+            }
+            CredentialKind::Certificate => {
+                let file = Setting::read(reader, &at("file"));
+                let key_file = Setting::read(reader, &at("key_file"));
+                let password = Setting::read(reader, &at("password"));
+                Some(Self::Certificate { file: file?, key_file: key_file?, password: password? })
+            }
+        }
+    }
+
+    #[cfg(test)]
+    fn keys(key: &str, keys: &mut Vec<String>) {
+        keys.extend(
+            ["kind", "key_file", "key_id", "team_id", "file", "password"].map(|name| join(key, name)),
+        );
+    }
+}
+
+section! {
+    /// `[pools.<name>.proxy]`.
+    Proxy {
+        /// Its address; without a port, 80.
+        url: ServiceUrl,
+        /// User at the proxy.
+        username: Option<String>,
+        /// That user's password.
+        password: Option<Secret>,
+    }
+}
+
+impl Setting for Option<Proxy> {
+    fn read(reader: &mut Reader<'_>, key: &str) -> Option<Self> {
+        read_optional_section(reader, key)
+    }
+
+    #[cfg(test)]
+    fn keys(key: &str, keys: &mut Vec<String>) {
+        Proxy::keys(key, keys);
+    }
+}
+
+impl Setting for BTreeMap<String, Pool> {
+    fn read(reader: &mut Reader<'_>, key: &str) -> Option<Self> {
+        let names = reader.values.pools();
+        let pools: Vec<_> =
+            names.into_iter().map(|name| (Pool::read(reader, &join(key, &name)), name)).collect();
+        pools.into_iter().map(|(pool, name)| Some((name, pool?))).collect()
+    }
+
+    #[cfg(test)]
+    fn keys(key: &str, keys: &mut Vec<String>) {
+        Pool::keys(&join(key, POOL), keys);
+    }
+}
