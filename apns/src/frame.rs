@@ -151,13 +151,16 @@ impl FrameHeader {
         }
     }
 
-    /// Appends the nine bytes; `len` above 24 bits and `stream` above 31 bits are cut off.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    /// The nine bytes; `len` above 24 bits and `stream` above 31 bits are cut off.
+    pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
         let len = self.len.to_be_bytes();
         let stream = (self.stream & MAX_31_BITS).to_be_bytes();
-        out.extend_from_slice(&[
-            len[1], len[2], len[3], self.kind, self.flags, stream[0], stream[1], stream[2], stream[3],
-        ]);
+        [len[1], len[2], len[3], self.kind, self.flags, stream[0], stream[1], stream[2], stream[3]]
+    }
+
+    /// Appends [`FrameHeader::to_bytes`].
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_bytes());
     }
 
     /// Whether all bits of `flag` are set.

@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod body;
+pub mod connection;
 pub mod frame;
 mod header_block;
 pub mod hpack;

@@ -1,0 +1,380 @@
+//! One HTTP/2 connection to APNs, sans-I/O: bytes and time in, bytes and answers out.
+//!
+//! The owner hands received bytes to [`Connection::recv`], writes [`Connection::outgoing`] to the peer and says how much
+//! it wrote, and calls [`Connection::on_timeout`] when [`Connection::poll_timeout`] has come. Each request that
+//! [`Connection::send`] takes gets exactly one answer, at the latest from [`Connection::close`].
+
+mod config;
+mod flow;
+mod goaway;
+mod receive;
+mod settings;
+mod streams;
+mod timers;
+
+pub use config::{Config, Fault};
+pub use goaway::GoAway;
+pub use timers::Lost;
+
+use crate::answer::{Answer, Evidence, InDoubt, NotSent};
+use crate::body::ErrorBody;
+use crate::frame::{self, FrameHeader, MAX_31_BITS, error_code, flag, kind};
+use crate::header_block::HeaderBlocks;
+use crate::hpack::Decoder;
+use crate::request::Request;
+use config::{BLOCKED_STREAMS_MAX, HEADER_TABLE_BYTES, OUT_BYTES_MAX};
+use flow::{ReceiveWindow, Sending};
+use receive::Inbox;
+use settings::Peer;
+use std::collections::VecDeque;
+use std::time::Instant;
+use streams::{NOT_QUEUED, Stream, Streams};
+use timers::Timers;
+
+/// A key of the caller and what became of its request.
+pub type Answered = (u64, Answer);
+
+/// What a connection has seen, as growing counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests taken.
+    pub writes: u64,
+    /// Answers of APNs, refusals included.
+    pub replies: u64,
+    /// Replies with status 200.
+    pub accepted: u64,
+    /// PINGs sent to a silent peer.
+    pub pings: u64,
+    /// GOAWAY frames received.
+    pub goaways: u64,
+    /// RST_STREAM frames received for open streams.
+    pub resets: u64,
+    /// Requests whose deadline passed.
+    pub deadlines: u64,
+}
+
+/// The state machine of one connection.
+pub struct Connection {
+    config: Config,
+    out: Vec<u8>,
+    /// Where in `out` the bytes begin that were not handed over yet.
+    out_start: usize,
+    /// Bytes handed over since the connection began.
+    flushed: u64,
+    blocks: HeaderBlocks,
+    decoder: Decoder,
+    inbox: Inbox,
+    peer: Peer,
+    /// Whether a reply has shown that our credential is taken (RFC-less rule of APNs: one stream until then).
+    proven: bool,
+    streams: Streams,
+    sending: Sending,
+    /// Streams that wait for a window, oldest first.
+    blocked: VecDeque<u32>,
+    receive_window: ReceiveWindow,
+    timers: Timers,
+    goaway: Option<GoAway>,
+    retired: bool,
+    /// Replies in a row that were neither 200 nor 410, and missed deadlines in a row.
+    refusals: u32,
+    missed: u32,
+    counters: Counters,
+}
+
+impl Connection {
+    /// Begins a connection: the preface and our SETTINGS are in [`Connection::outgoing`] at once.
+    pub fn new(config: Config, now: Instant) -> Self {
+        let mut out = Vec::with_capacity(64 * 1024);
+        out.extend_from_slice(frame::PREFACE);
+        settings::encode_ours(&mut out);
+        let mut receive_window = ReceiveWindow::new();
+        receive_window.open(&mut out);
+        Self {
+            blocks: HeaderBlocks::new(config.authority.clone(), config.authorization.clone()),
+            decoder: Decoder::new(HEADER_TABLE_BYTES),
+            inbox: Inbox::new(),
+            peer: Peer::new(),
+            proven: !config.one_stream_until_accepted,
+            streams: Streams::new(),
+            sending: Sending::new(),
+            blocked: VecDeque::new(),
+            receive_window,
+            timers: Timers::new(now),
+            goaway: None,
+            retired: false,
+            refusals: 0,
+            missed: 0,
+            counters: Counters::default(),
+            out,
+            out_start: 0,
+            flushed: 0,
+            config,
+        }
+    }
+
+    /// How many requests [`Connection::send`] takes now; 0 once the connection is retiring.
+    pub fn room(&self) -> usize {
+        if self.is_retiring()
+            || self.blocked.len() >= BLOCKED_STREAMS_MAX
+            || !self.sending.has_window()
+            || self.outgoing().len() >= OUT_BYTES_MAX
+            || self.streams.is_spread_out()
+        {
+            return 0;
+        }
+        let limit = if self.is_warm() { self.peer.max_streams.min(self.config.streams_max) } else { 1 };
+        (limit as usize).saturating_sub(self.streams.open())
+    }
+
+    /// Opens a stream for `request` and queues its frames; `accepted` is when the caller got it, for its duration.
+    /// Without [room](Connection::room) the request comes back.
+    #[expect(clippy::result_large_err, reason = "the request itself comes back")]
+    pub fn send(&mut self, request: Request, accepted: Instant, now: Instant) -> Result<(), Request> {
+        if self.room() == 0 {
+            return Err(request);
+        }
+        if self.streams.open() == 0 {
+            self.timers.work_begins(now);
+        }
+        let id = self.streams.next_id();
+        let end_stream = if request.payload.is_empty() { flag::END_STREAM } else { 0 };
+        self.push_header_block(id, end_stream, &request);
+        let mut stream = Stream::new(request.key, id, accepted, now + self.config.request_timeout);
+        if request.payload.is_empty() {
+            stream.end = self.queued_end();
+        }
+        stream.rest = request.payload;
+        let slot = self.streams.insert(stream);
+        self.counters.writes += 1;
+        self.push_body(slot);
+        if self.streams.get(slot).end == NOT_QUEUED {
+            self.blocked.push_back(slot);
+        }
+        if self.streams.next_id() > MAX_31_BITS {
+            self.retired = true;
+        }
+        Ok(())
+    }
+
+    /// Bytes to write to the peer.
+    pub fn outgoing(&self) -> &[u8] {
+        &self.out[self.out_start..]
+    }
+
+    /// The first `bytes` of [`Connection::outgoing`] were handed over and can't be taken back: from here on the requests
+    /// that end in them are *written*.
+    pub fn wrote(&mut self, bytes: usize) {
+        self.out_start += bytes;
+        self.flushed += bytes as u64;
+        debug_assert!(self.out_start <= self.out.len());
+        if self.out_start == self.out.len() {
+            self.out.clear();
+            self.out_start = 0;
+        }
+    }
+
+    /// Takes no more requests; those that are open go on.
+    pub fn retire(&mut self) {
+        self.retired = true;
+    }
+
+    /// Whether no more requests are taken: GOAWAY, [`Connection::retire`], ids used up, or answers that say so.
+    pub fn is_retiring(&self) -> bool {
+        self.retired || self.goaway.is_some()
+    }
+
+    /// Whether SETTINGS have come and, with a provider token, a first reply that did not refuse it.
+    pub fn is_warm(&self) -> bool {
+        self.peer.has_spoken && self.proven
+    }
+
+    /// Whether the peer's SETTINGS have come.
+    pub fn has_heard_peer(&self) -> bool {
+        self.peer.has_spoken
+    }
+
+    /// Requests without an answer.
+    pub fn in_flight(&self) -> usize {
+        self.streams.open()
+    }
+
+    /// The peer's GOAWAY, the last one if there were several.
+    pub fn goaway(&self) -> Option<&GoAway> {
+        self.goaway.as_ref()
+    }
+
+    /// What it has seen.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Ends the connection for this machine: every open request is answered. Queues a GOAWAY that tells the peer why.
+    pub fn close(&mut self, lost: Lost, now: Instant, answers: &mut Vec<Answered>) {
+        self.retired = true;
+        for slot in self.streams.open_slots() {
+            let stream = self.streams.remove(slot);
+            let answer = if stream.status != 0 {
+                self.reply(stream, now)
+            } else {
+                let evidence = self.evidence(&stream, now);
+                let written = stream.end <= self.flushed;
+                match lost.of_written() {
+                    _ if !written => (stream.key, Answer::NotSent { why: NotSent::NeverWritten, evidence }),
+                    Ok(why) => (stream.key, Answer::InDoubt { why, evidence }),
+                    Err(why) => (stream.key, Answer::NotSent { why, evidence }),
+                }
+            };
+            answers.push(answer);
+        }
+        self.blocked.clear();
+        let code = lost.code();
+        FrameHeader { len: 8, kind: kind::GOAWAY, flags: 0, stream: 0 }.encode(&mut self.out);
+        self.out.extend_from_slice(&0u32.to_be_bytes());
+        self.out.extend_from_slice(&code.to_be_bytes());
+    }
+
+    fn queued_end(&self) -> u64 {
+        self.flushed + self.outgoing().len() as u64
+    }
+
+    fn push_header_block(&mut self, id: u32, end_stream: u8, request: &Request) {
+        let start = self.out.len();
+        self.out.extend_from_slice(&[0; frame::HEADER_BYTES]);
+        let block = self.out.len();
+        self.blocks.encode(request, &mut self.out);
+        let len = self.out.len() - block;
+        let max = self.peer.max_frame_size as usize;
+        if len <= max {
+            let flags = flag::END_HEADERS | end_stream;
+            let header = FrameHeader { len: len as u32, kind: kind::HEADERS, flags, stream: id };
+            self.out[start..block].copy_from_slice(&header.to_bytes());
+            return;
+        }
+        let bytes = self.out.split_off(block);
+        self.out.truncate(start);
+        let last = bytes.len().div_ceil(max) - 1;
+        for (n, part) in bytes.chunks(max).enumerate() {
+            let (frame_kind, flags) =
+                if n == 0 { (kind::HEADERS, end_stream) } else { (kind::CONTINUATION, 0) };
+            let flags = if n == last { flags | flag::END_HEADERS } else { flags };
+            FrameHeader { len: part.len() as u32, kind: frame_kind, flags, stream: id }.encode(&mut self.out);
+            self.out.extend_from_slice(part);
+        }
+    }
+
+    /// Queues as much of a stream's body as the windows allow.
+    fn push_body(&mut self, slot: u32) {
+        let max_frame = self.peer.max_frame_size as usize;
+        let stream = self.streams.get_mut(slot);
+        while !stream.rest.is_empty() {
+            let window = self.sending.window_for(stream, &self.peer);
+            let len = stream.rest.len().min(max_frame).min(window);
+            if len == 0 {
+                return;
+            }
+            let part = stream.rest.split_to(len);
+            let flags = if stream.rest.is_empty() { flag::END_STREAM } else { 0 };
+            FrameHeader { len: len as u32, kind: kind::DATA, flags, stream: stream.id }.encode(&mut self.out);
+            self.out.extend_from_slice(&part);
+            self.sending.sent(stream, len);
+            if stream.rest.is_empty() {
+                stream.end = self.flushed + (self.out.len() - self.out_start) as u64;
+            }
+        }
+    }
+
+    /// Goes on with bodies that waited for a window, oldest first.
+    fn push_blocked(&mut self) {
+        for _ in 0..self.blocked.len() {
+            let Some(slot) = self.blocked.pop_front() else { return };
+            self.push_body(slot);
+            if self.streams.get(slot).end == NOT_QUEUED {
+                self.blocked.push_back(slot);
+            }
+        }
+    }
+
+    fn reset_stream(&mut self, id: u32, code: u32) {
+        FrameHeader { len: 4, kind: kind::RST_STREAM, flags: 0, stream: id }.encode(&mut self.out);
+        self.out.extend_from_slice(&code.to_be_bytes());
+    }
+
+    /// Takes a stream out of all tables.
+    fn remove(&mut self, slot: u32) -> Stream {
+        if self.streams.get(slot).end == NOT_QUEUED {
+            self.blocked.retain(|blocked| *blocked != slot);
+        }
+        self.streams.remove(slot)
+    }
+
+    /// The stream's response is complete.
+    fn finish(&mut self, slot: u32, now: Instant, answers: &mut Vec<Answered>) {
+        let stream = self.remove(slot);
+        if stream.end == NOT_QUEUED {
+            // Answered before its body was out: the rest will not follow (RFC 9113 §8.1).
+            self.reset_stream(stream.id, error_code::CANCEL);
+        }
+        let answer = self.reply(stream, now);
+        answers.push(answer);
+    }
+
+    fn reply(&mut self, stream: Stream, now: Instant) -> Answered {
+        let evidence = self.evidence(&stream, now);
+        let body = if stream.status == 200 { ErrorBody::default() } else { ErrorBody::parse(&stream.body) };
+        self.learn(stream.status, &body);
+        let answer = Answer::Reply {
+            status: stream.status,
+            reason: body.reason,
+            timestamp_ms: body.timestamp_ms,
+            apns_id: stream.apns_id,
+            apns_unique_id: stream.apns_unique_id,
+            evidence,
+        };
+        (stream.key, answer)
+    }
+
+    /// What a reply says about the connection itself.
+    fn learn(&mut self, status: u16, body: &ErrorBody) {
+        self.counters.replies += 1;
+        self.missed = 0;
+        self.proven |= status != 403;
+        match status {
+            200 => {
+                self.counters.accepted += 1;
+                self.refusals = 0;
+            }
+            410 => {}
+            _ => self.refusals += 1,
+        }
+        let by_status = status >= 500 && body.reason.is_none() || status == 421;
+        let by_reason = body.reason.as_ref().is_some_and(|reason| reason.retires_connection());
+        if by_status || by_reason || self.refusals >= self.config.refusals_max {
+            self.retired = true;
+        }
+    }
+
+    fn not_sent(&mut self, slot: u32, why: NotSent, now: Instant) -> Answered {
+        let stream = self.remove(slot);
+        let evidence = self.evidence(&stream, now);
+        (stream.key, Answer::NotSent { why, evidence })
+    }
+
+    fn in_doubt(&mut self, slot: u32, why: InDoubt, now: Instant) -> Answered {
+        let stream = self.remove(slot);
+        let evidence = self.evidence(&stream, now);
+        (stream.key, Answer::InDoubt { why, evidence })
+    }
+
+    fn evidence(&self, stream: &Stream, now: Instant) -> Evidence {
+        Evidence {
+            connection: self.config.number,
+            stream: stream.id,
+            last_stream_id: self.goaway.as_ref().map(|goaway| goaway.last_stream_id),
+            bytes_flushed: self.flushed,
+            duration_us: now.saturating_duration_since(stream.accepted).as_micros() as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
