@@ -168,8 +168,11 @@ fn drafts_of_a_caller() {
     let made = read_drafts(b"{\"token\":\"a0\",\"topic\":\"t\",\"payload\":{}}", NotificationId::now().at())
         .unwrap();
     assert!(made[0].content.submitted_at.is_some());
-    let faults =
-        read_drafts(b"{\"topic\":\"t\",\"payload\":{},\"items\":[{\"token\":\"zz\"},{}]}", NOW).unwrap_err();
+    let faults = read_drafts(
+        b"{\"topic\":\"t\",\"payload\":{},\"items\":[{\"token\":\"zz\"},{}]}",
+        NotificationId::now().at(),
+    )
+    .unwrap_err();
     assert_eq!(
         faults.iter().map(|f| f.field.as_str()).collect::<Vec<_>>(),
         ["items[0].token", "items[1].token"]
