@@ -22,6 +22,7 @@ mod zookeeper;
 
 pub use postgres_wire::Row;
 pub use postgresql::{PostgreSql, PostgreSqlAddress};
+pub(crate) use programs::is_present;
 pub use programs::missing;
 pub use rabbitmq::{RabbitMq, RabbitMqAddress};
 pub use zookeeper::{ZooKeeper, ZooKeeperAddress};
@@ -49,6 +50,14 @@ pub const RABBITMQ_MANAGEMENT: &str = "RABBITMQ_MANAGEMENT";
 pub const DATABASE_URL: &str = "DATABASE_URL";
 /// The environment variable with the address of a ZooKeeper to share.
 pub const ZOOKEEPER: &str = "ZOOKEEPER";
+
+/// Set to `shared`, it lets the variables above count: nobody's own database is ever used by accident.
+pub const SHARED: &str = "SKEIN_TEST_SERVICES";
+
+/// The value of one of the variables above, if what they name is there to be shared.
+fn given(variable: &str) -> Option<String> {
+    std::env::var(SHARED).is_ok_and(|value| value == "shared").then(|| std::env::var(variable).ok()).flatten()
+}
 
 /// A service's own folder, deleted on drop unless `SKEIN_TEST_KEEP` is set.
 #[derive(Debug)]

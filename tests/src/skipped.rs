@@ -17,16 +17,17 @@ pub fn note(test: &str, why: &str) {
     eprint!("skipped: {line}");
 }
 
-/// True, and noted in `target/skipped.txt` under the running test's name, when one of `services` is not installed.
+/// True, and noted in `target/skipped.txt` under the running test's name, when one of `services`
+/// (`rabbitmq`, `zookeeper`, `postgresql`, `pika`) is not installed.
 ///
-/// With `SKEIN_REQUIRE_SERVICES=1` (CI) it panics instead. First line of a test: see [`crate::need`].
+/// With `SKEIN_REQUIRE_SERVICES` set (as `tests/run` does when it found them all) it panics instead. First line of a test: see [`crate::need`].
 ///
 /// # Panics
-/// In CI, when one is absent.
+/// When one is required and absent, or the name is none of these.
 #[must_use]
 pub fn lacks(services: &[&str]) -> bool {
-    let missing = crate::services::missing();
-    let absent: Vec<&str> = services.iter().copied().filter(|name| missing.contains(name)).collect();
+    let absent: Vec<&str> =
+        services.iter().copied().filter(|name| !crate::services::is_present(name)).collect();
     if absent.is_empty() {
         return false;
     }

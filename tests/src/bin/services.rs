@@ -9,6 +9,7 @@
 //! It prints one line a fact, to be pasted or `eval`ed into a shell, then `ready`:
 //!
 //! ```text
+//! SKEIN_TEST_SERVICES=shared
 //! RABBITMQ_URL=amqp://guest:guest@127.0.0.1:12345/%2f
 //! RABBITMQ_MANAGEMENT=http://guest:guest@127.0.0.1:12346
 //! DATABASE_URL=postgres://postgres@127.0.0.1:12347/postgres
@@ -23,7 +24,7 @@ use std::{io::Write as _, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use skein_tests::services::{
-    DATABASE_URL, PostgreSql, RABBITMQ_MANAGEMENT, RABBITMQ_URL, RabbitMq, ZOOKEEPER, ZooKeeper,
+    DATABASE_URL, PostgreSql, RABBITMQ_MANAGEMENT, RABBITMQ_URL, RabbitMq, SHARED, ZOOKEEPER, ZooKeeper,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -62,7 +63,7 @@ async fn run() -> Result<()> {
         async { if wanted("postgresql") { PostgreSql::start().await.map(Some) } else { Ok(None) } },
         async { if wanted("zookeeper") { ZooKeeper::start().await.map(Some) } else { Ok(None) } },
     )?;
-    let mut lines = String::new();
+    let mut lines = format!("{SHARED}=shared\n");
     if let Some(rabbitmq) = &rabbitmq {
         lines += &format!("{RABBITMQ_URL}={}\n", rabbitmq.url());
         lines += &format!("{RABBITMQ_MANAGEMENT}={}\n", rabbitmq.management_url());

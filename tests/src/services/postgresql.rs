@@ -112,13 +112,13 @@ impl PostgreSql {
     pub async fn shared() -> Result<&'static PostgreSqlAddress> {
         static GIVEN: OnceCell<Option<PostgreSqlAddress>> = OnceCell::const_new();
         static OWN: OnceCell<PostgreSql> = OnceCell::const_new();
-        let given = async || match std::env::var(super::DATABASE_URL) {
-            Ok(url) => {
+        let given = async || match super::given(super::DATABASE_URL) {
+            Some(url) => {
                 let host = url.split('@').nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
                 let server = host.parse().with_context(|| format!("no 127.0.0.1:PORT in {host:?}"))?;
                 anyhow::Ok(Some(PostgreSqlAddress { server }))
             }
-            Err(_) => Ok(None),
+            None => Ok(None),
         };
         if let Some(address) = GIVEN.get_or_try_init(given).await? {
             return Ok(address);

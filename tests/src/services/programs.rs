@@ -1,22 +1,33 @@
 //! Where the services' programs are, on Debian and elsewhere.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 /// Names of the services whose programs are not installed: of `rabbitmq`, `zookeeper`, `postgresql`.
 ///
 /// `SKEIN_TEST_WITHOUT=rabbitmq,…` makes installed ones count as missing.
 #[must_use]
 pub fn missing() -> Vec<&'static str> {
+    ["rabbitmq", "zookeeper", "postgresql"].into_iter().filter(|name| !is_present(name)).collect()
+}
+
+/// Whether a test can use `name`: one of the services, or `pika`, the Python producers' AMQP library.
+pub(crate) fn is_present(name: &str) -> bool {
     let without = std::env::var("SKEIN_TEST_WITHOUT").unwrap_or_default();
-    let present = |name: &str| {
-        !without.split(',').any(|hidden| hidden == name)
-            && match name {
-                "rabbitmq" => rabbitmq("rabbitmq-server").is_some() && on_path("epmd").is_some(),
-                "zookeeper" => on_path("java").is_some() && zookeeper_class_path().is_some(),
-                _ => postgresql("initdb").is_some(),
+    !without.split(',').any(|hidden| hidden == name)
+        && match name {
+            "rabbitmq" => rabbitmq("rabbitmq-server").is_some() && on_path("epmd").is_some(),
+            "zookeeper" => on_path("java").is_some() && zookeeper_class_path().is_some(),
+            "postgresql" => postgresql("initdb").is_some(),
+            "pika" => {
+                let import =
+                    Command::new("python3").args(["-c", "import pika"]).stderr(Stdio::null()).status();
+                import.is_ok_and(|status| status.success())
             }
-    };
-    ["rabbitmq", "zookeeper", "postgresql"].into_iter().filter(|name| !present(name)).collect()
+            _ => panic!("no service is called {name:?}"),
+        }
 }
 
 /// A script of RabbitMQ's. Not Debian's wrapper in `/usr/sbin`, which insists on its own user.

@@ -320,8 +320,8 @@ fn conf(amqp: &Port, management: &Port, prometheus: &Port) -> String {
 }
 
 fn given() -> Result<Option<RabbitMqAddress>> {
-    let (Ok(url), Ok(management)) =
-        (std::env::var(super::RABBITMQ_URL), std::env::var(super::RABBITMQ_MANAGEMENT))
+    let (Some(url), Some(management)) =
+        (super::given(super::RABBITMQ_URL), super::given(super::RABBITMQ_MANAGEMENT))
     else {
         return Ok(None);
     };

@@ -114,12 +114,12 @@ impl ZooKeeper {
     pub async fn shared() -> Result<&'static ZooKeeperAddress> {
         static GIVEN: OnceCell<Option<ZooKeeperAddress>> = OnceCell::const_new();
         static OWN: OnceCell<ZooKeeper> = OnceCell::const_new();
-        let given = async || match std::env::var(super::ZOOKEEPER) {
-            Ok(url) => {
+        let given = async || match super::given(super::ZOOKEEPER) {
+            Some(url) => {
                 let client = url.parse().with_context(|| format!("{url:?} is no 127.0.0.1:PORT"))?;
                 anyhow::Ok(Some(ZooKeeperAddress { client }))
             }
-            Err(_) => Ok(None),
+            None => Ok(None),
         };
         if let Some(address) = GIVEN.get_or_try_init(given).await? {
             return Ok(address);
