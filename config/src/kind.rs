@@ -179,8 +179,9 @@ impl Kind {
         if text.is_empty() {
             return Err("is empty".to_owned());
         }
-        if text.len() > TEXT_BYTES_MAX || text.contains('\0') {
-            return Err(format!("is longer than {TEXT_BYTES_MAX} bytes or has a NUL in it"));
+        let is_secret = matches!(self, Self::Secret { .. });
+        if text.len() > TEXT_BYTES_MAX || (!is_secret && text.contains(char::is_control)) {
+            return Err(format!("is longer than {TEXT_BYTES_MAX} bytes or has a control character in it"));
         }
         match self {
             Self::Duration { min, max } => {

@@ -16,6 +16,7 @@
 //! # Ok::<(), skein_config::Faults>(())
 //! ```
 
+mod addresses;
 mod api_keys;
 mod byte_size;
 mod duration;

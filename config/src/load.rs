@@ -88,18 +88,25 @@ impl Loaded {
     /// # Errors
     /// One fault that tells how to add a pool.
     pub fn require_pool(&self) -> Result<(), Faults> {
-        let mut faults = Faults::default();
-        if self.config.pools.is_empty() {
-            let remedy = "add a section [pools.<name>] with environment, topics and credential";
-            faults.add(None, "pools", "there is no pool, so nothing can be sent", remedy);
-            return Err(faults);
-        }
-        Ok(())
+        let remedy = "add a section [pools.<name>] with environment, topics and credential";
+        require(!self.config.pools.is_empty(), "pools", "there is no pool, so nothing can be sent", remedy)
+    }
+
+    /// That the front door knows who may submit, which the gateway needs.
+    ///
+    /// # Errors
+    /// One fault that tells how to name the keys.
+    pub fn require_api_keys(&self) -> Result<(), Faults> {
+        let what = "is missing, so nobody could submit over HTTP";
+        let remedy =
+            "set it to a file (mode 0600) of lines \"name = <BLAKE3 hash of the key, 64 hex digits>\"";
+        require(self.config.gateway.api_keys.is_some(), "gateway.api_keys_file", what, remedy)
     }
 
     /// What a newer load changes, with when each change takes effect; sorted by key.
     ///
-    /// A pool that came or went counts as its settings. A secret counts when its content changed, under its own key.
+    /// A pool that came or went counts as its settings. A secret counts when its content changed, under its own key;
+    /// a file that another room loads (a pool's `key_file`) only when its path did.
     #[must_use]
     pub fn changes(&self, newer: &Self) -> Vec<Change> {
         let (old, new) = (&self.values.entries, &newer.values.entries);
@@ -116,6 +123,15 @@ impl Loaded {
             })
             .collect()
     }
+}
+
+fn require(is_there: bool, key: &str, what: &str, remedy: &str) -> Result<(), Faults> {
+    let mut faults = Faults::default();
+    if !is_there {
+        faults.add(None, key, what, remedy);
+        return Err(faults);
+    }
+    Ok(())
 }
 
 fn read_file(path: &Path, faults: &mut Faults) -> Option<Layer> {

@@ -52,8 +52,7 @@ fn check_mode(path: &Path) -> Result<(), FileFault> {
     let shown = path.display();
     let gone = |error: std::io::Error| FileFault::new(format!("{shown}: {error}"), "name a file that exists");
     let metadata = fs::metadata(path).map_err(gone)?;
-    let root_hands_it_over = metadata.uid() == 0 && !rustix::process::geteuid().is_root();
-    let forbidden = if root_hands_it_over { 0o137 } else { 0o177 };
+    let forbidden = forbidden_bits(metadata.uid() == 0, rustix::process::geteuid().is_root());
     if metadata.mode() & forbidden != 0 {
         let mode = metadata.mode() & 0o777;
         return Err(FileFault::new(
@@ -72,6 +71,12 @@ fn check_mode(path: &Path) -> Result<(), FileFault> {
         }
     }
     Ok(())
+}
+
+/// The bits of a mode that a file with a secret may not have.
+#[cfg(unix)]
+fn forbidden_bits(root_owns_it: bool, we_are_root: bool) -> u32 {
+    if root_owns_it && !we_are_root { 0o137 } else { 0o177 }
 }
 
 /// Reads a file with a secret after checking it.
@@ -119,6 +124,16 @@ mod tests {
                 assert!(fault.what.contains(&format!("mode {mode:04o}")), "{fault:?}");
                 assert_eq!(fault.remedy, format!("chmod 0600 {}", path.display()));
             }
+        }
+    }
+
+    #[test]
+    fn root_may_hand_a_secret_to_a_group() {
+        for (mode, forbidden) in [(0o440, false), (0o640, false), (0o660, true), (0o644, true), (0o444, true)]
+        {
+            assert_eq!(mode & forbidden_bits(true, false) != 0, forbidden, "{mode:o}");
+            assert_ne!(mode & forbidden_bits(true, true), 0, "{mode:o}");
+            assert_ne!(mode & forbidden_bits(false, false), 0, "{mode:o}");
         }
     }
 

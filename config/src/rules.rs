@@ -18,6 +18,7 @@ pub(crate) fn check_rules(values: &Values, faults: &mut Faults) {
     rules.times();
     rules.engine();
     rules.listeners();
+    rules.addresses();
     rules.logins();
     for pool in values.pools() {
         rules.pool(&join("pools", &pool));
@@ -65,17 +66,17 @@ impl Rules<'_> {
                 "make broker.backoff_max the larger",
             );
         }
-        for list in ["retry.server_errors", "retry.transport", "retry.throttled"] {
+        for list in ["retry.service", "retry.transport", "retry.throttle"] {
             let pauses: Option<Vec<Duration>> = self.values.get(list);
             let (Some(pauses), Some(max)) = (pauses, self.values.get::<Duration>("retry.hold_max")) else {
                 continue;
             };
-            if pauses.iter().any(|pause| *pause > max) {
-                let what = "a pause is longer than retry.hold_max";
+            if pauses.iter().sum::<Duration>() > max {
+                let what = "the pauses together are longer than retry.hold_max";
                 self.fault(
                     &[list, "retry.hold_max"],
                     what,
-                    "shorten it, or raise retry.hold_max (at most \"25m\")",
+                    "shorten them, or raise retry.hold_max (at most \"25m\")",
                 );
             }
         }
@@ -136,6 +137,25 @@ impl Rules<'_> {
         }
     }
 
+    fn addresses(&mut self) {
+        let urls: Vec<ServiceUrl> = self.values.get("broker.urls").unwrap_or_default();
+        if urls.iter().any(|url| url.path.len() > 1) {
+            let remedy = "name the virtual host in broker.vhost, and end the addresses after the port";
+            self.fault(&["broker.urls"], "has an address with a path", remedy);
+        }
+        let Some(url) = self.values.get::<ServiceUrl>("ledger.url") else { return };
+        if url.path.len() < 2 {
+            self.fault(
+                &["ledger.url"],
+                "names no database",
+                "end it with the database's name, such as /skein",
+            );
+        }
+        if url.query.contains("ssl") {
+            self.fault(&["ledger.url"], "has TLS settings in it", "set them in [ledger.tls]");
+        }
+    }
+
     fn logins(&mut self) {
         let mut sections = vec!["broker".to_owned(), "ledger".to_owned()];
         sections.extend(self.values.pools().iter().map(|pool| format!("pools.{pool}.proxy")));
@@ -147,8 +167,10 @@ impl Rules<'_> {
                 .map(|url| vec![url])
                 .or_else(|| self.values.get(&join(&section, "urls")))
                 .unwrap_or_default();
-            let in_url = urls.iter().any(|url| url.username.is_some());
-            if self.values.is_set(&name) && in_url {
+            // A faulty address may well name a user.
+            let in_url = urls.iter().any(|url| url.username.is_some())
+                || ["url", "urls"].iter().any(|name| self.values.faulty.contains(&join(&section, name)));
+            if self.values.is_set(&name) && urls.iter().any(|url| url.username.is_some()) {
                 self.fault(
                     &[&name],
                     "is set, and the address names a user too",

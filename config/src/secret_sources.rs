@@ -5,12 +5,13 @@ use crate::api_keys::parse_api_keys;
 use crate::fault::Faults;
 use crate::kind::Kind;
 use crate::origin::Origin;
-use crate::private_file::{check_file, check_private_file, read_private_file};
+use crate::private_file::{FileFault, check_file, check_private_file, read_private_file};
 use crate::schema::schema;
 use crate::value::{Raw, Value};
 use crate::values::{Entry, Values};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use zeroize::Zeroize as _;
 
 /// A secret's own key: taken from the environment, refused from anywhere else.
 pub(crate) fn check_inline_secret(
@@ -73,7 +74,11 @@ pub(crate) fn resolve_secrets(
         };
         let checked = text.and_then(|text| {
             let kind = Kind::Secret { hex };
-            let value = kind.check(&Raw::Word(text)).and_then(not_blank);
+            let mut raw = Raw::Word(text);
+            let value = kind.check(&raw).and_then(not_blank);
+            if let Raw::Word(text) = &mut raw {
+                text.zeroize();
+            }
             value.map_err(|what| (format!("what it names {what}"), format!("put {kind} there, nothing else")))
         });
         match checked {
@@ -139,12 +144,13 @@ pub(crate) fn check_files(values: &mut Values, faults: &mut Faults) {
     }
 }
 
-fn check_folder(path: &Path) -> Result<(), crate::private_file::FileFault> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if folder.is_dir() && !path.is_dir() {
+fn check_folder(path: &Path) -> Result<(), FileFault> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_none_or(Path::is_dir) && !path.is_dir() {
         return Ok(());
     }
-    Err(crate::private_file::FileFault {
+    let folder = folder.unwrap_or(Path::new("."));
+    Err(FileFault {
         what: format!("{} is no place for a file", path.display()),
         remedy: format!("make the folder {}, and name a file in it", folder.display()),
     })

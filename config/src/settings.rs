@@ -286,25 +286,23 @@ section! {
 }
 
 section! {
-    /// `[retry]`. Each list has at least one item; its last one repeats.
+    /// `[retry]`. Each list has at least one item and lasts no longer than `hold_max` in all.
     Retry {
-        /// Early tries of a 5xx on another connection.
-        early_tries: u32,
-        /// Pause before an early try.
-        early_delay: Duration,
-        /// Pauses after 5xx.
-        server_errors: Vec<Duration>,
+        /// Pauses after 5xx, one for each further write.
+        service: Vec<Duration>,
         /// Pauses after a lost connection or a write that never left.
         transport: Vec<Duration>,
         /// Pauses of a lane after 429.
-        throttled: Vec<Duration>,
+        throttle: Vec<Duration>,
+        /// Least pause after a refusal of the credential.
+        credential: Duration,
         /// Share of a pool's writes that may be retries, above 0 and at most 1.
         budget_share: f64,
         /// Retries a second always allowed.
         budget_floor: u32,
         /// Most writes of one notification.
         attempts_max: NonZeroU32,
-        /// Longest hold unacked; no pause of the lists is longer.
+        /// Longest hold unacked.
         hold_max: Duration,
     }
 }

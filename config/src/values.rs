@@ -100,7 +100,7 @@ impl<T: FromValue> Setting for T {
                     let remedy = known.map_or_else(String::new, |k| {
                         let name = key.rsplit('.').next().unwrap_or(key);
                         let example = k.example.as_deref().unwrap_or("…");
-                        format!("set {}, such as {name} = {example}", k.kind_text)
+                        format!("write {name} = {example}, or another: {}", k.kind_text)
                     });
                     reader.faults.add(reader.values.place_of_missing(key), key, "is missing", remedy);
                 }

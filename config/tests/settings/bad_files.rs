@@ -73,7 +73,7 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
                 9,
                 "pools.im-2.environment",
                 "is missing",
-                "set \"production\" or \"sandbox\", such as environment = \"production\"",
+                "write environment = \"production\", or another: \"production\" or \"sandbox\"",
             ),
             (9, "pools.im-2.topics", "is missing", "topics = [\"com.example.im\"]"),
             (10, "pools.im-2.prot", "is no setting of Skein", "did you mean pools.im-2.port?"),
@@ -113,7 +113,12 @@ fn rules_between_settings() {
             (2, "sender.lease", "not longer than two round trips", "more than twice sender.round_trip"),
             (3, "sender.grace", "shorter than the lease", "at least sender.lease"),
             (5, "broker.backoff_min", "the first pause is longer", "make broker.backoff_max the larger"),
-            (8, "retry.hold_max", "a pause is longer than retry.hold_max", "raise retry.hold_max"),
+            (
+                8,
+                "retry.hold_max",
+                "the pauses together are longer than retry.hold_max",
+                "raise retry.hold_max",
+            ),
             (10, "gateway.listen", "two listeners have the same address", "another port"),
             (11, "gateway.rate_burst", "always be over the burst", "at least gateway.items_max"),
             (13, "gateway.tls.cert_file", "is set alone", "set gateway.tls.key_file too"),
@@ -141,6 +146,15 @@ fn a_cluster_needs_its_services() {
                 "amqp://host[:port] or amqps://host[:port]",
             ),
             (4, "ledger.url", "scheme:// is missing", "postgres://host[:port]"),
+        ],
+    );
+    check(
+        "[broker]\nurls = [\"amqp://a/skein\"]\n[ledger]\nurl = \"postgres://h?sslmode=disable\"\nusername = \"a\\nb\"\n",
+        &[
+            (2, "broker.urls", "has an address with a path", "name the virtual host in broker.vhost"),
+            (4, "ledger.url", "names no database", "such as /skein"),
+            (4, "ledger.url", "has TLS settings in it", "[ledger.tls]"),
+            (5, "ledger.username", "has a control character in it", "give text"),
         ],
     );
     check(

@@ -57,7 +57,13 @@ fn development() {
 fn cluster() {
     let config = load("cluster.toml");
     assert_eq!(config.engine, Engine::Cluster);
-    assert_eq!(config.broker.urls.expect("addresses").len(), 3);
+    assert_eq!(config.broker.uris().len(), 3);
+    assert_eq!(
+        config.broker.uris()[1].expose(),
+        "amqps://skein-sender-1:hunter2@rabbit-2.internal:5671/skein"
+    );
+    let ledger = config.ledger.uri().expect("an address");
+    assert_eq!(ledger.expose(), "postgres://skein:hunter2@ledger.internal:5432/skein");
     assert_eq!(config.broker.password.expect("a password").expose(), "hunter2");
     assert_eq!(config.ledger.fingerprint_key.expect("a key").expose(), &[10; 32]);
     let enterprise = &config.pools["enterprise"];
@@ -76,6 +82,7 @@ fn nothing_at_all_is_a_configuration_without_a_pool() {
     assert_eq!(loaded.config, Config::default());
     let faults = loaded.require_pool().expect_err("no pool");
     assert!(faults.0[0].remedy.contains("[pools.<name>]"), "{faults}");
+    assert_eq!(loaded.require_api_keys().expect_err("no keys").0[0].key, "gateway.api_keys_file");
 }
 
 #[test]
