@@ -5,9 +5,12 @@
 pub mod answer;
 pub mod body;
 pub mod connection;
+pub mod credential;
+pub mod endpoint;
 pub mod frame;
 mod header_block;
 pub mod hpack;
 pub mod reason;
 pub mod request;
 pub mod secret;
+pub mod tls;
