@@ -52,8 +52,10 @@ impl Config {
         layers.push(read_flags(&sources.flags, &mut faults));
 
         put_defaults(&mut values, defaults, &layers, &mut faults);
-        for layer in layers {
-            put_layer(&mut values, layer, &mut faults);
+        for (number, layer) in (1..).zip(layers) {
+            for leaf in layer.leaves {
+                put_leaf(&mut values, leaf, number, &mut faults);
+            }
         }
         resolve_secrets(&mut values, &sources.environment, &mut faults);
         check_files(&mut values, &mut faults);
@@ -165,26 +167,20 @@ fn put_defaults(values: &mut Values, defaults: Layer, layers: &[Layer], faults: 
             Some(name) => {
                 for pool in &pools {
                     let key = format!("pools.{pool}.{name}");
-                    put_leaf(values, Leaf { key, ..leaf.clone() }, faults);
+                    put_leaf(values, Leaf { key, ..leaf.clone() }, 0, faults);
                 }
             }
-            None => put_leaf(values, leaf, faults),
+            None => put_leaf(values, leaf, 0, faults),
         }
     }
 }
 
-fn put_layer(values: &mut Values, layer: Layer, faults: &mut Faults) {
-    for leaf in layer.leaves {
-        put_leaf(values, leaf, faults);
-    }
-}
-
-fn put_leaf(values: &mut Values, leaf: Leaf, faults: &mut Faults) {
-    let Leaf { key, raw, origin, folder } = leaf;
-    let Some(known) = schema().key(&key) else {
-        check_inline_secret(values, &key, &raw, origin, faults);
+fn put_leaf(values: &mut Values, leaf: Leaf, layer: usize, faults: &mut Faults) {
+    let Some(known) = schema().key(&leaf.key) else {
+        check_inline_secret(values, leaf, layer, faults);
         return;
     };
+    let Leaf { key, raw, origin, folder } = leaf;
     if raw == Raw::Broken {
         values.faulty.insert(key);
         return;
@@ -205,7 +201,7 @@ fn put_leaf(values: &mut Values, leaf: Leaf, faults: &mut Faults) {
                 other => other,
             };
             values.faulty.remove(&key);
-            values.entries.insert(key, Entry { value, origin });
+            values.entries.insert(key, Entry { value, origin, layer });
         }
     }
 }

@@ -4,6 +4,7 @@
 use crate::api_keys::parse_api_keys;
 use crate::fault::Faults;
 use crate::kind::Kind;
+use crate::layer::Leaf;
 use crate::origin::Origin;
 use crate::private_file::{FileFault, check_file, check_private_file, read_private_file};
 use crate::schema::schema;
@@ -14,13 +15,9 @@ use std::path::Path;
 use zeroize::Zeroize as _;
 
 /// A secret's own key: taken from the environment, refused from anywhere else.
-pub(crate) fn check_inline_secret(
-    values: &mut Values,
-    key: &str,
-    raw: &Raw,
-    origin: Origin,
-    faults: &mut Faults,
-) {
+pub(crate) fn check_inline_secret(values: &mut Values, leaf: Leaf, layer: usize, faults: &mut Faults) {
+    let Leaf { key, raw, origin, .. } = leaf;
+    let key = key.as_str();
     let Some(source) = schema().source_of_secret(key) else { return };
     let hex = matches!(source.kind, Kind::SecretFile { hex: true });
     let remedy = format!(
@@ -28,9 +25,9 @@ pub(crate) fn check_inline_secret(
         crate::word_layer::environment_name(key)
     );
     let what = match origin {
-        Origin::Environment { .. } => match (Kind::Secret { hex }).check(raw) {
+        Origin::Environment { .. } => match (Kind::Secret { hex }).check(&raw) {
             Ok(value) => {
-                values.entries.insert(key.to_owned(), Entry { value, origin });
+                values.entries.insert(key.to_owned(), Entry { value, origin, layer });
                 return;
             }
             Err(what) => what,
@@ -52,7 +49,7 @@ pub(crate) fn resolve_secrets(
 ) {
     for key in secrets_named(values) {
         let names = [key.clone(), format!("{key}_file"), format!("{key}_env")];
-        let rank = |name: &String| values.origin(name).map(layer_rank);
+        let rank = |name: &String| values.entries.get(name).map(|entry| entry.layer);
         let highest = names.iter().filter_map(rank).max();
         let mut chosen: Vec<&String> = names.iter().filter(|name| rank(name) == highest).collect();
         let Some(name) = chosen.pop() else { continue };
@@ -83,7 +80,7 @@ pub(crate) fn resolve_secrets(
         });
         match checked {
             Ok(value) => {
-                values.entries.insert(key, Entry { value, origin: entry.origin });
+                values.entries.insert(key, Entry { value, ..entry });
             }
             Err((what, remedy)) => {
                 faults.add(Some(&entry.origin), name, what, remedy);
@@ -108,15 +105,6 @@ fn secrets_named(values: &Values) -> BTreeSet<String> {
     values.entries.keys().filter_map(base).collect()
 }
 
-fn layer_rank(origin: &Origin) -> u8 {
-    match origin {
-        Origin::Default { .. } => 0,
-        Origin::File { .. } => 1,
-        Origin::Environment { .. } => 2,
-        Origin::Flag { .. } => 3,
-    }
-}
-
 /// That the files which settings name are there, with the mode they need; the API keys are read.
 pub(crate) fn check_files(values: &mut Values, faults: &mut Faults) {
     let mut api_keys = None;
@@ -128,7 +116,7 @@ pub(crate) fn check_files(values: &mut Values, faults: &mut Faults) {
             Kind::PrivateFile => check_private_file(path),
             Kind::ApiKeysFile => read_private_file(path).map(|text| {
                 let keys = parse_api_keys(&text, path, key, faults);
-                api_keys = Some(Entry { value: Value::ApiKeys(keys), origin: entry.origin.clone() });
+                api_keys = Some(Entry { value: Value::ApiKeys(keys), ..entry.clone() });
             }),
             Kind::Path => check_folder(path),
             _ => Ok(()),

@@ -28,7 +28,7 @@ pub fn shown(loaded: &Loaded, only_non_default: bool) -> Vec<Shown> {
     let entries = &loaded.values.entries;
     let mut lines = Vec::new();
     let mut push = |key: &str, reload: Reload| {
-        let Some(Entry { value, origin }) = entries.get(key) else { return };
+        let Some(Entry { value, origin, .. }) = entries.get(key) else { return };
         if !(only_non_default && origin.is_default()) {
             let (key, origin) = (key.to_owned(), origin.clone());
             lines.push(Shown { key, value: value.to_json(), toml: value.to_toml(), origin, reload });

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Entry {
     pub(crate) value: Value,
     pub(crate) origin: Origin,
+    /// Number of its layer, 0 for the defaults; of two sources of a secret the higher one counts.
+    pub(crate) layer: usize,
 }
 
 /// Every value that is set, by full key.

@@ -1,7 +1,7 @@
 //! P9 for settings: secrets come from files or the environment, and nothing prints one.
 
 use crate::{Folder, set_mode, words};
-use skein_config::{Config, render_faults, show, shown};
+use skein_config::{Config, Sources, render_faults, show, shown};
 
 const SECRET: &str = "hunter2-hunter2";
 
@@ -108,6 +108,16 @@ fn a_source_that_gives_nothing_is_named() {
     let twice = "[broker]\nusername = \"me\"\npassword_file = \"empty\"\npassword_env = \"PW\"\n";
     let faults = folder.load_with(twice, &[("PW", SECRET)], &[]).expect_err("refused");
     assert_eq!(faults.0[0].remedy, "leave one of them");
+}
+
+#[test]
+fn a_later_file_may_name_another_source() {
+    let folder = Folder::new();
+    let first = folder.write("first.toml", "[broker]\nusername = \"me\"\npassword_file = \"none\"\n");
+    let second = folder.write("second.toml", "broker.password_env = \"PW\"\n");
+    let sources = Sources { files: vec![first, second], ..words(&[("PW", SECRET)], &[]) };
+    let loaded = Config::load(&sources).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(loaded.config.broker.password.expect("a password").expose(), SECRET);
 }
 
 #[test]
