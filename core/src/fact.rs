@@ -1,6 +1,7 @@
 //! What the ledger is told: facts, appended. The state of a notification is a fold over them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,9 @@ use crate::slot::Slot;
 use crate::time::Timestamp;
 use crate::token::{DeviceToken, Fingerprint};
 use crate::verdict::FinalVerdict;
+
+/// The longest cause, in bytes.
+pub const CAUSE_BYTES_MAX: usize = 64;
 
 /// One fact for the ledger. As JSON it waits in the facts queue while the ledger is away; fields that a reader does not know
 /// are ignored.
@@ -34,7 +38,7 @@ pub struct Final {
     pub pool: PoolName,
     /// The verdict.
     pub verdict: FinalVerdict,
-    /// Why: Apple's reason, or a word of Skein's own (`token_gone`, `expired`, `malformed` …); at most 64 bytes.
+    /// Why: Apple's reason, or a word of Skein's own (`token_gone`, `expired`, `malformed` …); at most [`CAUSE_BYTES_MAX`] bytes.
     pub cause: Cause,
     /// The HTTP status of the last answer, 0 without one.
     pub status: u16,
@@ -72,6 +76,33 @@ pub struct Final {
     pub slot: Slot,
     /// The sender.
     pub sender: Arc<str>,
+}
+
+impl Final {
+    /// With `token_invalid`: the time to hold against the last registration by the 410 rule ([`crate::verdict::is_gone`]).
+    /// Without a time of APNs' own it is when the last write left.
+    pub fn gone_since(&self) -> Option<Timestamp> {
+        let sent_at = self.at.minus(Duration::from_micros(u64::from(self.duration_us)));
+        (self.verdict == FinalVerdict::TokenInvalid).then(|| self.gone_at.unwrap_or(sent_at))
+    }
+
+    /// The note that is kept of it where another final verdict stands: its cause is led by its own verdict.
+    pub fn late_note(&self) -> Note {
+        let mut cause = format!("{}: {}", self.verdict.label(), self.cause);
+        cause.truncate(cause.floor_char_boundary(CAUSE_BYTES_MAX));
+        Note {
+            key: self.key,
+            pool: self.pool.clone(),
+            kind: NoteKind::LateFinal,
+            cause: Cause::Owned(cause),
+            status: self.status,
+            at: self.at,
+            attempt: self.attempts,
+            until: None,
+            possible_copy: self.possible_copy,
+            sender: Arc::clone(&self.sender),
+        }
+    }
 }
 
 /// Why a verdict: a word without allocation where it is one of ours or Apple's.

@@ -1,1 +1,19 @@
-//! The seams in memory.
+//! The seams in memory: for tests, for the simulation of a fleet in paused time, and (the coordinator) for engines without
+//! a control plane. Each passes the suite of its seam in [`crate::contract`]; nothing here outlives the process.
+
+mod broker;
+mod clock;
+mod coordinator;
+mod inbox;
+mod ledger;
+mod ledger_state;
+mod queue;
+mod transport;
+
+pub use broker::{Keeping, MemoryBroker, QUEUE_MESSAGES_MAX};
+pub use clock::PausedClock;
+pub use coordinator::StaticCoordinator;
+pub use inbox::MemoryInbox;
+pub use ledger::MemoryLedger;
+pub use queue::{Depth, Message};
+pub use transport::{Reaction, ScriptedTransport};

@@ -98,3 +98,20 @@ fn a_field_of_a_later_version_is_ignored_and_a_wrong_value_is_not() {
         assert!(serde_json::from_value::<Fact>(broken).is_err(), "{field}");
     }
 }
+
+#[test]
+fn a_late_final_keeps_its_verdict_in_the_note() {
+    assert_eq!(full().late_note().cause, "token_invalid: Unregistered");
+    let long = Final { cause: "ü".repeat(32).into(), ..full() };
+    let cause = long.late_note().cause;
+    assert!(cause.len() <= CAUSE_BYTES_MAX && cause.starts_with("token_invalid: ü"), "{cause}");
+}
+
+#[test]
+fn p4_without_apns_time_the_write_counts() {
+    let timed = Final { duration_us: 250_000, ..full() };
+    assert_eq!(timed.gone_since(), full().gone_at);
+    let silent = Final { gone_at: None, ..timed };
+    assert_eq!(silent.gone_since(), Some(Timestamp::from_millis(1_795_000_000_749)));
+    assert_eq!(Final { verdict: FinalVerdict::Failed, ..silent }.gone_since(), None);
+}

@@ -1,0 +1,123 @@
+//! An attachment to a queue in memory.
+
+use std::sync::{Arc, Weak};
+
+use super::broker::Shared;
+use super::queue::{Queue, Standing};
+use crate::lease::Lease;
+use crate::pool::QueueName;
+use crate::seam::{BrokerError, DeadLetter, Delivery, Inbox};
+
+/// An attachment to a queue of a [`super::MemoryBroker`]. Dropping it is a cut, as when its process dies.
+pub struct MemoryInbox {
+    shared: Arc<Shared>,
+    queue: QueueName,
+    attachment: u64,
+    lease: Arc<Lease>,
+}
+
+fn cut() -> BrokerError {
+    BrokerError::Away("the attachment was cut".into())
+}
+
+impl MemoryInbox {
+    pub(super) fn new(shared: Arc<Shared>, queue: QueueName, attachment: u64, lease: Arc<Lease>) -> Self {
+        Self { shared, queue, attachment, lease }
+    }
+
+    /// Waits until this is the attachment being served.
+    pub(super) async fn is_served(&self) -> Result<(), BrokerError> {
+        self.until(|queue, attachment| match queue.standing(attachment) {
+            Standing::Waiting => None,
+            Standing::Active | Standing::GivenUp => Some(Ok(())),
+            Standing::Ended => Some(Err(cut())),
+        })
+        .await??;
+        self.keep_lease();
+        Ok(())
+    }
+
+    /// Waits until `ready` gives something.
+    async fn until<T>(&self, mut ready: impl FnMut(&mut Queue, u64) -> Option<T>) -> Result<T, BrokerError> {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(found) = ready(self.shared.state().queue(&self.queue)?, self.attachment) {
+                return Ok(found);
+            }
+            changed.await;
+        }
+    }
+
+    /// Renews the lease as long as the broker serves this attachment: its round trips.
+    fn keep_lease(&self) {
+        let Some(keeping) = self.shared.keeping.clone() else { return };
+        let (shared, lease): (Weak<Shared>, _) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.lease));
+        let (queue, attachment) = (self.queue.clone(), self.attachment);
+        self.lease.renew(keeping.boot(), keeping.length);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(keeping.every).await;
+                let (Some(shared), Some(lease)) = (shared.upgrade(), lease.upgrade()) else { break };
+                let began = keeping.boot();
+                if !shared.state().queue(&queue).is_ok_and(|q| q.standing(attachment) == Standing::Active) {
+                    break;
+                }
+                lease.renew(began, keeping.length);
+            }
+        });
+    }
+}
+
+impl Inbox for MemoryInbox {
+    async fn take(&mut self, most: usize) -> Result<Vec<Delivery>, BrokerError> {
+        self.until(|queue, attachment| match queue.standing(attachment) {
+            Standing::Active => Some(queue.take(most.max(1))).filter(|taken| !taken.is_empty()).map(Ok),
+            Standing::Waiting | Standing::GivenUp => None,
+            Standing::Ended => Some(Err(cut())),
+        })
+        .await?
+    }
+
+    async fn settle(&mut self, tags: &mut Vec<u64>) -> Result<(), BrokerError> {
+        let tags = std::mem::take(tags);
+        self.shared.change(|state| {
+            let queue = state.queue(&self.queue)?;
+            match queue.standing(self.attachment) {
+                Standing::Active => {
+                    queue.settle(&tags).map_err(|_| BrokerError::Away("unknown delivery tag".into()))
+                }
+                Standing::GivenUp => Ok(()),
+                Standing::Waiting | Standing::Ended => Err(cut()),
+            }
+        })
+    }
+
+    async fn bury(&mut self, letter: DeadLetter) -> Result<(), BrokerError> {
+        self.shared.change(|state| {
+            if state.queue(&self.queue)?.standing(self.attachment) != Standing::Active {
+                return Err(cut());
+            }
+            state.dead_letters.push(letter);
+            Ok(())
+        })
+    }
+
+    fn lease(&self) -> Arc<Lease> {
+        Arc::clone(&self.lease)
+    }
+
+    async fn leave(self) {}
+}
+
+impl Drop for MemoryInbox {
+    fn drop(&mut self) {
+        self.lease.end();
+        self.shared.change(|state| {
+            if let Ok(queue) = state.queue(&self.queue) {
+                queue.end(self.attachment);
+            }
+        });
+    }
+}
