@@ -5,6 +5,7 @@ use std::{io::ErrorKind, time::Duration};
 use lapin::options::BasicAckOptions;
 use skein_tests::{
     need,
+    process::Program,
     relay::Relay,
     services::{PostgreSql, RabbitMq, ZooKeeper},
     until,
@@ -64,6 +65,38 @@ async fn an_ended_broker_leaves_nothing_behind() {
     for id in ids {
         assert!(!std::path::Path::new(&format!("/proc/{id}")).exists(), "process {id} lives");
     }
+}
+
+#[tokio::test]
+async fn services_do_not_outlive_a_killed_test() {
+    need!("zookeeper", "postgresql");
+    let mut program = Program::new(env!("CARGO_BIN_EXE_services"));
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(temp.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    program.command().args(["--only", "zookeeper,postgresql"]).env("TMPDIR", temp.path());
+    let mut owner = program.start().unwrap();
+    owner.wait_for_line("ready", Duration::from_secs(60)).await.unwrap();
+    let address_of = |name: &str| {
+        let output = owner.output();
+        let line = output.lines().find(|line| line.starts_with(name)).unwrap();
+        let host = line.rsplit(['=', '@']).next().unwrap();
+        host.trim_end_matches("/postgres").to_owned()
+    };
+    let addresses = [address_of("ZOOKEEPER"), address_of("DATABASE_URL")];
+    for address in &addresses {
+        TcpStream::connect(address).await.unwrap();
+    }
+
+    owner.kill9();
+    let ended = async |address: &str| TcpStream::connect(address).await.is_err().then_some(());
+    for address in &addresses {
+        until("a service to end with its owner", LIMIT, async || ended(address).await).await.unwrap();
+    }
+    let left = || {
+        std::fs::read_dir(temp.path()).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+    };
+    let deleted = async || left().all(|name| name.starts_with("skein-ports-")).then_some(());
+    until("the folders to be deleted", LIMIT, deleted).await.unwrap();
 }
 
 #[tokio::test]
