@@ -8,7 +8,7 @@ use crate::token::DeviceToken;
 pub const SLOTS: u16 = 1024;
 
 /// The stable hash of a device token, `0..1024`: the routing key of its notifications.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
 pub struct Slot(u16);
 

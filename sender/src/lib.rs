@@ -1,1 +1,34 @@
-//! The main path: take, send, judge, record, settle
+//! The main path: take → send → judge → record → settle.
+//!
+//! A sender owns queues. Each queue belongs to one *shard*, an OS thread with its own single-threaded runtime; within it, each
+//! pool has its own lanes, permits, breaker and transport, so that one bad credential harms only itself (P5).
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | [`main_path`] | the five steps, in order |
+//! | [`attachment`] | one queue's session: attach, take, settle, leave; a cut voids it |
+//! | [`window`] | ids that are in a lane or not yet durable are never entered twice |
+//! | [`recorder`] | natural group commit into the ledger |
+//! | [`shard`] | threads, and which queue lives where |
+//! | [`breaker`] | a pool that its credential is refused for writes nothing but probes |
+//! | [`badge`] | the badge's absolute number, put into the payload as late as possible |
+//! | [`metrics`], [`pages`] | what ops see |
+
+pub mod apns_transport;
+pub mod attachment;
+pub mod badge;
+pub mod breaker;
+pub mod main_path;
+pub mod metrics;
+pub mod options;
+pub mod pages;
+pub mod permits;
+pub mod reading;
+pub mod recorder;
+pub mod session;
+pub mod shard;
+pub mod status;
+pub mod window;
+
+pub use options::{Options, PoolOptions};
+pub use shard::{Seams, Sender};

@@ -1,0 +1,1 @@
+//! The transport seam over the APNs client.

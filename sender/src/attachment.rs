@@ -1,0 +1,130 @@
+//! An attachment to one queue, as its items see it: whether it still stands, what it has open, what may be settled.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use skein_core::QueueName;
+use skein_core::lease::Lease;
+use skein_core::seam::DeadLetter;
+use smallvec::SmallVec;
+use tokio::sync::Notify;
+
+use crate::window::DeliveryRef;
+
+/// A dead letter, and the deliveries that are done with when it is stored.
+pub type Letter = (DeadLetter, SmallVec<[DeliveryRef; 1]>);
+
+/// One attachment. When it is cut, its deliveries are void: what has not begun is dropped, what has begun is recorded, and all
+/// comes back on the next attachment.
+pub struct Attachment {
+    /// The queue.
+    pub queue: QueueName,
+    /// The right to write what came through it.
+    pub lease: Arc<Lease>,
+    void: Cell<bool>,
+    begun: Cell<usize>,
+    open: RefCell<HashMap<u64, u32>>,
+    settled: RefCell<Vec<u64>>,
+    letters: RefCell<Vec<Letter>>,
+    changed: Notify,
+}
+
+impl Attachment {
+    /// A new one.
+    pub fn new(queue: QueueName, lease: Arc<Lease>) -> Self {
+        Self {
+            queue,
+            lease,
+            void: Cell::new(false),
+            begun: Cell::new(0),
+            open: RefCell::default(),
+            settled: RefCell::default(),
+            letters: RefCell::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// A delivery came with so many items of this owner's; none settles it at once.
+    pub fn opened(&self, tag: u64, items: usize) {
+        if items == 0 {
+            self.settled.borrow_mut().push(tag);
+            self.changed.notify_one();
+        } else {
+            self.open.borrow_mut().insert(tag, u32::try_from(items).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// One item of a delivery is done with; the last one settles it.
+    pub fn done(&self, tag: u64) {
+        let mut open = self.open.borrow_mut();
+        if let Some(left) = open.get_mut(&tag) {
+            *left -= 1;
+            if *left == 0 {
+                open.remove(&tag);
+                self.settled.borrow_mut().push(tag);
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    /// Moves what may be settled into `tags`.
+    pub fn take_settled(&self, tags: &mut Vec<u64>) {
+        tags.append(&mut self.settled.borrow_mut());
+    }
+
+    /// A dead letter to store before its deliveries are done with.
+    pub fn bury_later(&self, letter: DeadLetter, deliveries: SmallVec<[DeliveryRef; 1]>) {
+        self.letters.borrow_mut().push((letter, deliveries));
+        self.changed.notify_one();
+    }
+
+    /// The dead letters to store now.
+    pub fn take_letters(&self) -> Vec<Letter> {
+        std::mem::take(&mut *self.letters.borrow_mut())
+    }
+
+    /// Whether nothing is left to settle or to bury.
+    pub fn is_settled(&self) -> bool {
+        self.settled.borrow().is_empty() && self.letters.borrow().is_empty()
+    }
+
+    /// How many deliveries are open.
+    pub fn open_deliveries(&self) -> usize {
+        self.open.borrow().len()
+    }
+
+    /// An item of it has begun: it is with the transport, or its verdict is not yet durable.
+    pub fn began(&self) {
+        self.begun.set(self.begun.get() + 1);
+    }
+
+    /// An item that had begun is durable, held or put back.
+    pub fn ended(&self) {
+        self.begun.set(self.begun.get().saturating_sub(1));
+        if self.begun.get() == 0 {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Whether nothing of it has begun.
+    pub fn is_quiet(&self) -> bool {
+        self.begun.get() == 0
+    }
+
+    /// The connection is gone.
+    pub fn void(&self) {
+        self.void.set(true);
+        self.lease.end();
+    }
+
+    /// Whether its deliveries are void.
+    pub fn is_void(&self) -> bool {
+        self.void.get()
+    }
+
+    /// Waits until something may be settled, or it has become quiet. Cancellation safe. May wake early.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}

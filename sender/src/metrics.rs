@@ -1,0 +1,241 @@
+//! Every metric of a sender: its one home. Prometheus' conventions; no label per user, token or notification.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+use skein_core::answer::{Answer, Evidence};
+use skein_core::fact::NoteKind;
+use skein_core::{FinalVerdict, PoolName, Reason};
+
+/// Buckets for what takes between 1 ms and a minute, in seconds.
+const SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+/// The metrics of a process.
+pub struct Metrics {
+    registry: Registry,
+    notifications: IntCounterVec,
+    answers: IntCounterVec,
+    retries: IntCounterVec,
+    dwell: HistogramVec,
+    request: HistogramVec,
+    paused: IntGaugeVec,
+    deliveries: IntCounterVec,
+    redelivered: IntCounterVec,
+    dead_letters: IntCounterVec,
+    held: IntGaugeVec,
+    cuts: IntCounterVec,
+    record_rows: IntCounter,
+    record_seconds: Histogram,
+    draining: IntGauge,
+}
+
+/// The metrics of one pool, looked up once.
+pub struct PoolMetrics {
+    all: Arc<Metrics>,
+    pool: PoolName,
+    verdicts: [IntCounter; 8],
+    ok: IntCounter,
+    in_doubt: IntCounter,
+    not_sent: IntCounter,
+    retry: IntCounter,
+    retry_in_doubt: IntCounter,
+    dwell: Histogram,
+    request: Histogram,
+    deliveries: IntCounter,
+    redelivered: IntCounter,
+    cuts: IntCounter,
+}
+
+impl Metrics {
+    /// Registers them all.
+    ///
+    /// # Errors
+    /// If a name is registered twice: a fault of this file.
+    pub fn new(registry: Registry) -> Result<Self, prometheus::Error> {
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+                let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+                registry.register(Box::new(metric.clone()))?;
+                Ok(metric)
+            };
+        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
+            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let seconds = |name: &str, help: &str, labels: &[&str]| -> Result<HistogramVec, prometheus::Error> {
+            let metric = HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let record_rows = IntCounter::new("skein_ledger_facts_total", "Facts made durable in the ledger.")?;
+        registry.register(Box::new(record_rows.clone()))?;
+        let record_seconds = Histogram::with_opts(
+            HistogramOpts::new("skein_ledger_commit_seconds", "One group commit into the ledger.")
+                .buckets(SECONDS.to_vec()),
+        )?;
+        registry.register(Box::new(record_seconds.clone()))?;
+        let draining = IntGauge::new("skein_sender_draining", "1 while the sender leaves its queues.")?;
+        registry.register(Box::new(draining.clone()))?;
+        Ok(Self {
+            notifications: counters(
+                "skein_notifications_total",
+                "Notifications by final verdict.",
+                &["pool", "verdict"],
+            )?,
+            answers: counters(
+                "skein_apns_answers_total",
+                "What came back for writes to APNs: the HTTP status and reason, not_sent or in_doubt.",
+                &["pool", "status", "reason"],
+            )?,
+            retries: counters(
+                "skein_retries_total",
+                "Notifications held to be written again.",
+                &["pool", "kind"],
+            )?,
+            dwell: seconds("skein_dwell_seconds", "From submission to the first write to APNs.", &["pool"])?,
+            request: seconds("skein_apns_request_seconds", "From a write to APNs to its answer.", &["pool"])?,
+            paused: gauges(
+                "skein_pool_paused",
+                "1 while APNs refuses the pool's credential or settings.",
+                &["pool"],
+            )?,
+            deliveries: counters("skein_deliveries_total", "Messages taken from queues.", &["pool"])?,
+            redelivered: counters(
+                "skein_deliveries_redelivered_total",
+                "Messages taken from queues that had been delivered before.",
+                &["pool"],
+            )?,
+            dead_letters: counters(
+                "skein_dead_letters_total",
+                "Messages or items sent to the dead letters.",
+                &["pool", "reason"],
+            )?,
+            held: gauges(
+                "skein_items_in_lanes",
+                "Notifications in lanes: waiting, held or in flight.",
+                &["pool", "shard"],
+            )?,
+            cuts: counters("skein_broker_cuts_total", "Attachments to queues that were cut.", &["pool"])?,
+            record_rows,
+            record_seconds,
+            draining,
+            registry,
+        })
+    }
+
+    /// What `/metrics` gives.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// So many facts are durable.
+    pub fn recorded(&self, rows: usize) {
+        self.record_rows.inc_by(rows as u64);
+    }
+
+    /// A group commit took so long.
+    pub fn record_took(&self, took: Duration) {
+        self.record_seconds.observe(took.as_secs_f64());
+    }
+
+    /// The sender leaves its queues.
+    pub fn draining(&self) {
+        self.draining.set(1);
+    }
+}
+
+impl PoolMetrics {
+    /// Those of one pool.
+    pub fn new(all: &Arc<Metrics>, pool: &PoolName) -> Self {
+        let name = pool.as_str();
+        let answer = |status: &str, reason: &str| all.answers.with_label_values(&[name, status, reason]);
+        let retry = |kind: NoteKind| all.retries.with_label_values(&[name, kind.label()]);
+        Self {
+            verdicts: FinalVerdict::ALL.map(|v| all.notifications.with_label_values(&[name, v.label()])),
+            ok: answer("200", ""),
+            in_doubt: answer("in_doubt", ""),
+            not_sent: answer("not_sent", ""),
+            retry: retry(NoteKind::Retry),
+            retry_in_doubt: retry(NoteKind::InDoubt),
+            dwell: all.dwell.with_label_values(&[name]),
+            request: all.request.with_label_values(&[name]),
+            deliveries: all.deliveries.with_label_values(&[name]),
+            redelivered: all.redelivered.with_label_values(&[name]),
+            cuts: all.cuts.with_label_values(&[name]),
+            pool: pool.clone(),
+            all: Arc::clone(all),
+        }
+    }
+
+    /// A final verdict was judged.
+    pub fn verdict(&self, verdict: FinalVerdict) {
+        if let Some(index) = FinalVerdict::ALL.iter().position(|v| *v == verdict) {
+            self.verdicts[index].inc();
+        }
+    }
+
+    /// A write was answered.
+    pub fn answered(&self, answer: &Answer, evidence: &Evidence) {
+        match answer {
+            Answer::InDoubt(_) => self.in_doubt.inc(),
+            Answer::NotSent(_) => self.not_sent.inc(),
+            Answer::Reply(reply) => {
+                self.request.observe(f64::from(evidence.duration_us) / 1e6);
+                if reply.status == 200 {
+                    self.ok.inc();
+                } else {
+                    let reason = reply.reason.as_ref().map_or("", Reason::label);
+                    let status = if (100..600).contains(&reply.status) {
+                        reply.status.to_string()
+                    } else {
+                        "other".into()
+                    };
+                    self.all.answers.with_label_values(&[self.pool.as_str(), &status, reason]).inc();
+                }
+            }
+        }
+    }
+
+    /// A notification is held to be written again.
+    pub fn retried(&self, kind: NoteKind) {
+        if kind == NoteKind::InDoubt { self.retry_in_doubt.inc() } else { self.retry.inc() }
+    }
+
+    /// A notification is written for the first time, so long after its submission.
+    pub fn first_write(&self, dwell: Option<Duration>) {
+        if let Some(dwell) = dwell {
+            self.dwell.observe(dwell.as_secs_f64());
+        }
+    }
+
+    /// The pool is paused, or not.
+    pub fn paused(&self, paused: bool) {
+        self.all.paused.with_label_values(&[self.pool.as_str()]).set(i64::from(paused));
+    }
+
+    /// Messages were taken from a queue.
+    pub fn taken(&self, deliveries: usize, redelivered: usize) {
+        self.deliveries.inc_by(deliveries as u64);
+        self.redelivered.inc_by(redelivered as u64);
+    }
+
+    /// A message or item went to the dead letters.
+    pub fn dead_letter(&self, reason: &str) {
+        self.all.dead_letters.with_label_values(&[self.pool.as_str(), reason]).inc();
+    }
+
+    /// An attachment was cut.
+    pub fn cut(&self) {
+        self.cuts.inc();
+    }
+
+    /// So many items are in this shard's lanes.
+    pub fn in_lanes(&self, shard: usize, items: usize) {
+        self.all.held.with_label_values(&[self.pool.as_str(), &shard.to_string()]).set(items as i64);
+    }
+}

@@ -1,0 +1,50 @@
+//! What a sender is told: bounds with their units. Defaults live in `config/default.toml`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use skein_core::retry_schedule::RetrySchedule;
+use skein_core::{FingerprintKey, PoolName};
+
+/// The settings of a sender.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Its stable name in the fleet.
+    pub member: Arc<str>,
+    /// Sending threads.
+    pub shards: usize,
+    /// The most items in lanes, of all pools together; each pool and shard has its even part.
+    pub held_max: usize,
+    /// When a notification is written again.
+    pub retry: RetrySchedule,
+    /// How long an owner waits whose predecessor may still write.
+    pub grace: Duration,
+    /// How long those that need a look-up are held while the ledger is away.
+    pub away_hold: Duration,
+    /// How long ids made final through a marked copy are remembered.
+    pub id_memory: Duration,
+    /// The shortest and longest wait before attaching anew.
+    pub backoff: (Duration, Duration),
+    /// The most facts in one transaction.
+    pub record_rows_max: usize,
+    /// The pools.
+    pub pools: Vec<PoolOptions>,
+    /// The key of all fingerprints.
+    pub fingerprint_key: FingerprintKey,
+}
+
+/// The settings of one pool.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// Its name.
+    pub name: PoolName,
+    /// Whether a newer notification with the same collapse id supersedes an older one waiting in the same lane.
+    pub collapse: bool,
+}
+
+impl Options {
+    /// Each pool's and shard's part of [`Options::held_max`], at least one.
+    pub fn permits(&self) -> usize {
+        (self.held_max / (self.shards.max(1) * self.pools.len().max(1))).max(1)
+    }
+}

@@ -1,0 +1,248 @@
+//! From deliveries to items: decode once, pass each id through the window, look up what may have been here before.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use skein_core::fact::{Fact, Final, SubmittedBatch};
+use skein_core::seam::{BrokerError, Clock, DeadLetter, Delivery, Inbox, Known, Ledger, LookUp};
+use skein_core::wire::{self, Decoded};
+use skein_core::{FinalVerdict, Fingerprint, Notification, NotificationId, NotificationKey, Slot, SlotMap};
+
+use crate::attachment::Attachment;
+use crate::main_path::{Item, PoolShard, Waiting};
+use crate::window::{DeliveryRef, Entry};
+
+/// How often a look-up is tried again while the ledger is away.
+const LOOK_UP_PAUSE: Duration = Duration::from_millis(100);
+
+/// Reads the deliveries of one attachment.
+pub struct Reader<'a, C: Clock, L: Ledger> {
+    /// The pool it reads for.
+    pub pool: &'a PoolShard<C>,
+    /// The ledger.
+    pub ledger: &'a L,
+    /// The attachment.
+    pub attachment: Rc<Attachment>,
+    /// Which slots live where.
+    pub slots: &'a SlotMap,
+    /// Since when the ledger has not answered look-ups.
+    pub away_since: &'a mut Option<tokio::time::Instant>,
+}
+
+impl<C: Clock, L: Ledger> Reader<'_, C, L> {
+    /// Reads deliveries, in their order, into items to enter. What can't be read is buried; what was final is settled.
+    ///
+    /// # Errors
+    /// The attachment was cut.
+    pub async fn read(
+        &mut self,
+        deliveries: Vec<Delivery>,
+        inbox: &mut impl Inbox,
+    ) -> Result<VecDeque<Item>, BrokerError> {
+        let redelivered = deliveries.iter().filter(|d| d.redelivered).count();
+        self.pool.metrics.taken(deliveries.len(), redelivered);
+        let mut items = VecDeque::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            self.decode(delivery, inbox, &mut items).await?;
+        }
+        self.look_up(&mut items).await;
+        Ok(items)
+    }
+
+    async fn decode(
+        &mut self,
+        delivery: Delivery,
+        inbox: &mut impl Inbox,
+        items: &mut VecDeque<Item>,
+    ) -> Result<(), BrokerError> {
+        let now = self.pool.clock.now();
+        let number = self.attachment.queue.number;
+        let owns = |slot: Slot| self.slots.queue(slot) == number;
+        let decoded = match wire::decode(&delivery.kind, &delivery.body, now, owns) {
+            Ok(decoded) => decoded,
+            Err(malformed) => {
+                self.bury(&delivery, None, malformed.label(), malformed.to_string(), inbox).await?;
+                self.attachment.opened(delivery.tag, 0);
+                return Ok(());
+            }
+        };
+        let Decoded { items: own, bad, submitted } = decoded;
+        for bad in &bad {
+            let detail = bad.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            self.bury(&delivery, bad.id, "malformed", detail, inbox).await?;
+        }
+        if let Some(submitted) = submitted {
+            let fact = SubmittedBatch { pool: self.pool.pool.name.clone(), at: now, ids: submitted.ids };
+            self.pool.record_for(Fact::Submitted(Box::new(fact)), Waiting::Nobody);
+        }
+        let dead: Vec<NotificationId> =
+            bad.iter().filter_map(|bad| bad.id.filter(|id| id.is_near(now))).collect();
+        self.attachment.opened(delivery.tag, own.len() + dead.len());
+        for id in dead {
+            self.record_dead(id, delivery.tag);
+        }
+        for notification in own {
+            self.enter_window(notification, &delivery, items);
+        }
+        Ok(())
+    }
+
+    fn enter_window(&self, notification: Notification, delivery: &Delivery, items: &mut VecDeque<Item>) {
+        let reference = DeliveryRef { attachment: Rc::clone(&self.attachment), tag: delivery.tag };
+        let entry = self.pool.work.borrow_mut().window.enter(notification.key(), reference.clone());
+        match entry {
+            Entry::Hangs => {}
+            Entry::WasFinal => self.attachment.done(delivery.tag),
+            Entry::First => items.push_back(Item {
+                device: self.pool.options.fingerprint_key.token(&notification.token),
+                notification,
+                delivery: reference,
+                attempts: skein_core::retry_schedule::Attempts::default(),
+                taken_at: self.pool.clock.boot(),
+                possible_copy: delivery.redelivered || delivery.repeat,
+                repeat: delivery.repeat,
+            }),
+        }
+    }
+
+    /// Looks up, in one batch, the items that may have been here before, whose token may be gone, or whose badge count is not
+    /// known. While the ledger is away they are held, but not beyond the hold; then they are possible copies.
+    async fn look_up(&mut self, items: &mut VecDeque<Item>) {
+        let asked: Vec<usize> = {
+            let work = self.pool.work.borrow();
+            let needs = |item: &Item| {
+                item.possible_copy
+                    || work.gone.contains_key(&item.device.short())
+                    || (item.notification.badge.is_some() && !work.counts.knows(&item.device))
+            };
+            items.iter().enumerate().filter(|(_, item)| needs(item)).map(|(index, _)| index).collect()
+        };
+        if asked.is_empty() {
+            return;
+        }
+        let keys: Vec<LookUp> = asked
+            .iter()
+            .map(|i| LookUp { key: items[*i].notification.key(), token: items[*i].device })
+            .collect();
+        let stamp = self.pool.work.borrow().gone_stamp;
+        let Some(known) = self.ask(&keys).await else {
+            asked.iter().for_each(|index| items[*index].possible_copy = true);
+            return;
+        };
+        let mut settled = Vec::new();
+        for (index, known) in asked.into_iter().zip(known) {
+            if self.learn(&items[index], known, stamp) {
+                settled.push(index);
+            }
+        }
+        for index in settled.into_iter().rev() {
+            items.remove(index);
+        }
+    }
+
+    /// Takes in what the ledger knows. Whether the item was final, and is settled.
+    fn learn(&self, item: &Item, known: Known, stamp: u64) -> bool {
+        let mut work = self.pool.work.borrow_mut();
+        let short = item.device.short();
+        match known.device.gone_at {
+            Some(_) => {
+                work.gone.entry(short).or_insert(stamp);
+            }
+            None if work.gone.get(&short).is_some_and(|at| *at <= stamp) => {
+                work.gone.remove(&short);
+            }
+            None => {}
+        }
+        if item.notification.badge.is_some() {
+            work.counts.loaded(item.device, known.device.badge);
+        }
+        if known.verdict.is_none() {
+            return false;
+        }
+        for delivery in work.window.leave(&item.notification.key()) {
+            delivery.attachment.done(delivery.tag);
+        }
+        true
+    }
+
+    async fn ask(&mut self, keys: &[LookUp]) -> Option<Vec<Known>> {
+        loop {
+            match self.ledger.look_up(keys).await {
+                Ok(known) => {
+                    *self.away_since = None;
+                    return Some(known);
+                }
+                Err(error) => {
+                    let now = tokio::time::Instant::now();
+                    let since = *self.away_since.get_or_insert(now);
+                    if now - since >= self.pool.options.away_hold || self.attachment.is_void() {
+                        tracing::warn!(queue = %self.attachment.queue, %error, items = keys.len(), "look-ups can't be answered: sent as possible copies");
+                        return None;
+                    }
+                    tokio::time::sleep(LOOK_UP_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn bury(
+        &self,
+        delivery: &Delivery,
+        id: Option<NotificationId>,
+        reason: &'static str,
+        detail: String,
+        inbox: &mut impl Inbox,
+    ) -> Result<(), BrokerError> {
+        tracing::warn!(queue = %self.attachment.queue, ?id, reason, %detail, "a message goes to the dead letters");
+        self.pool.metrics.dead_letter(reason);
+        let queue = self.attachment.queue.clone();
+        inbox
+            .bury(DeadLetter {
+                queue,
+                kind: delivery.kind.clone(),
+                id,
+                reason,
+                detail,
+                body: delivery.body.clone(),
+            })
+            .await
+    }
+
+    /// The verdict of an item that can't be read but has an id; its delivery waits for it.
+    fn record_dead(&self, id: NotificationId, tag: u64) {
+        let key = NotificationKey { id, generation: 0 };
+        let delivery = DeliveryRef { attachment: Rc::clone(&self.attachment), tag };
+        match self.pool.work.borrow_mut().window.enter(key, delivery) {
+            Entry::Hangs => return,
+            Entry::WasFinal => return self.attachment.done(tag),
+            Entry::First => {}
+        }
+        self.pool.metrics.verdict(FinalVerdict::Dead);
+        let fact = Final {
+            key,
+            pool: self.pool.pool.name.clone(),
+            verdict: FinalVerdict::Dead,
+            cause: "malformed".into(),
+            status: 0,
+            token: Fingerprint([0; 16]),
+            user: None,
+            app: None,
+            reference: None,
+            collapse: None,
+            submitted_at: None,
+            at: self.pool.clock.now(),
+            queue: self.attachment.queue.number,
+            attempts: 0,
+            duration_us: 0,
+            payload_bytes: 0,
+            possible_copy: false,
+            repeat: false,
+            badge: None,
+            gone_at: None,
+            slot: self.slots.slots(self.attachment.queue.number).next().unwrap_or_default(),
+            sender: self.pool.options.member.clone(),
+        };
+        self.pool.record_for(Fact::Final(Box::new(fact)), Waiting::Key(key));
+    }
+}

@@ -1,0 +1,245 @@
+//! Shards: sending threads, each with its own single-threaded runtime, and which queue lives where.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use skein_core::seam::{Assignment, Broker, Clock, Coordinator, Ledger, OwnedQueue, Transport};
+use skein_core::{PoolName, QueueName};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, LocalSet};
+
+use crate::main_path::PoolShard;
+use crate::metrics::{Metrics, PoolMetrics};
+use crate::options::Options;
+use crate::permits::Permits;
+use crate::recorder;
+use crate::session::Session;
+use crate::status::Status;
+
+/// How often the gauges are brought up to date.
+const GAUGES_EVERY: Duration = Duration::from_secs(1);
+
+/// What a sender stands on.
+pub struct Seams<B, L, K, C> {
+    /// The broker.
+    pub broker: B,
+    /// The ledger.
+    pub ledger: L,
+    /// Which queues are its own.
+    pub coordinator: K,
+    /// The clock.
+    pub clock: C,
+}
+
+/// A running sender. Dropped, its process is expected to end: nothing is left politely.
+pub struct Sender {
+    stop: watch::Sender<bool>,
+    shards: Vec<std::thread::JoinHandle<()>>,
+    recorder: JoinHandle<()>,
+    status: Arc<Status>,
+    metrics: Arc<Metrics>,
+}
+
+impl Sender {
+    /// Starts its shards and its recorder on the current runtime. `connect` makes the transport of a pool, on the shard's own
+    /// thread.
+    ///
+    /// # Errors
+    /// If a thread can't be started.
+    pub fn start<B, L, K, C, T, F>(
+        options: Options,
+        seams: Seams<B, L, K, C>,
+        metrics: Arc<Metrics>,
+        connect: F,
+    ) -> std::io::Result<Self>
+    where
+        B: Broker,
+        L: Ledger,
+        K: Coordinator,
+        C: Clock,
+        T: Transport,
+        F: Fn(&PoolName) -> T + Clone + Send + 'static,
+    {
+        let options = Arc::new(options);
+        let status = Arc::new(Status::default());
+        let (stop, stopped) = watch::channel(false);
+        let (facts, batches) = mpsc::unbounded_channel();
+        let recorder = tokio::spawn(recorder::run(
+            seams.ledger.clone(),
+            batches,
+            options.record_rows_max,
+            Arc::clone(&status),
+            Arc::clone(&metrics),
+        ));
+        let mut shards = Vec::new();
+        for number in 0..options.shards.max(1) {
+            let shard = Shard {
+                number,
+                options: Arc::clone(&options),
+                broker: seams.broker.clone(),
+                ledger: seams.ledger.clone(),
+                clock: seams.clock.clone(),
+                assignment: seams.coordinator.assignment(),
+                facts: facts.clone(),
+                status: Arc::clone(&status),
+                metrics: Arc::clone(&metrics),
+                connect: connect.clone(),
+                stopped: stopped.clone(),
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let thread = std::thread::Builder::new().name(format!("shard-{number}"));
+            shards.push(thread.spawn(move || runtime.block_on(LocalSet::new().run_until(shard.run())))?);
+        }
+        Ok(Self { stop, shards, recorder, status, metrics })
+    }
+
+    /// What the pages say.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    /// Leaves every queue by the one way: starts nothing new, waits for what has begun, records, settles, cuts. `false` if the
+    /// deadline came first: then what was begun comes back to the next owner as redelivered.
+    pub async fn drain(self, deadline: Duration) -> bool {
+        self.status.draining();
+        self.metrics.draining();
+        // Fails only if every shard has ended already.
+        let _ = self.stop.send(true);
+        let shards = self.shards;
+        let joined =
+            tokio::task::spawn_blocking(move || shards.into_iter().all(|shard| shard.join().is_ok()));
+        let all = async { matches!(joined.await, Ok(true)) && self.recorder.await.is_ok() };
+        tokio::time::timeout(deadline, all).await.unwrap_or(false)
+    }
+}
+
+struct Shard<B, L, C, F> {
+    number: usize,
+    options: Arc<Options>,
+    broker: B,
+    ledger: L,
+    clock: C,
+    assignment: watch::Receiver<Assignment>,
+    facts: mpsc::UnboundedSender<recorder::Batch>,
+    status: Arc<Status>,
+    metrics: Arc<Metrics>,
+    connect: F,
+    stopped: watch::Receiver<bool>,
+}
+
+struct Running {
+    owned: OwnedQueue,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl<B, L, C, F, T> Shard<B, L, C, F>
+where
+    B: Broker,
+    L: Ledger,
+    C: Clock,
+    T: Transport,
+    F: Fn(&PoolName) -> T,
+{
+    async fn run(mut self) {
+        let (end_pools, pools_ended) = watch::channel(false);
+        let mut pools: BTreeMap<PoolName, Rc<PoolShard<C>>> = BTreeMap::new();
+        let mut loops = Vec::new();
+        let mut sessions: BTreeMap<QueueName, Running> = BTreeMap::new();
+        loop {
+            let wanted = self.wanted();
+            let leaving: Vec<QueueName> = sessions
+                .iter()
+                .filter(|(q, s)| wanted.get(q) != Some(&s.owned))
+                .map(|(q, _)| q.clone())
+                .collect();
+            for queue in leaving {
+                if let Some(session) = sessions.remove(&queue) {
+                    // The session may have ended by itself.
+                    let _ = session.stop.send(true);
+                    let _ = session.task.await;
+                }
+            }
+            for (queue, owned) in wanted {
+                if sessions.contains_key(&queue) {
+                    continue;
+                }
+                let Some(pool) = self.pool(&queue.pool, &mut pools, &mut loops, &pools_ended) else {
+                    continue;
+                };
+                let (stop, stopped) = watch::channel(false);
+                let session = Session {
+                    pool,
+                    broker: self.broker.clone(),
+                    ledger: self.ledger.clone(),
+                    owned: owned.clone(),
+                };
+                let task = tokio::task::spawn_local(session.run(stopped));
+                sessions.insert(queue, Running { owned, stop, task });
+            }
+            tokio::select! {
+                _ = self.stopped.wait_for(|stop| *stop) => break,
+                Ok(()) = self.assignment.changed() => {}
+                () = tokio::time::sleep(GAUGES_EVERY) => {
+                    for pool in pools.values() {
+                        pool.metrics.in_lanes(self.number, pool.work.borrow().lanes.len());
+                    }
+                }
+            }
+        }
+        for session in sessions.values() {
+            // The session may have ended by itself.
+            let _ = session.stop.send(true);
+        }
+        for (_, session) in sessions {
+            let _ = session.task.await;
+        }
+        let _ = end_pools.send(true);
+        for pool in loops {
+            let _ = pool.await;
+        }
+    }
+
+    /// The owned queues that live on this shard.
+    fn wanted(&mut self) -> BTreeMap<QueueName, OwnedQueue> {
+        let shards = self.options.shards.max(1);
+        let assignment = self.assignment.borrow_and_update();
+        let mine = assignment.queues.iter().filter(|o| usize::from(o.queue.number) % shards == self.number);
+        mine.map(|owned| (owned.queue.clone(), owned.clone())).collect()
+    }
+
+    fn pool(
+        &self,
+        name: &PoolName,
+        pools: &mut BTreeMap<PoolName, Rc<PoolShard<C>>>,
+        loops: &mut Vec<JoinHandle<()>>,
+        ended: &watch::Receiver<bool>,
+    ) -> Option<Rc<PoolShard<C>>> {
+        if let Some(pool) = pools.get(name) {
+            return Some(Rc::clone(pool));
+        }
+        let Some(options) = self.options.pools.iter().find(|p| p.name == *name) else {
+            tracing::error!(pool = %name, "a queue of a pool that this sender has no settings for is assigned to it; add the pool to its configuration");
+            return None;
+        };
+        let (reply, durable) = mpsc::unbounded_channel();
+        let pool = Rc::new(PoolShard {
+            options: Arc::clone(&self.options),
+            pool: options.clone(),
+            clock: self.clock.clone(),
+            permits: Permits::new(self.options.permits()),
+            work: std::cell::RefCell::default(),
+            wake: tokio::sync::Notify::new(),
+            metrics: PoolMetrics::new(&self.metrics, name),
+            status: Arc::clone(&self.status),
+            recorder: self.facts.clone(),
+            reply,
+        });
+        let transport = (self.connect)(name);
+        loops.push(tokio::task::spawn_local(Rc::clone(&pool).run(transport, durable, ended.clone())));
+        pools.insert(name.clone(), Rc::clone(&pool));
+        Some(pool)
+    }
+}
