@@ -16,7 +16,6 @@ pub use writers::Writers;
 
 use std::collections::{HashMap, HashSet};
 
-use crate::fingerprint::BuildMixed;
 use crate::log::Snapshot;
 use histories::Histories;
 
@@ -78,12 +77,9 @@ impl FinalVerdict {
 }
 
 /// Final verdicts by notification id.
-pub type Verdicts = HashMap<u128, FinalVerdict, BuildHasher>;
+pub type Verdicts = HashMap<u128, FinalVerdict>;
 /// A set of notification ids.
-pub type Ids = HashSet<u128, BuildHasher>;
-/// The hasher of [`Verdicts`] and [`Ids`]: ids are mixed already.
-pub type BuildHasher = BuildMixed;
-
+pub type Ids = HashSet<u128>;
 /// Everything that is known after a run.
 pub struct History<'a> {
     /// What the producer was told is accepted, in any order.

@@ -1,0 +1,72 @@
+//! The simulator's settings.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::faults::Faults;
+use crate::log::LogMode;
+use crate::provider_token::{Environment, TokenPolicy};
+use crate::request::Strictness;
+
+/// How a simulator is to run. The default: a free port on loopback, sandbox, every token valid, no faults, its log
+/// in memory.
+pub struct SimulatorConfig {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where its HTTP control endpoint listens; `None` runs without one.
+    pub control: Option<SocketAddr>,
+    /// Threads that serve connections, each with a runtime of its own; at least 1.
+    pub threads: usize,
+    /// Which service it plays.
+    pub environment: Environment,
+    /// Host names and addresses in its certificate, beside the listening address.
+    pub names: Vec<String>,
+    /// A certificate chain and key to use in place of generated ones.
+    pub identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    /// The root certificate is written here, as PEM, for clients.
+    pub ca_out: Option<PathBuf>,
+    /// How provider tokens are judged.
+    pub tokens: TokenPolicy,
+    /// Bundle ids that exist; others are `TopicDisallowed`. Empty: all do.
+    pub bundle_ids: Vec<String>,
+    /// The switches that Apple leaves open.
+    pub strictness: Strictness,
+    /// Streams a connection may have open at once, once it has shown a valid token. Apple's was 1,000 when last seen.
+    pub streams_max: u32,
+    /// Flow-control window of connections and streams, in bytes. Apple's was 65,535 when last seen.
+    pub window_bytes: u32,
+    /// Whether to remember what each device shows.
+    pub devices: bool,
+    /// Where the log is kept.
+    pub log: LogMode,
+    /// The faults in force from the start.
+    pub faults: Faults,
+    /// Connections at once; further ones are closed as they come.
+    pub connections_max: u64,
+}
+
+impl Default for SimulatorConfig {
+    fn default() -> Self {
+        let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        Self {
+            listen: loopback,
+            control: None,
+            threads: 1,
+            environment: Environment::default(),
+            names: vec!["localhost".to_owned()],
+            identity: None,
+            ca_out: None,
+            tokens: TokenPolicy::default(),
+            bundle_ids: Vec::new(),
+            strictness: Strictness::default(),
+            streams_max: 1000,
+            window_bytes: 65_535,
+            devices: true,
+            log: LogMode::default(),
+            faults: Faults::default(),
+            connections_max: 10_000,
+        }
+    }
+}

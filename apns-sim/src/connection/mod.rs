@@ -1,0 +1,267 @@
+//! One client connection as a state machine: bytes and time in, bytes out. Owns no socket.
+
+mod answers;
+mod intake;
+mod journal;
+mod limit;
+mod serve;
+mod strikes;
+mod writer;
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use skein_apns::frame::{
+    FrameHeader, HEADER_BYTES, MAX_FRAME_SIZE_DEFAULT, PREFACE, WINDOW_DEFAULT, error_code, setting,
+};
+use skein_apns::hpack::Decoder;
+
+use crate::client_certificate::ClientCertificate;
+use crate::clock::{monotonic_ns, wall_ms};
+use crate::faults::{Faults, Stall};
+use crate::fingerprint::BuildMixed;
+use crate::provider_token::Authorization;
+use crate::shared::{Orders, Shared};
+use answers::Answers;
+use intake::{Block, Open};
+use journal::Journal;
+use limit::StreamLimit;
+use strikes::{Goaway, Strikes};
+
+/// Bytes of dynamic table that a client may use; Apple's was 4,096 when last seen.
+const HEADER_TABLE_BYTES_MAX: usize = 4096;
+/// Bytes of a decoded header list; Apple's was 8,000 when last seen.
+const HEADER_LIST_BYTES_MAX: u32 = 8000;
+
+/// What is left to do for the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Flush, then close.
+    Close,
+    /// Drop what is not flushed and reset.
+    Reset,
+}
+
+/// The client broke the protocol: a code of RFC 9113 §7 and what it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Broken(u32, &'static str);
+
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+    faults: Arc<Faults>,
+    orders: Orders,
+    number: u32,
+    certificate: Option<ClientCertificate>,
+    authorization: Authorization,
+    shown_valid_token: bool,
+    decoder: Decoder,
+    inbox: Vec<u8>,
+    preface_seen: bool,
+    block: Option<Block>,
+    open: HashMap<u32, Open, BuildMixed>,
+    /// Streams that stay unanswered.
+    silent: HashSet<u32, BuildMixed>,
+    newest_stream: u32,
+    requests: u64,
+    limit: StreamLimit,
+    answers: Answers,
+    journal: Journal,
+    strikes: Strikes,
+    goaway: Goaway,
+    stalled: bool,
+    window: i64,
+    window_used: u32,
+    now_ns: u64,
+    now_ms: u64,
+    end: Option<End>,
+}
+
+impl Connection {
+    /// A connection whose TLS handshake is done. Its SETTINGS are in [`out`](Self::out) already.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        number: u32,
+        peer: SocketAddr,
+        certificate: Option<ClientCertificate>,
+    ) -> Self {
+        let orders = *shared.orders.borrow();
+        let faults = shared.faults();
+        let streams = if certificate.is_some() { shared.streams_max } else { 1 };
+        let mut answers = Answers::new();
+        let settings = [
+            (setting::HEADER_TABLE_SIZE, HEADER_TABLE_BYTES_MAX as u32),
+            (setting::MAX_CONCURRENT_STREAMS, streams),
+            (setting::INITIAL_WINDOW_SIZE, shared.window_bytes),
+            (setting::MAX_FRAME_SIZE, MAX_FRAME_SIZE_DEFAULT),
+            (setting::MAX_HEADER_LIST_SIZE, HEADER_LIST_BYTES_MAX),
+        ];
+        writer::settings(&settings, &mut answers.out);
+        if shared.window_bytes > WINDOW_DEFAULT {
+            writer::window_update(shared.window_bytes - WINDOW_DEFAULT, &mut answers.out);
+        }
+        Self {
+            strikes: Strikes::new(&faults, number, 0),
+            journal: Journal::new(&shared.book, number, peer),
+            limit: StreamLimit::new(streams, shared.streams_max),
+            window: i64::from(shared.window_bytes.max(WINDOW_DEFAULT)),
+            shared,
+            faults,
+            orders,
+            number,
+            certificate,
+            authorization: Authorization::default(),
+            shown_valid_token: false,
+            decoder: Decoder::new(HEADER_TABLE_BYTES_MAX),
+            inbox: Vec::new(),
+            preface_seen: false,
+            block: None,
+            open: HashMap::default(),
+            silent: HashSet::default(),
+            newest_stream: 0,
+            requests: 0,
+            answers,
+            goaway: Goaway::None,
+            stalled: false,
+            window_used: 0,
+            now_ns: monotonic_ns(),
+            now_ms: wall_ms(),
+            end: None,
+        }
+    }
+
+    /// Where decrypted bytes go before [`process`](Self::process).
+    pub(crate) fn inbox(&mut self) -> &mut Vec<u8> {
+        &mut self.inbox
+    }
+
+    /// What is to be encrypted and sent; taken empty by the driver.
+    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.answers.out
+    }
+
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Whether the driver is to read from the socket.
+    pub(crate) fn reads(&self) -> bool {
+        self.faults.stall != Stall::Reads
+    }
+
+    /// When `process` must be called although nothing came.
+    pub(crate) fn due_ns(&self) -> Option<u64> {
+        let goaway = match self.goaway {
+            Goaway::Announced { at_ns, .. } => Some(at_ns),
+            Goaway::None | Goaway::Final { .. } => None,
+        };
+        [goaway, self.answers.next_due_ns()].into_iter().flatten().min()
+    }
+
+    /// Works through everything that came and everything that is due.
+    pub(crate) fn process(&mut self) {
+        self.now_ns = monotonic_ns();
+        self.now_ms = wall_ms();
+        if self.stalled {
+            self.inbox.clear();
+            return;
+        }
+        let inbox = std::mem::take(&mut self.inbox);
+        let done = match self.take_frames(&inbox) {
+            Ok(done) => done,
+            Err(broken) => {
+                self.broken(broken);
+                inbox.len()
+            }
+        };
+        self.inbox = inbox;
+        self.inbox.drain(..done);
+        while let Some(answer) = self.answers.take_due(self.now_ns) {
+            self.emit(answer);
+        }
+        self.return_window();
+        self.finish_goaway();
+        self.journal.commit(self.shared.devices.as_ref());
+    }
+
+    fn take_frames(&mut self, inbox: &[u8]) -> Result<usize, Broken> {
+        let mut at = 0;
+        if !self.preface_seen {
+            let Some(preface) = inbox.get(..writer::PREFACE_BYTES) else { return Ok(0) };
+            if preface != PREFACE {
+                return Err(Broken(error_code::PROTOCOL_ERROR, "the client preface is missing"));
+            }
+            self.preface_seen = true;
+            at = writer::PREFACE_BYTES;
+        }
+        while let Some(header) = inbox[at..].first_chunk::<HEADER_BYTES>().map(FrameHeader::parse) {
+            if header.len > MAX_FRAME_SIZE_DEFAULT {
+                return Err(Broken(error_code::FRAME_SIZE_ERROR, "a frame is larger than allowed"));
+            }
+            let start = at + HEADER_BYTES;
+            let Some(body) = inbox.get(start..start + header.len as usize) else { break };
+            self.take_frame(header, body)?;
+            at = start + header.len as usize;
+            if self.end.is_some() || self.stalled {
+                return Ok(inbox.len());
+            }
+        }
+        Ok(at)
+    }
+
+    /// All of `out` went to the socket, begun at `at_ns`.
+    pub(crate) fn flushed(&mut self, at_ns: u64) {
+        self.journal.flushed(at_ns);
+        self.limit.flushed();
+    }
+
+    /// Looks at the simulator's orders and follows the new ones.
+    pub(crate) fn obey(&mut self, orders: Orders) {
+        self.now_ns = monotonic_ns();
+        self.now_ms = wall_ms();
+        let before = std::mem::replace(&mut self.orders, orders);
+        if orders.faults != before.faults {
+            self.faults = self.shared.faults();
+            self.strikes = Strikes::new(&self.faults, self.number, self.requests);
+            if self.faults.stall == Stall::None {
+                while let Some(answer) = self.answers.take_held() {
+                    self.emit(answer);
+                }
+            }
+        }
+        if orders.goaway != before.goaway || orders.stop {
+            self.begin_goaway(self.newest_stream);
+        }
+        if orders.reset != before.reset {
+            self.shared.stats.resets.fetch_add(1, Relaxed);
+            self.end = Some(End::Reset);
+        }
+        self.finish_goaway();
+        if orders.stop && self.end.is_none() {
+            self.end = Some(End::Close);
+        }
+        self.journal.commit(self.shared.devices.as_ref());
+    }
+
+    fn broken(&mut self, Broken(code, what): Broken) {
+        self.shared.stats.protocol_errors.fetch_add(1, Relaxed);
+        tracing::debug!(connection = self.number, code, what, "the client broke HTTP/2");
+        writer::goaway(self.newest_stream, code, what.as_bytes(), &mut self.answers.out);
+        self.end = Some(End::Close);
+    }
+
+    fn return_window(&mut self) {
+        if self.window_used > self.shared.window_bytes / 4 && self.end.is_none() {
+            writer::window_update(self.window_used, &mut self.answers.out);
+            self.window += i64::from(self.window_used);
+            self.window_used = 0;
+        }
+    }
+
+    /// The connection is gone.
+    pub(crate) fn close(&mut self) {
+        self.journal.commit(self.shared.devices.as_ref());
+        self.journal.close();
+    }
+}

@@ -1,0 +1,225 @@
+//! A whole request: judged, logged, answered.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::answers::{Answer, Decision};
+use super::journal::Change;
+use super::strikes::Goaway;
+use super::{Connection, End, writer};
+use crate::devices::Delivery;
+use crate::faults::{Fate, LastStream, Stall};
+use crate::log::NewRow;
+use crate::payload;
+use crate::reason::Reason;
+use crate::request::Head;
+
+impl Connection {
+    /// Adds what is wrong with a request's credential and topic to its faults.
+    pub(super) fn authorize(&mut self, head: &mut Head, token: Result<(), Reason>) {
+        if let Some(certificate) = &self.certificate {
+            if let Err(reason) = certificate.check(head.topic, self.shared.environment, self.now_ms / 1000) {
+                head.faults.add(reason);
+            }
+        } else if !head.authorization {
+            head.faults.add(Reason::MissingProviderToken);
+        } else if let Err(reason) = token {
+            head.faults.add(reason);
+        } else {
+            self.limit_after_valid_token();
+        }
+        match head.topic {
+            None if self.certificate.is_none() => head.faults.add(Reason::MissingTopic),
+            Some(topic)
+                if !self.shared.bundles.is_empty() && !self.shared.bundles.contains(&topic.bundle_hash) =>
+            {
+                head.faults.add(Reason::TopicDisallowed);
+            }
+            _ => {}
+        }
+    }
+
+    fn limit_after_valid_token(&mut self) {
+        if !self.shown_valid_token {
+            self.shown_valid_token = true;
+            self.limit.raise(&mut self.answers.out);
+        }
+    }
+
+    pub(super) fn is_over_limit(&self) -> bool {
+        let open = self.open.len() + self.answers.pending() + self.journal.queued() + self.silent.len();
+        self.limit.is_violated_by(open)
+    }
+
+    pub(super) fn refuse_over_limit(&mut self, stream: u32, head: &Head) {
+        self.shared.stats.stream_limit_violations.fetch_add(1, Relaxed);
+        let row = self.enter(head, head.id.unwrap_or(0), None);
+        self.refuse_stream(stream, row);
+    }
+
+    /// Judges a request and answers it, now or later.
+    pub(super) fn serve(&mut self, stream: u32, mut head: Head, body: &[u8]) {
+        self.requests += 1;
+        head.take_body_length(body.len());
+        let id = head.id.unwrap_or_else(|| self.shared.new_id());
+        let sequence = payload::sequence(body);
+        let row = self.enter(&head, id, sequence);
+        if self.goaway.leaves_out(stream) {
+            return self.leave_out(row);
+        }
+        if self.requests >= self.strikes.stall_at {
+            self.stalled = true;
+            self.shared.stats.stalls.fetch_add(1, Relaxed);
+            return;
+        }
+        if self.requests >= self.strikes.goaway_at {
+            self.strikes.goaway_at = u64::MAX;
+            self.begin_goaway(stream);
+            if self.goaway.leaves_out(stream) {
+                return self.leave_out(row);
+            }
+        }
+        let attempt = if self.faults.counts_attempts() { self.shared.attempt(id) } else { 0 };
+        let decision = self.decide(&head, id, body, attempt);
+        let badge = if self.shared.devices.is_some() { payload::badge(body) } else { None };
+        let delivery = Delivery { token: head.token, id, collapse: head.collapse, badge, sequence };
+        let answer = Answer { stream, row, decision, delivery };
+        let delay_ns = self.faults.delay_ns(id, attempt);
+        if self.faults.stall == Stall::Answers {
+            self.answers.hold(answer);
+        } else if delay_ns > 0 {
+            self.answers.wait_until(self.now_ns + delay_ns, answer);
+        } else {
+            self.emit(answer);
+        }
+        if self.requests >= self.strikes.reset_at {
+            self.shared.stats.resets.fetch_add(1, Relaxed);
+            self.end = Some(End::Reset);
+        }
+    }
+
+    /// Enters a request into the log, a nanosecond after the one before it.
+    fn enter(&mut self, head: &Head, id: u128, sequence: Option<u64>) -> u32 {
+        self.shared.stats.requests.fetch_add(1, Relaxed);
+        let read_ns = self.now_ns + self.journal.batch_len() as u64;
+        let row =
+            NewRow { id, token: head.token, sequence, connection: self.number, read_ns, ..NewRow::default() };
+        self.journal.read(row.into())
+    }
+
+    fn decide(&self, head: &Head, id: u128, body: &[u8], attempt: u32) -> Decision {
+        if let Some(reason) = head.faults.first() {
+            return Decision::Refuse(reason, None);
+        }
+        if self.shared.strictness.json_body
+            && serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_err()
+        {
+            return Decision::Refuse(Reason::PayloadEmpty, None);
+        }
+        if let Some(reason) = self.shared.token_state(&self.faults, head.token).refusal() {
+            return self.refuse_token(reason);
+        }
+        match self.faults.fate(id, attempt) {
+            Fate::Pass => Decision::Accept,
+            Fate::Refuse(reason) => self.refuse_token(reason),
+            Fate::RefuseStream => Decision::RefuseStream,
+            Fate::Silence => Decision::Silence,
+        }
+    }
+
+    fn refuse_token(&self, reason: Reason) -> Decision {
+        let timestamp =
+            if reason.status() == 410 { self.faults.tokens.gone_timestamp.at(self.now_ms) } else { None };
+        Decision::Refuse(reason, timestamp)
+    }
+
+    /// Writes an answer and tells the log.
+    pub(super) fn emit(&mut self, Answer { stream, row, decision, delivery }: Answer) {
+        let stats = &self.shared.stats;
+        let out = &mut self.answers.out;
+        match decision {
+            Decision::Accept => {
+                stats.accepted.fetch_add(1, Relaxed);
+                let sandbox = self.shared.environment == crate::Environment::Sandbox;
+                writer::accepted(stream, delivery.id, sandbox.then(|| self.shared.new_id()), out);
+                if self.faults.connection.limit_drops {
+                    self.limit.raise(out);
+                }
+                self.journal.change(row, Change::Answered(200, None));
+                self.journal.is_queued(row);
+                if self.shared.devices.is_some() {
+                    self.journal.deliver(delivery);
+                }
+            }
+            Decision::Refuse(reason, timestamp_ms) => {
+                stats.of(reason).fetch_add(1, Relaxed);
+                let status = reason.status();
+                writer::refused_headers(stream, delivery.id, reason, out);
+                if self.faults.connection.limit_drops && (400..500).contains(&status) && status != 410 {
+                    self.limit.drop_to_one(out);
+                }
+                self.journal.change(row, Change::Answered(status, Some(reason)));
+                if self.answers.body(stream, row, writer::refused_body(reason, timestamp_ms)) {
+                    self.journal.is_queued(row);
+                }
+            }
+            Decision::RefuseStream => self.refuse_stream(stream, row),
+            Decision::Silence => {
+                stats.silent.fetch_add(1, Relaxed);
+                self.silent.insert(stream);
+                self.journal.change(row, Change::Delivered);
+                if self.shared.devices.is_some() {
+                    self.journal.deliver(delivery);
+                }
+            }
+        }
+    }
+
+    fn refuse_stream(&mut self, stream: u32, row: u32) {
+        self.shared.stats.refused_streams.fetch_add(1, Relaxed);
+        writer::refuse_stream(stream, &mut self.answers.out);
+        self.journal.change(row, Change::Refused);
+    }
+
+    fn leave_out(&mut self, row: u32) {
+        self.shared.stats.refused_streams.fetch_add(1, Relaxed);
+        self.journal.change(row, Change::Refused);
+    }
+
+    /// Sends the GOAWAY that the faults ask for; `stream` is the last that is processed.
+    pub(super) fn begin_goaway(&mut self, stream: u32) {
+        if self.goaway != Goaway::None {
+            return;
+        }
+        self.shared.stats.goaways.fetch_add(1, Relaxed);
+        let faults = &self.faults.connection;
+        let out = &mut self.answers.out;
+        self.goaway = match faults.goaway_last_stream {
+            LastStream::Current => Goaway::finish(faults, stream, out),
+            LastStream::Announced => Goaway::announce(faults, self.requests, self.now_ns, out),
+            LastStream::Zero => {
+                let goaway = Goaway::finish(faults, 0, out);
+                for row in self.answers.abandon() {
+                    self.journal.change(row, Change::Refused);
+                }
+                self.open.clear();
+                goaway
+            }
+        };
+    }
+
+    /// Follows an announcing GOAWAY with the true one in time, and ends a connection that has nothing left to do.
+    pub(super) fn finish_goaway(&mut self) {
+        if let Goaway::Announced { at_request, at_ns } = self.goaway
+            && (self.requests >= at_request || self.now_ns >= at_ns)
+        {
+            self.goaway = Goaway::finish(&self.faults.connection, self.newest_stream, &mut self.answers.out);
+        }
+        if let Goaway::Final { last_stream } = self.goaway
+            && self.end.is_none()
+            && self.answers.pending() == 0
+            && !self.open.keys().any(|stream| *stream <= last_stream)
+        {
+            self.end = Some(End::Close);
+        }
+    }
+}

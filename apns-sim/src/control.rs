@@ -1,0 +1,148 @@
+//! The control endpoint: faults, figures and single tokens over plain HTTP, for people and other processes.
+//! It has no authentication; it is meant for loopback.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::faults::{self, Faults, Stall};
+use crate::fingerprint::fingerprint_of_hex;
+use crate::log::write_ndjson;
+use crate::registry::TokenState;
+use crate::shared::Shared;
+
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let listener = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
+    let served = match listener {
+        Ok(listener) => axum::serve(listener, router(shared)).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = served {
+        tracing::error!(%error, "the control endpoint has ended");
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/faults", get(show_faults).post(set_faults))
+        .route("/stall", post(set_stall))
+        .route("/stats", get(async |State(shared): State<Arc<Shared>>| Json(shared.stats.counts().to_json())))
+        .route("/log", get(show_log))
+        .route("/tokens", post(set_token))
+        .route("/devices/{token}", get(show_device))
+        .route(
+            "/goaway",
+            post(async |State(shared): State<Arc<Shared>>| order(&shared, |orders| orders.goaway += 1)),
+        )
+        .route(
+            "/disconnect",
+            post(async |State(shared): State<Arc<Shared>>| order(&shared, |orders| orders.reset += 1)),
+        )
+        .route("/reset", post(reset))
+        .with_state(shared)
+}
+
+async fn show_faults(State(shared): State<Arc<Shared>>) -> Json<Faults> {
+    Json(Faults::clone(&shared.faults()))
+}
+
+#[derive(Deserialize)]
+struct Preset {
+    preset: Option<String>,
+}
+
+/// Replaces all faults: by a preset, or by the body, which is JSON or, with `content-type: application/toml`, TOML.
+async fn set_faults(
+    State(shared): State<Arc<Shared>>,
+    Query(Preset { preset }): Query<Preset>,
+    headers: header::HeaderMap,
+    body: String,
+) -> Response {
+    let is_toml = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"toml"));
+    let read = match preset.as_deref() {
+        Some("none") => Ok(Faults::default()),
+        Some("realistic") => Ok(faults::realistic()),
+        Some(other) => Err(format!("preset {other} does not exist; use none or realistic")),
+        None if is_toml => Faults::from_toml(&body).map_err(|error| error.to_string()),
+        None => serde_json::from_str(&body).map_err(|error| format!("the faults do not parse: {error}")),
+    };
+    match read.and_then(|faults| shared.set_faults(faults).map_err(|error| error.to_string())) {
+        Ok(()) => show_faults(State(shared)).await.into_response(),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn refuse(error: &str) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StallBody {
+    stall: Stall,
+}
+
+async fn set_stall(
+    State(shared): State<Arc<Shared>>,
+    Json(StallBody { stall }): Json<StallBody>,
+) -> Response {
+    let faults = Faults { stall, ..Faults::clone(&shared.faults()) };
+    match shared.set_faults(faults) {
+        Ok(()) => Json(json!({ "stall": stall })).into_response(),
+        Err(error) => refuse(&error.to_string()),
+    }
+}
+
+async fn show_log(State(shared): State<Arc<Shared>>) -> Response {
+    let mut text = Vec::new();
+    match write_ndjson(&shared.book.snapshot(), &mut text) {
+        Ok(()) => ([(header::CONTENT_TYPE, "application/x-ndjson")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenBody {
+    token: String,
+    state: TokenState,
+}
+
+async fn set_token(
+    State(shared): State<Arc<Shared>>,
+    Json(TokenBody { token, state }): Json<TokenBody>,
+) -> Response {
+    let Some(fingerprint) = fingerprint_of_hex(&token) else {
+        return refuse("the token is no even-length hex");
+    };
+    if !shared.set_token(fingerprint, state) {
+        return refuse("too many tokens have a state of their own; POST /reset forgets them");
+    }
+    Json(json!({ "token": format!("{fingerprint:016x}"), "state": state })).into_response()
+}
+
+async fn show_device(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -> Response {
+    let shown = fingerprint_of_hex(&token).and_then(|token| shared.devices.as_ref()?.shown(token));
+    match shown {
+        Some(shown) => Json(shown).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(json!({ "error": "nothing was delivered to this token" })))
+            .into_response(),
+    }
+}
+
+fn order(shared: &Shared, change: impl FnOnce(&mut crate::shared::Orders)) -> Json<Value> {
+    shared.orders.send_modify(change);
+    Json(json!({ "connections_open": shared.stats.counts().connections_open }))
+}
+
+async fn reset(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    shared.reset();
+    Json(json!({}))
+}

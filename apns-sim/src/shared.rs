@@ -1,0 +1,141 @@
+//! What all connections of a simulator share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::watch;
+
+use crate::config::SimulatorConfig;
+use crate::devices::Devices;
+use crate::faults::{Faults, FaultsError};
+use crate::fingerprint::{BuildMixed, fingerprint, mix};
+use crate::log::{Book, LogMode, lock};
+use crate::provider_token::{Environment, TokenPolicy};
+use crate::registry::{NamedTokens, TokenState};
+use crate::request::Strictness;
+use crate::stats::Stats;
+
+/// Orders to all connections; each looks when it changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Orders {
+    /// Grows with each change of the faults.
+    pub(crate) faults: u64,
+    /// Grows with each order to close every connection with GOAWAY.
+    pub(crate) goaway: u64,
+    /// Grows with each order to reset every connection.
+    pub(crate) reset: u64,
+    pub(crate) stop: bool,
+}
+
+pub(crate) struct Shared {
+    pub(crate) environment: Environment,
+    pub(crate) tokens: TokenPolicy,
+    pub(crate) bundles: Vec<u64>,
+    pub(crate) strictness: Strictness,
+    pub(crate) streams_max: u32,
+    pub(crate) window_bytes: u32,
+    pub(crate) connections_max: u64,
+    pub(crate) devices: Option<Devices>,
+    pub(crate) book: Arc<Book>,
+    pub(crate) stats: Stats,
+    pub(crate) orders: watch::Sender<Orders>,
+    attempts: Mutex<Attempts>,
+    faults: RwLock<Arc<Faults>>,
+    named: RwLock<NamedTokens>,
+    ids: AtomicU64,
+    ids_seed: u64,
+}
+
+impl Shared {
+    pub(crate) fn new(config: &SimulatorConfig, log: &LogMode) -> Self {
+        Self {
+            environment: config.environment,
+            tokens: config.tokens.clone(),
+            bundles: config.bundle_ids.iter().map(|bundle| fingerprint(bundle.as_bytes())).collect(),
+            strictness: config.strictness,
+            streams_max: config.streams_max.max(1),
+            window_bytes: config.window_bytes.clamp(16_384, 1 << 30),
+            connections_max: config.connections_max,
+            devices: config.devices.then(Devices::default),
+            book: Arc::new(Book::new(log)),
+            stats: Stats::default(),
+            orders: watch::Sender::new(Orders::default()),
+            attempts: Mutex::default(),
+            faults: RwLock::new(Arc::new(config.faults.clone())),
+            named: RwLock::default(),
+            ids: AtomicU64::new(0),
+            ids_seed: crate::clock::monotonic_ns() ^ crate::clock::wall_ms().rotate_left(40),
+        }
+    }
+
+    pub(crate) fn faults(&self) -> Arc<Faults> {
+        Arc::clone(&self.faults.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_faults(&self, faults: Faults) -> Result<(), FaultsError> {
+        faults.check()?;
+        *self.faults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(faults);
+        self.orders.send_modify(|orders| orders.faults += 1);
+        Ok(())
+    }
+
+    /// `false` if too many tokens have a state of their own.
+    pub(crate) fn set_token(&self, token: u64, state: TokenState) -> bool {
+        self.named.write().unwrap_or_else(PoisonError::into_inner).set(token, state)
+    }
+
+    pub(crate) fn token_state(&self, faults: &Faults, token: u64) -> TokenState {
+        let named = self.named.read().unwrap_or_else(PoisonError::into_inner).get(token);
+        named.unwrap_or_else(|| faults.tokens.state(faults.seed, token))
+    }
+
+    /// How often this id was seen before, counting this time from now on.
+    pub(crate) fn attempt(&self, id: u128) -> u32 {
+        lock(&self.attempts).count(id)
+    }
+
+    /// An id for a request that brought none: a version 4 UUID.
+    pub(crate) fn new_id(&self) -> u128 {
+        let number = self.ids.fetch_add(1, Ordering::Relaxed);
+        let (high, low) =
+            (mix(number ^ self.ids_seed), mix(number.wrapping_add(self.ids_seed.rotate_left(17))));
+        let bits = u128::from(high) << 64 | u128::from(low);
+        bits & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62
+    }
+
+    /// Forgets what was seen: log, counters, devices, attempts, states of single tokens. Faults stay.
+    pub(crate) fn reset(&self) {
+        self.book.clear();
+        self.stats.clear();
+        *lock(&self.attempts) = Attempts::default();
+        *self.named.write().unwrap_or_else(PoisonError::into_inner) = NamedTokens::default();
+        if let Some(devices) = &self.devices {
+            devices.clear();
+        }
+    }
+}
+
+/// The most ids of which the attempts are counted; beyond, the older half is forgotten.
+pub(crate) const ATTEMPTS_MAX: usize = 1 << 22;
+
+/// How often each id was seen, in two generations.
+#[derive(Default)]
+struct Attempts {
+    now: HashMap<u64, u8, BuildMixed>,
+    before: HashMap<u64, u8, BuildMixed>,
+}
+
+impl Attempts {
+    fn count(&mut self, id: u128) -> u32 {
+        let key = mix((id >> 64) as u64 ^ mix(id as u64));
+        if self.now.len() >= ATTEMPTS_MAX / 2 {
+            self.before = std::mem::take(&mut self.now);
+        }
+        let before = &self.before;
+        let seen = self.now.entry(key).or_insert_with(|| before.get(&key).copied().unwrap_or(0));
+        let attempt = *seen;
+        *seen = seen.saturating_add(1);
+        u32::from(attempt)
+    }
+}

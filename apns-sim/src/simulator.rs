@@ -1,0 +1,350 @@
+//! Starting and stopping a simulator, and the handle to it.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::runtime;
+
+use crate::authority::Authority;
+use crate::config::SimulatorConfig;
+use crate::control;
+use crate::devices::Shown;
+use crate::driver;
+use crate::faults::{Faults, FaultsError};
+use crate::log::{LogMode, Snapshot, write_changes};
+use crate::registry::TokenState;
+use crate::shared::{Orders, Shared};
+use crate::stats::Counts;
+use crate::tls;
+
+/// Connections handed to a thread and not yet begun.
+const HANDED_OVER_MAX: usize = 1024;
+/// Connections that the kernel keeps for us.
+const BACKLOG: i32 = 1024;
+
+/// Why a simulator cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// A certificate cannot be made.
+    #[error("cannot make a certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// The certificate and key given do not fit.
+    #[error("the certificate or key cannot be used: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The faults are not sound.
+    #[error(transparent)]
+    Faults(#[from] FaultsError),
+}
+
+/// Starts simulators.
+pub struct Simulator;
+
+impl Simulator {
+    /// Starts one on threads of its own. When this returns, it accepts connections.
+    pub fn start(config: SimulatorConfig) -> Result<Handle, StartError> {
+        config.faults.check()?;
+        let authority = Authority::generate()?;
+        let ca_pem = authority.ca_pem();
+        let listener = listen(config.listen)?;
+        let addr =
+            listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+        if let Some(path) = &config.ca_out {
+            std::fs::write(path, &ca_pem).map_err(|source| file_error(path, source))?;
+        }
+        let shared = Arc::new(Shared::new(&config, &config.log));
+        let mut names = config.names;
+        names.push(addr.ip().to_string());
+        let (chain, key) = match config.identity {
+            Some(identity) => identity,
+            None => authority.server(names)?,
+        };
+        let tls = tls::server_config(chain, key)?;
+        let mut handle = Handle {
+            addr,
+            control: None,
+            ca_pem,
+            authority,
+            shared: Arc::clone(&shared),
+            serving: Vec::new(),
+            log: None,
+            stop_log: None,
+        };
+        if let LogMode::File { path, .. } = &config.log {
+            let file = std::fs::File::create(path).map_err(|source| file_error(path, source))?;
+            handle.start_log(file)?;
+        }
+        let (first_inbox, mut inboxes) = handle.start_workers(config.threads.max(1), &tls)?;
+        inboxes.insert(0, first_inbox);
+        let control = match config.control {
+            Some(address) => Some(listen(address)?),
+            None => None,
+        };
+        handle.control = control.as_ref().and_then(|listener| listener.local_addr().ok());
+        handle.start_front(listener, control, inboxes)?;
+        Ok(handle)
+    }
+}
+
+type Inbox = tokio::sync::mpsc::Sender<(std::net::TcpStream, u32)>;
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let open = || {
+        let socket =
+            socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    open().map_err(|source| StartError::Listen { address, source })
+}
+
+fn file_error(path: &std::path::Path, source: io::Error) -> StartError {
+    StartError::File { path: path.display().to_string(), source }
+}
+
+fn thread_named(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(StartError::Thread)
+}
+
+fn current_thread() -> Result<runtime::Runtime, StartError> {
+    runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)
+}
+
+/// A running simulator. Dropping it stops it.
+pub struct Handle {
+    addr: SocketAddr,
+    control: Option<SocketAddr>,
+    ca_pem: String,
+    authority: Authority,
+    shared: Arc<Shared>,
+    serving: Vec<JoinHandle<()>>,
+    log: Option<JoinHandle<io::Result<()>>>,
+    stop_log: Option<mpsc::Sender<()>>,
+}
+
+impl Handle {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where its control endpoint listens, if it has one.
+    pub fn control_addr(&self) -> Option<SocketAddr> {
+        self.control
+    }
+
+    /// The root certificate for the clients' trust store. Of no use if an identity was given.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Issues client certificates.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The faults in force.
+    pub fn faults(&self) -> Faults {
+        Faults::clone(&self.shared.faults())
+    }
+
+    /// Puts other faults in force, on connections that are open too.
+    pub fn set_faults(&self, faults: Faults) -> Result<(), FaultsError> {
+        self.shared.set_faults(faults)
+    }
+
+    /// Gives one device token, by its fingerprint, a state of its own. `false` if there is no room for another.
+    pub fn set_token(&self, fingerprint: u64, state: TokenState) -> bool {
+        self.shared.set_token(fingerprint, state)
+    }
+
+    /// What the device behind a token shows.
+    pub fn device(&self, fingerprint: u64) -> Option<Shown> {
+        self.shared.devices.as_ref()?.shown(fingerprint)
+    }
+
+    /// What happened so far, in numbers.
+    pub fn stats(&self) -> Counts {
+        self.shared.stats.counts()
+    }
+
+    /// A copy of the log. With a log file it holds only what is not settled yet; read the file then.
+    pub fn log(&self) -> Snapshot {
+        self.shared.book.snapshot()
+    }
+
+    /// Forgets log, numbers, devices and the states of single tokens; faults stay in force.
+    pub fn reset(&self) {
+        self.shared.reset();
+    }
+
+    /// Ends every open connection with the GOAWAY that the faults describe.
+    pub fn goaway_all(&self) {
+        self.shared.orders.send_modify(|orders| orders.goaway += 1);
+    }
+
+    /// Resets every open connection.
+    pub fn reset_all(&self) {
+        self.shared.orders.send_modify(|orders| orders.reset += 1);
+    }
+
+    /// Stops: connections get their GOAWAY, threads end, the log file is complete when this returns.
+    pub fn shutdown(mut self) -> io::Result<()> {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> io::Result<()> {
+        self.shared.orders.send_modify(|orders| orders.stop = true);
+        for thread in self.serving.drain(..) {
+            let _ = thread.join();
+        }
+        self.stop_log = None;
+        match self.log.take().map(JoinHandle::join) {
+            Some(Ok(written)) => written,
+            Some(Err(_)) => Err(io::Error::other("the log's writer ended early")),
+            None => Ok(()),
+        }
+    }
+
+    fn start_log(&mut self, file: impl Write + Send + 'static) -> Result<(), StartError> {
+        let (stop, stopped) = mpsc::channel();
+        let book = Arc::clone(&self.shared.book);
+        let write = move || write_changes(&book, file, &stopped);
+        self.log = Some(
+            thread::Builder::new()
+                .name("apns-sim-log".to_owned())
+                .spawn(write)
+                .map_err(StartError::Thread)?,
+        );
+        self.stop_log = Some(stop);
+        Ok(())
+    }
+
+    fn start_workers(
+        &mut self,
+        threads: usize,
+        tls: &Arc<ServerConfig>,
+    ) -> Result<(Inbox, Vec<Inbox>), StartError> {
+        let mut inboxes = Vec::new();
+        for number in 0..threads {
+            let (inbox, mut handed_over) = tokio::sync::mpsc::channel(HANDED_OVER_MAX);
+            let (tls, shared) = (Arc::clone(tls), Arc::clone(&self.shared));
+            let runtime = current_thread()?;
+            self.serving.push(thread_named(&format!("apns-sim-{number}"), move || {
+                runtime.block_on(async move {
+                    let mut tasks = tokio::task::JoinSet::new();
+                    while let Some((stream, number)) = next(&mut handed_over, &mut tasks).await {
+                        if let Ok(stream) = TcpStream::from_std(stream) {
+                            tasks.spawn(driver::serve(stream, Arc::clone(&tls), Arc::clone(&shared), number));
+                        }
+                    }
+                    while tasks.join_next().await.is_some() {}
+                });
+            })?);
+            inboxes.push(inbox);
+        }
+        let first = inboxes.remove(0);
+        Ok((first, inboxes))
+    }
+
+    /// The thread that accepts connections and answers the control endpoint.
+    fn start_front(
+        &mut self,
+        listener: TcpListener,
+        control: Option<TcpListener>,
+        inboxes: Vec<Inbox>,
+    ) -> Result<(), StartError> {
+        let shared = Arc::clone(&self.shared);
+        let runtime = current_thread()?;
+        self.serving.push(thread_named("apns-sim-accept", move || {
+            runtime.block_on(async move {
+                if let Some(control) = control {
+                    tokio::spawn(control::serve(control, Arc::clone(&shared)));
+                }
+                if let Err(error) = accept(listener, &shared, &inboxes).await {
+                    tracing::error!(%error, "the simulator can accept no more connections");
+                }
+            });
+        })?);
+        Ok(())
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            tracing::error!(%error, "the simulator's log file is not complete");
+        }
+    }
+}
+
+type HandedOver = tokio::sync::mpsc::Receiver<(std::net::TcpStream, u32)>;
+
+/// The next connection, sweeping up ended ones meanwhile.
+async fn next(
+    handed_over: &mut HandedOver,
+    tasks: &mut tokio::task::JoinSet<()>,
+) -> Option<(std::net::TcpStream, u32)> {
+    loop {
+        tokio::select! {
+            connection = handed_over.recv() => return connection,
+            Some(_) = tasks.join_next() => {}
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: &Arc<Shared>, inboxes: &[Inbox]) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut orders = shared.orders.subscribe();
+    let mut number = 0_u32;
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            stopped = orders.wait_for(|Orders { stop, .. }| *stop) => {
+                drop(stopped);
+                return Ok(());
+            }
+        };
+        match stream.and_then(|(stream, _)| stream.into_std()) {
+            Ok(stream) => {
+                let inbox = &inboxes[number as usize % inboxes.len()];
+                if inbox.send((stream, number)).await.is_err() {
+                    return Ok(());
+                }
+                number = number.wrapping_add(1);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Pause after a failed accept: out of file descriptors, most likely.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
