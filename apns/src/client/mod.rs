@@ -1,0 +1,255 @@
+//! The client of one credential on one runtime: connections by need, requests in, answers out.
+
+mod config;
+mod pacing;
+mod progress;
+mod status;
+mod upkeep;
+
+pub use config::ClientConfig;
+pub use status::{Health, LastFailure, Status};
+
+use crate::answer::{Answer, Evidence, NotSent};
+use crate::connection::{Answered, Lost};
+use crate::credential::Credential;
+use crate::dial::{DialError, Dialled, Route};
+use crate::link::Link;
+use crate::request::Request;
+use crate::tls;
+use pacing::Pacing;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+use tokio::time::Sleep;
+
+/// Bytes read from a socket at once.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+type Connecting = Pin<Box<dyn Future<Output = Result<Dialled, DialError>>>>;
+
+struct Held {
+    request: Request,
+    since: Instant,
+}
+
+/// Writes pushes of one credential to one endpoint.
+///
+/// It spawns nothing: all its work, connecting included, happens while [`Client::progress`] is polled, so it must be
+/// polled whenever the task has nothing else to do. [`Client::write`] only queues; what was queued between two polls
+/// goes to the socket in one write. It belongs to one `current_thread` runtime and is not `Send`.
+///
+/// Each request that [`Client::write`] takes gets exactly one answer, from [`Client::progress`], [`Client::drain`] or
+/// [`Client::close`]. Dropping it drops the answers of what is open.
+pub struct Client {
+    config: ClientConfig,
+    credential: Credential,
+    route: Route,
+    links: Vec<Link>,
+    connecting: Vec<Connecting>,
+    held: VecDeque<Held>,
+    timer: Option<Pin<Box<Sleep>>>,
+    timer_at: Instant,
+    pacing: Pacing,
+    buffer: Box<[u8]>,
+    next_number: u64,
+    /// The link that took the last request: looked at first.
+    current: usize,
+    /// The caller was told that there is no room.
+    wants_room: Cell<bool>,
+    draining: bool,
+    last_failure: Option<(DialError, Instant)>,
+    last_goaway: Option<crate::connection::GoAway>,
+    last_lost: Option<&'static str>,
+    ended: Health,
+}
+
+impl Client {
+    /// A client without connections; no I/O happens before [`Client::progress`]. The credential should have passed
+    /// [`Credential::check`].
+    pub fn new(config: ClientConfig, credential: Credential) -> Self {
+        let now = Instant::now();
+        let route = Route {
+            endpoint: config.endpoint.clone(),
+            proxy: config.proxy.clone(),
+            tls: tls::client_config(&config.roots, &credential),
+            timeout: config.connect_timeout,
+        };
+        Self {
+            pacing: Pacing::new(config.connect_interval_min, config.backoff_min, config.backoff_max, now),
+            route,
+            links: Vec::new(),
+            connecting: Vec::new(),
+            held: VecDeque::new(),
+            timer: None,
+            timer_at: now,
+            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            next_number: 1,
+            current: 0,
+            wants_room: Cell::new(false),
+            draining: false,
+            last_failure: None,
+            last_goaway: None,
+            last_lost: None,
+            ended: Health::default(),
+            config,
+            credential,
+        }
+    }
+
+    /// How many requests [`Client::write`] takes now: streams free on open connections, and the room to hold some until
+    /// one is. Once it was 0, [`Client::progress`] resolves when it no longer is.
+    pub fn room(&self) -> usize {
+        let room = if self.draining {
+            0
+        } else {
+            let streams: usize = if self.held.is_empty() {
+                self.links.iter().map(|link| link.machine.room()).sum()
+            } else {
+                0
+            };
+            streams + self.config.buffer_max.saturating_sub(self.held.len())
+        };
+        if room == 0 {
+            self.wants_room.set(true);
+        }
+        room
+    }
+
+    /// Takes a request, or hands it back when there is no room. Writes nothing yet: [`Client::progress`] does.
+    #[expect(clippy::result_large_err, reason = "the request itself comes back")]
+    pub fn write(&mut self, request: Request) -> Result<(), Request> {
+        if self.draining {
+            return Err(request);
+        }
+        let now = Instant::now();
+        let request = if self.held.is_empty() {
+            match self.place(request, now, now) {
+                Ok(()) => return Ok(()),
+                Err(request) => request,
+            }
+        } else {
+            request
+        };
+        if self.held.len() >= self.config.buffer_max {
+            self.wants_room.set(true);
+            return Err(request);
+        }
+        self.held.push_back(Held { request, since: now });
+        Ok(())
+    }
+
+    /// Opens a stream for a request on the first connection with room.
+    #[expect(clippy::result_large_err, reason = "the request itself comes back")]
+    fn place(&mut self, request: Request, since: Instant, now: Instant) -> Result<(), Request> {
+        let links = self.links.len();
+        for offset in 0..links {
+            let index = (self.current + offset) % links;
+            let link = &mut self.links[index];
+            if link.machine.room() > 0 {
+                link.last_used = now;
+                self.current = index;
+                return link.machine.send(request, since, now);
+            }
+        }
+        Err(request)
+    }
+
+    /// Does the client's work until there is something for the caller: answers, appended to `answers` in batches, or
+    /// room after there was none.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Safe: nothing is kept in the future. Answers are appended in the poll that resolves.
+    pub async fn progress(&mut self, answers: &mut Vec<Answered>) {
+        std::future::poll_fn(|cx| self.poll_progress(cx, answers)).await
+    }
+
+    /// Takes no more requests, and resolves when every one it took is answered: at `deadline` what is still open is
+    /// answered as in doubt or not sent, and connections are closed.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Safe: answers found so far are in `answers`; call it again for the rest. The client stays without room.
+    pub async fn drain(&mut self, deadline: Instant, answers: &mut Vec<Answered>) {
+        self.draining = true;
+        let wait = tokio::time::sleep_until(deadline.into());
+        tokio::pin!(wait);
+        while !(self.held.is_empty() && self.in_flight() == 0) {
+            tokio::select! {
+                biased;
+                () = self.progress(answers) => {}
+                () = &mut wait => break,
+            }
+        }
+        std::future::poll_fn(|cx| {
+            self.end_all(cx, answers);
+            std::task::Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Ends it at once: everything open is answered as in doubt if it was written, as not sent otherwise. Connections are
+    /// closed without a farewell.
+    pub fn close(mut self, answers: &mut Vec<Answered>) {
+        self.end_all(&mut std::task::Context::from_waker(std::task::Waker::noop()), answers);
+    }
+
+    fn end_all(&mut self, cx: &mut std::task::Context<'_>, answers: &mut Vec<Answered>) {
+        let now = Instant::now();
+        self.draining = true;
+        self.connecting.clear();
+        for link in std::mem::take(&mut self.links) {
+            self.ended.connections.add(link.machine.counters());
+            self.ended.retired += 1;
+            link.end(Lost::Ours, cx, now, answers);
+        }
+        for held in std::mem::take(&mut self.held) {
+            answers.push(held.returned(NotSent::Closed, now));
+        }
+    }
+
+    /// Requests written and not answered.
+    pub fn in_flight(&self) -> usize {
+        self.links.iter().map(|link| link.machine.in_flight()).sum()
+    }
+
+    /// Its state now.
+    pub fn status(&self) -> Status {
+        let now = Instant::now();
+        let retiring = self.links.iter().filter(|link| link.machine.is_retiring()).count();
+        Status {
+            open: self.links.len() - retiring,
+            connecting: self.connecting.len(),
+            retiring,
+            in_flight: self.in_flight(),
+            held: self.held.len(),
+            failures_in_row: self.pacing.failures(),
+            last_failure: self.last_failure.as_ref().map(|(error, at)| LastFailure {
+                failure: error.failure,
+                detail: error.detail.clone(),
+                ago: now.saturating_duration_since(*at),
+            }),
+            last_goaway: self.last_goaway.clone(),
+            last_lost: self.last_lost,
+        }
+    }
+
+    /// Its counts.
+    pub fn health(&self) -> Health {
+        let mut health = self.ended;
+        for link in &self.links {
+            health.connections.add(link.machine.counters());
+        }
+        health
+    }
+}
+
+impl Held {
+    fn returned(self, why: NotSent, now: Instant) -> Answered {
+        let duration_us = now.saturating_duration_since(self.since).as_micros() as u64;
+        let evidence = Evidence { duration_us, ..Evidence::default() };
+        (self.request.key, Answer::NotSent { why, evidence })
+    }
+}

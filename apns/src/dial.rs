@@ -1,0 +1,165 @@
+//! Making a connection: name, address, TCP, TLS. No HTTP/2 yet.
+
+use crate::answer::ConnectFailure;
+use crate::endpoint::{Endpoint, Proxy};
+use crate::proxy;
+use crate::tls;
+use rustls::{ClientConfig, ClientConnection};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// Addresses of one name that are tried for one connection.
+const ADDRESSES_MAX: usize = 4;
+
+/// A connection on which both sides have agreed on TLS.
+pub(crate) struct Dialled {
+    pub tcp: TcpStream,
+    pub tls: ClientConnection,
+    pub address: SocketAddr,
+}
+
+/// Why a connection could not be made.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("can't connect ({label}): {detail}", label = failure.label())]
+pub struct DialError {
+    /// Its class.
+    pub failure: ConnectFailure,
+    /// What the system or TLS says; no secret.
+    pub detail: String,
+}
+
+impl DialError {
+    pub(crate) fn new(failure: ConnectFailure, detail: impl std::fmt::Display) -> Self {
+        Self { failure, detail: detail.to_string() }
+    }
+
+    pub(crate) fn of_io(error: &io::Error) -> Self {
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::new(tls::classify(tls), tls);
+        }
+        let failure = match error.kind() {
+            io::ErrorKind::ConnectionRefused => ConnectFailure::Refused,
+            io::ErrorKind::TimedOut => ConnectFailure::Timeout,
+            io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown => ConnectFailure::Unreachable,
+            _ => ConnectFailure::Other,
+        };
+        Self::new(failure, error)
+    }
+}
+
+/// What stays the same from one connection of a client to the next.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub endpoint: Endpoint,
+    pub proxy: Option<Proxy>,
+    pub tls: Arc<ClientConfig>,
+    pub timeout: Duration,
+}
+
+/// Connects. `turn` grows with each attempt, so that attempts go round the addresses of the name, which is resolved
+/// afresh each time (past this process there may still be a cache of the system's).
+pub(crate) async fn dial(route: Route, turn: usize) -> Result<Dialled, DialError> {
+    match timeout(route.timeout, dial_unhurried(&route, turn)).await {
+        Ok(result) => result,
+        Err(_) => Err(DialError::new(ConnectFailure::Timeout, "no connection in time")),
+    }
+}
+
+async fn dial_unhurried(route: &Route, turn: usize) -> Result<Dialled, DialError> {
+    let (tcp, address) = match &route.proxy {
+        None => reach(route.endpoint.host(), route.endpoint.port(), turn, route.timeout).await?,
+        Some(proxy) => {
+            let (mut tcp, address) = reach(&proxy.host, proxy.port, turn, route.timeout)
+                .await
+                .map_err(|error| DialError::new(ConnectFailure::Proxy, error.detail))?;
+            proxy::open_tunnel(&mut tcp, proxy, &route.endpoint).await?;
+            (tcp, address)
+        }
+    };
+    let stream = TlsConnector::from(route.tls.clone())
+        .connect(route.endpoint.server_name(), tcp)
+        .await
+        .map_err(|error| match DialError::of_io(&error) {
+            // An end of the stream inside the handshake is the peer's way of saying no.
+            DialError { failure: ConnectFailure::Other, detail } => {
+                DialError { failure: ConnectFailure::TlsHandshake, detail }
+            }
+            other => other,
+        })?;
+    let (tcp, tls) = stream.into_inner();
+    Ok(Dialled { tcp, tls, address })
+}
+
+/// A TCP connection to one of the addresses of `host`.
+async fn reach(
+    host: &str,
+    port: u16,
+    turn: usize,
+    limit: Duration,
+) -> Result<(TcpStream, SocketAddr), DialError> {
+    let found = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|error| DialError::new(ConnectFailure::Dns, format_args!("{host}: {error}")))?;
+    let addresses = in_turn(found.collect(), turn);
+    let mut last = DialError::new(ConnectFailure::Dns, format_args!("{host} has no address"));
+    let share = limit / (addresses.len().clamp(1, ADDRESSES_MAX) as u32);
+    for address in addresses.into_iter().take(ADDRESSES_MAX) {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) => {
+                tcp.set_nodelay(true).map_err(|error| DialError::of_io(&error))?;
+                return Ok((tcp, address));
+            }
+            Ok(Err(error)) => {
+                last = DialError::of_io(&error);
+                last.detail = format!("{address}: {}", last.detail);
+            }
+            Err(_) => last = DialError::new(ConnectFailure::Timeout, format_args!("{address}: no answer")),
+        }
+    }
+    Err(last)
+}
+
+/// Both families alternately, each rotated by `turn`, so that neighbours in time use different addresses and one broken
+/// family costs one step.
+fn in_turn(addresses: Vec<SocketAddr>, turn: usize) -> Vec<SocketAddr> {
+    let (mut v6, mut v4): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv6);
+    for family in [&mut v6, &mut v4] {
+        family.sort();
+        family.dedup();
+        if !family.is_empty() {
+            let by = turn % family.len();
+            family.rotate_left(by);
+        }
+    }
+    let mut merged = Vec::with_capacity(v6.len() + v4.len());
+    let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
+    loop {
+        let pair = [v6.next(), v4.next()];
+        if pair == [None, None] {
+            return merged;
+        }
+        merged.extend(pair.into_iter().flatten());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_alternate_between_families_and_rotate() {
+        let all: Vec<SocketAddr> =
+            ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "[::1]:1"].map(|a| a.parse().unwrap()).to_vec();
+        let text = |turn| in_turn(all.clone(), turn).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(text(0), ["[::1]:1", "10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]);
+        assert_eq!(text(1), ["[::1]:1", "10.0.0.2:1", "10.0.0.3:1", "10.0.0.1:1"]);
+        assert!(in_turn(Vec::new(), 3).is_empty());
+    }
+}
