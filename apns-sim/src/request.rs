@@ -139,6 +139,11 @@ impl Head {
         name == b"authorization"
     }
 
+    /// Whether a topic was given, good or bad.
+    pub(crate) fn names_topic(&self) -> bool {
+        self.seen & (1 << 4) != 0
+    }
+
     fn take_path(&mut self, path: &[u8], strict: &Strictness) {
         let Some(token) = path.strip_prefix(b"/3/device") else {
             return self.faults.add(Reason::BadPath);

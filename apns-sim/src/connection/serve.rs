@@ -28,7 +28,9 @@ impl Connection {
             self.limit_after_valid_token();
         }
         match head.topic {
-            None if self.certificate.is_none() => head.faults.add(Reason::MissingTopic),
+            None if self.certificate.is_none() && !head.names_topic() => {
+                head.faults.add(Reason::MissingTopic)
+            }
             Some(topic)
                 if !self.shared.bundles.is_empty() && !self.shared.bundles.contains(&topic.bundle_hash) =>
             {

@@ -1,7 +1,7 @@
 //! The log as a file: records of 64 bytes, the last one of a row wins; and the same as NDJSON.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;

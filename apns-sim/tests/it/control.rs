@@ -1,0 +1,107 @@
+//! The control endpoint, over plain HTTP.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+use skein_apns_sim::Handle;
+
+use crate::client::{Client, start, token};
+
+fn http(address: SocketAddr, method: &str, path: &str, kind: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("connected");
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("read");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a whole answer");
+    (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), body.to_owned())
+}
+
+fn controlled() -> (Handle, SocketAddr) {
+    let simulator = start(|config| config.control = Some(([127, 0, 0, 1], 0).into()));
+    let address = simulator.control_addr().expect("it listens");
+    (simulator, address)
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+#[test]
+fn faults_are_set_by_json_toml_and_preset() {
+    let (simulator, address) = controlled();
+    let set =
+        |query: &str, kind: &str, body: &str| http(address, "POST", &format!("/faults{query}"), kind, body);
+    assert_eq!(set("", "application/json", r#"{"request":{"gone":1.0}}"#).0, 200);
+    assert_eq!(Client::connect(&simulator).push(&token(1)).status, 410);
+    assert_eq!(set("", "application/toml", "[request]\ninternal_server_error = 1.0").0, 200);
+    assert_eq!(Client::connect(&simulator).push(&token(1)).status, 500);
+    assert_eq!(set("?preset=realistic", "application/json", "").0, 200);
+    assert_eq!(simulator.faults(), skein_apns_sim::realistic());
+    assert_eq!(set("?preset=none", "application/json", "").0, 200);
+    for (query, body) in
+        [("?preset=worse", ""), ("", r#"{"request":{"gone":2}}"#), ("", r#"{"gone":1}"#), ("", "x")]
+    {
+        let (status, body) = set(query, "application/json", body);
+        assert_eq!(status, 400);
+        assert!(json(&body)["error"].is_string());
+    }
+    let (status, body) = http(address, "GET", "/faults", "text/plain", "");
+    assert_eq!((status, json(&body)["request"]["gone"].as_f64()), (200, Some(0.0)));
+}
+
+#[test]
+fn a_stall_is_set_and_lifted() {
+    let (simulator, address) = controlled();
+    let set = |stall: &str| {
+        http(address, "POST", "/stall", "application/json", &format!(r#"{{"stall":"{stall}"}}"#))
+    };
+    assert_eq!(set("answers").0, 200);
+    let mut client = Client::connect(&simulator);
+    let stream = client.send(&crate::client::fields(&token(1)), b"{}");
+    client.ping();
+    assert_eq!(simulator.stats().accepted, 0);
+    assert_eq!(set("none").0, 200);
+    assert_eq!(client.answer(stream).status, 200);
+    assert_eq!(set("sometimes").0, 422);
+}
+
+#[test]
+fn figures_log_devices_and_tokens_are_shown_and_forgotten() {
+    let (simulator, address) = controlled();
+    let get = |path: &str| http(address, "GET", path, "text/plain", "");
+    let post = |path: &str, body: &str| http(address, "POST", path, "application/json", body);
+    let mut client = Client::connect(&simulator);
+    client.ask(&crate::client::fields(&token(5)), br#"{"aps":{"badge":3},"skein_seq":1}"#);
+    let gone = format!(r#"{{"token":"{}","state":"gone"}}"#, token(6));
+    assert_eq!(post("/tokens", &gone).0, 200);
+    assert_eq!(post("/tokens", r#"{"token":"xyz","state":"gone"}"#).0, 400);
+    assert_eq!(client.push(&token(6)).status, 410);
+
+    let stats = json(&get("/stats").1);
+    assert_eq!((stats["accepted"].as_u64(), stats["refused"]["Unregistered"].as_u64()), (Some(1), Some(1)));
+    let log = get("/log").1;
+    let rows: Vec<Value> = log.lines().map(json).collect();
+    assert_eq!(
+        (rows.len(), rows[0]["seq"].as_u64(), rows[1]["reason"].as_str()),
+        (2, Some(1), Some("Unregistered"))
+    );
+    assert!(!log.contains(&token(5)), "P9: no raw token in the log");
+    let device = json(&get(&format!("/devices/{}", token(5))).1);
+    assert_eq!((device["badge"].as_u64(), device["delivered"].as_u64()), (Some(3), Some(1)));
+    assert_eq!(get(&format!("/devices/{}", token(6))).0, 404);
+
+    assert_eq!(post("/reset", "").0, 200);
+    assert_eq!(get("/log").1, "");
+    assert_eq!(client.push(&token(6)).status, 200, "its state is forgotten");
+    assert_eq!(post("/goaway", "").0, 200);
+    client.goaway();
+    let mut client = Client::authorized(&simulator);
+    assert_eq!(post("/disconnect", "").0, 200);
+    assert!(client.closed().is_some());
+}

@@ -1,0 +1,10 @@
+//! The simulator over real TLS, as its clients see it.
+
+mod client;
+mod connections;
+mod control;
+mod credentials;
+mod faults;
+mod history;
+mod interop;
+mod requests;
