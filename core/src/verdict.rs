@@ -105,13 +105,11 @@ pub enum Scope {
     Service,
 }
 
-/// What an answer asks of the pool.
+/// What an answer asks of the pool. Which answers end a connection is the transport's own knowledge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PoolAction {
     /// Nothing.
     None,
-    /// Replace the connection.
-    Reconnect,
     /// Write nothing until a probe succeeds, and alarm: the credential or its settings are wrong.
     Pause,
     /// Count it: many of these mean a wrong environment or topic, which harms every token.
@@ -168,7 +166,7 @@ fn judge_reply(
     let message = end(FinalVerdict::Failed, Scope::Message, PoolAction::None);
     let settings = end(FinalVerdict::Failed, Scope::Message, PoolAction::SuspectSettings);
     let gone = end(FinalVerdict::TokenInvalid, Scope::Token, PoolAction::None);
-    let service = |pool| retry(&schedule.service, attempts.service, Scope::Service, pool);
+    let service = retry(&schedule.service, attempts.service, Scope::Service, PoolAction::None);
     let wait =
         |scope, pool| Judgement { verdict: Verdict::Retry { after: schedule.credential }, scope, pool };
 
@@ -201,22 +199,21 @@ fn judge_reply(
             | R::BadEnvironmentKeyIdInToken,
         ) => wait(Scope::Credential, PoolAction::Pause),
         Some(R::ExpiredProviderToken | R::UnrelatedKeyIdInToken | R::TooManyProviderTokenUpdates) => {
-            wait(Scope::Connection, PoolAction::Reconnect)
+            wait(Scope::Connection, PoolAction::None)
         }
         Some(R::IdleTimeout) => {
-            retry(&schedule.transport, attempts.service, Scope::Connection, PoolAction::Reconnect)
+            retry(&schedule.transport, attempts.service, Scope::Connection, PoolAction::None)
         }
         Some(R::ExpiredToken | R::Unregistered) => gone,
         Some(R::TooManyRequests) => {
             retry(&schedule.throttle, attempts.throttled, Scope::Token, PoolAction::None)
         }
-        Some(R::InternalServerError) => service(PoolAction::None),
-        Some(R::ServiceUnavailable | R::Shutdown) => service(PoolAction::Reconnect),
+        Some(R::InternalServerError | R::ServiceUnavailable | R::Shutdown) => service,
         None | Some(R::Other(_)) => match reply.status {
             410 => gone,
             429 => retry(&schedule.throttle, attempts.throttled, Scope::Token, PoolAction::None),
             403 => wait(Scope::Credential, PoolAction::Pause),
-            421 | 500.. => service(PoolAction::Reconnect),
+            421 | 500.. => service,
             _ => message,
         },
     }

@@ -126,7 +126,7 @@ impl<C: Clock> PoolShard<C> {
             let look = self.next_look();
             tokio::select! {
                 Some(done) = durable.recv() => self.settle(done),
-                () = transport.progress(&mut answers) => self.judge(&mut answers, &mut transport),
+                () = transport.progress(&mut answers) => self.judge(&mut answers),
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(look) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -216,7 +216,7 @@ impl<C: Clock> PoolShard<C> {
     }
 
     /// **judge**: each answer becomes a verdict: final, or held at the head of its lane.
-    fn judge<T: Transport>(&self, answers: &mut Vec<Answered>, transport: &mut T) {
+    fn judge(&self, answers: &mut Vec<Answered>) {
         let (now, boot) = (self.clock.now(), self.clock.boot());
         let mut work = self.work.borrow_mut();
         for Answered { key, answer, evidence } in answers.drain(..) {
@@ -252,7 +252,7 @@ impl<C: Clock> PoolShard<C> {
                     self.hold(&mut work, lane, until);
                 }
             }
-            self.pool_action(&mut work.breaker, judgement.pool, accepted, boot, &answer, transport);
+            self.pool_action(&mut work.breaker, judgement.pool, accepted, boot, &answer);
         }
     }
 
@@ -353,18 +353,14 @@ impl<C: Clock> PoolShard<C> {
         attachment.ended();
     }
 
-    fn pool_action<T: Transport>(
+    fn pool_action(
         &self,
         breaker: &mut Breaker,
         action: PoolAction,
         accepted: bool,
         boot: BootMillis,
         answer: &Answer,
-        transport: &mut T,
     ) {
-        if action == PoolAction::Reconnect {
-            transport.reconnect();
-        }
         match breaker.answered(action, accepted, boot) {
             Change::None => {}
             Change::Stopped => {

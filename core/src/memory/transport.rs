@@ -46,7 +46,6 @@ struct State {
     due: BTreeMap<(Instant, u64), Answered>,
     held: VecDeque<(u64, Instant)>,
     turn: u64,
-    reconnects: u32,
     trouble: Option<String>,
 }
 
@@ -55,7 +54,7 @@ impl State {
         self.turn += 1;
         let micros = at.duration_since(written).as_micros();
         let duration_us = u32::try_from(micros).unwrap_or(u32::MAX);
-        let evidence = Evidence { connection: self.reconnects, stream: 1, duration_us };
+        let evidence = Evidence { connection: 1, stream: 1, duration_us };
         self.due.insert((at, self.turn), Answered { key, answer, evidence });
     }
 }
@@ -71,7 +70,6 @@ impl ScriptedTransport {
             due: BTreeMap::new(),
             held: VecDeque::new(),
             turn: 0,
-            reconnects: 0,
             trouble: None,
         };
         Self { state: Arc::new(Mutex::new(state)), changed: Arc::default() }
@@ -143,11 +141,6 @@ impl ScriptedTransport {
     pub fn held(&self) -> Vec<u64> {
         self.state().held.iter().map(|(key, _)| *key).collect()
     }
-
-    /// How often it was told to reconnect.
-    pub fn reconnects(&self) -> u32 {
-        self.state().reconnects
-    }
 }
 
 impl Transport for ScriptedTransport {
@@ -188,10 +181,6 @@ impl Transport for ScriptedTransport {
                 None => changed.await,
             }
         }
-    }
-
-    fn reconnect(&mut self) {
-        self.state().reconnects += 1;
     }
 
     fn trouble(&self) -> Option<String> {

@@ -23,9 +23,6 @@ pub trait Transport: 'static {
     /// Cancellation safe: answers not appended are appended next time.
     fn progress(&mut self, answers: &mut Vec<Answered>) -> impl Future<Output = ()>;
 
-    /// APNs refused something about the connections in use: replace them, for writes to come.
-    fn reconnect(&mut self);
-
     /// In one line, for the health page: what keeps it from writing, if anything does.
     fn trouble(&self) -> Option<String>;
 }

@@ -19,7 +19,7 @@ const NOW: Verdict = Verdict::Retry { after: Duration::ZERO };
 
 #[test]
 fn every_reason() {
-    use PoolAction::{None, Pause, Reconnect, SuspectSettings};
+    use PoolAction::{None, Pause, SuspectSettings};
     use Scope::{Connection, Credential, Message, Service, Token};
     let table = [
         (400, "BadCollapseId", FAILED, Message, None),
@@ -30,7 +30,7 @@ fn every_reason() {
         (400, "BadTopic", FAILED, Message, SuspectSettings),
         (400, "DeviceTokenNotForTopic", FAILED, Message, SuspectSettings),
         (400, "DuplicateHeaders", FAILED, Message, None),
-        (400, "IdleTimeout", NOW, Connection, Reconnect),
+        (400, "IdleTimeout", NOW, Connection, None),
         (400, "InvalidPushType", FAILED, Message, None),
         (400, "MissingDeviceToken", FAILED, Message, None),
         (400, "MissingTopic", FAILED, Message, SuspectSettings),
@@ -38,11 +38,11 @@ fn every_reason() {
         (400, "TopicDisallowed", FAILED, Credential, Pause),
         (403, "BadCertificate", SECOND, Credential, Pause),
         (403, "BadCertificateEnvironment", SECOND, Credential, Pause),
-        (403, "ExpiredProviderToken", SECOND, Connection, Reconnect),
+        (403, "ExpiredProviderToken", SECOND, Connection, None),
         (403, "Forbidden", FAILED, Credential, Pause),
         (403, "InvalidProviderToken", SECOND, Credential, Pause),
         (403, "MissingProviderToken", SECOND, Credential, Pause),
-        (403, "UnrelatedKeyIdInToken", SECOND, Connection, Reconnect),
+        (403, "UnrelatedKeyIdInToken", SECOND, Connection, None),
         (403, "BadEnvironmentKeyIdInToken", SECOND, Credential, Pause),
         (403, "BadEnvironmentKeyInToken", SECOND, Credential, Pause),
         (404, "BadPath", FAILED, Message, None),
@@ -50,19 +50,19 @@ fn every_reason() {
         (410, "ExpiredToken", GONE, Token, None),
         (410, "Unregistered", GONE, Token, None),
         (413, "PayloadTooLarge", FAILED, Message, None),
-        (429, "TooManyProviderTokenUpdates", SECOND, Connection, Reconnect),
+        (429, "TooManyProviderTokenUpdates", SECOND, Connection, None),
         (429, "TooManyRequests", SECOND, Token, None),
         (500, "InternalServerError", SOON, Service, None),
-        (503, "ServiceUnavailable", SOON, Service, Reconnect),
-        (503, "Service Unavailable", SOON, Service, Reconnect),
-        (503, "Shutdown", SOON, Service, Reconnect),
+        (503, "ServiceUnavailable", SOON, Service, None),
+        (503, "Service Unavailable", SOON, Service, None),
+        (503, "Shutdown", SOON, Service, None),
         (400, "SomethingNew", FAILED, Message, None),
         (403, "SomethingNew", SECOND, Credential, Pause),
         (410, "SomethingNew", GONE, Token, None),
         (418, "SomethingNew", FAILED, Message, None),
-        (421, "SomethingNew", SOON, Service, Reconnect),
+        (421, "SomethingNew", SOON, Service, None),
         (429, "SomethingNew", SECOND, Token, None),
-        (520, "<html>", SOON, Service, Reconnect),
+        (520, "<html>", SOON, Service, None),
     ];
     for (status, reason, verdict, scope, pool) in table {
         assert_eq!(reply(status, reason), Judgement { verdict, scope, pool }, "{status} {reason}");
