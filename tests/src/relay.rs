@@ -104,7 +104,7 @@ impl Relay {
         (Ipv4Addr::LOCALHOST, self.port.number()).into()
     }
 
-    /// Resets every open connection on both sides.
+    /// Resets every open connection on both sides; what is sent from now on never passes.
     pub fn cut_all(&self) {
         self.orders.send_modify(|orders| {
             orders.client_cuts += 1;
@@ -112,7 +112,8 @@ impl Relay {
         });
     }
 
-    /// Resets one side of every open connection; the other stays open and hears nothing more.
+    /// Resets one side of every open connection; the other stays open and hears nothing more,
+    /// not even what is sent right after this call.
     pub fn cut(&self, side: Side) {
         self.orders.send_modify(|orders| match side {
             Side::Client => orders.client_cuts += 1,
@@ -235,9 +236,11 @@ async fn connection(
             pump(from_server, to_client, orders.clone(), &counters.to_client),
         );
     };
+    // In this order: what is sent after a cut was ordered never passes.
     let was_cut = tokio::select! {
-        () = passing => false,
+        biased;
         () = cut_ordered(cut, start) => true,
+        () = passing => false,
     };
     if !was_cut {
         return;
