@@ -33,7 +33,7 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/faults", get(show_faults).post(set_faults))
         .route("/stall", post(set_stall))
-        .route("/stats", get(async |State(shared): State<Arc<Shared>>| Json(shared.stats.counts().to_json())))
+        .route("/stats", get(async |State(shared): State<Arc<Shared>>| Json(shared.counts().to_json())))
         .route("/log", get(show_log))
         .route("/tokens", post(set_token))
         .route("/devices/{token}", get(show_device))
@@ -139,7 +139,7 @@ async fn show_device(State(shared): State<Arc<Shared>>, Path(token): Path<String
 
 fn order(shared: &Shared, change: impl FnOnce(&mut crate::shared::Orders)) -> Json<Value> {
     shared.orders.send_modify(change);
-    Json(json!({ "connections_open": shared.stats.counts().connections_open }))
+    Json(json!({ "connections_open": shared.counts().connections_open }))
 }
 
 async fn reset(State(shared): State<Arc<Shared>>) -> Json<Value> {

@@ -70,7 +70,10 @@ pub struct ConnectionFaults {
     pub reset_every: u64,
     /// A connection stops answering for good at this many requests, PING included; 0 is never.
     pub stall_every: u64,
-    /// The three counts above vary from connection to connection by up to this share, by seed.
+    /// A connection is closed with GOAWAY once its refusals weigh this much; 0 is never. A 4xx weighs 1, a 410 nothing,
+    /// `BadDeviceToken` [`BAD_DEVICE_TOKEN_WEIGHT`].
+    pub error_budget: u64,
+    /// `goaway_every`, `reset_every` and `stall_every` vary from connection to connection by up to this share, by seed.
     pub spread: f64,
     /// The stream limit drops to 1 after a 4xx other than 410 and comes back after a 200.
     pub limit_drops: bool,
@@ -87,11 +90,15 @@ impl Default for ConnectionFaults {
             goaway_twice: false,
             reset_every: 0,
             stall_every: 0,
+            error_budget: 0,
             spread: 0.0,
             limit_drops: false,
         }
     }
 }
+
+/// What a `BadDeviceToken` takes from a connection's error budget: Apple disconnects sooner for some errors.
+pub const BAD_DEVICE_TOKEN_WEIGHT: u64 = 4;
 
 /// The debug data of a GOAWAY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -288,10 +288,11 @@ mod tests {
 
     #[test]
     fn every_check_of_the_request_table() {
+        type Case<'a> = (&'a [(&'a str, &'a str)], usize, Option<Reason>);
         let id = "0192aaaa-bbbb-7ccc-8ddd-eeeeffff0000";
         let (fits, over) = ("é".repeat(32), format!("{}x", "é".repeat(32)));
         let long = format!("/3/device/{}", "ab".repeat(201));
-        let table: &[(&[(&str, &str)], usize, Option<Reason>)] = &[
+        let table: &[Case<'_>] = &[
             (&[], 100, None),
             (&[(":method", "GET")], 100, Some(Reason::MethodNotAllowed)),
             (&[(":path", "/3/devices/ab")], 100, Some(Reason::BadPath)),

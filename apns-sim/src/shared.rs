@@ -14,7 +14,7 @@ use crate::log::{Book, LogMode, lock};
 use crate::provider_token::{Environment, TokenPolicy};
 use crate::registry::{NamedTokens, TokenState};
 use crate::request::Strictness;
-use crate::stats::Stats;
+use crate::stats::{Counts, Stats};
 
 /// Orders to all connections; each looks when it changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -78,6 +78,10 @@ impl Shared {
         *self.faults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(faults);
         self.orders.send_modify(|orders| orders.faults += 1);
         Ok(())
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.stats.counts(self.book.dropped())
     }
 
     /// `false` if too many tokens have a state of their own.

@@ -190,7 +190,7 @@ impl Handle {
 
     /// What happened so far, in numbers.
     pub fn stats(&self) -> Counts {
-        self.shared.stats.counts()
+        self.shared.counts()
     }
 
     /// A copy of the log. With a log file it holds only what is not settled yet; read the file then.

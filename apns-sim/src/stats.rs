@@ -75,10 +75,12 @@ pub struct Counts {
     pub protocol_errors: u64,
     /// Connections that failed in TLS.
     pub tls_errors: u64,
+    /// Rows that found no room in the log.
+    pub log_rows_dropped: u64,
 }
 
 impl Stats {
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self, log_rows_dropped: u64) -> Counts {
         let refused = Reason::ALL.into_iter().map(|reason| (reason, self.of(reason).load(Relaxed)));
         Counts {
             connections: self.connections.load(Relaxed),
@@ -94,6 +96,7 @@ impl Stats {
             stalls: self.stalls.load(Relaxed),
             protocol_errors: self.protocol_errors.load(Relaxed),
             tls_errors: self.tls_errors.load(Relaxed),
+            log_rows_dropped,
         }
     }
 
@@ -146,6 +149,7 @@ impl Counts {
             "stalls": self.stalls,
             "protocol_errors": self.protocol_errors,
             "tls_errors": self.tls_errors,
+            "log_rows_dropped": self.log_rows_dropped,
         })
     }
 }

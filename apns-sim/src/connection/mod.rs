@@ -65,6 +65,8 @@ pub(crate) struct Connection {
     silent: HashSet<u32, BuildMixed>,
     newest_stream: u32,
     requests: u64,
+    /// What this connection's refusals weigh.
+    errors: u64,
     limit: StreamLimit,
     answers: Answers,
     journal: Journal,
@@ -121,6 +123,7 @@ impl Connection {
             silent: HashSet::default(),
             newest_stream: 0,
             requests: 0,
+            errors: 0,
             answers,
             goaway: Goaway::None,
             stalled: false,

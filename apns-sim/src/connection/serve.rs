@@ -7,7 +7,7 @@ use super::journal::Change;
 use super::strikes::Goaway;
 use super::{Connection, End, writer};
 use crate::devices::Delivery;
-use crate::faults::{Fate, LastStream, Stall};
+use crate::faults::{BAD_DEVICE_TOKEN_WEIGHT, Fate, LastStream, Stall};
 use crate::log::NewRow;
 use crate::payload;
 use crate::reason::Reason;
@@ -163,6 +163,7 @@ impl Connection {
                 if self.answers.body(stream, row, writer::refused_body(reason, timestamp_ms)) {
                     self.journal.is_queued(row);
                 }
+                self.spend_error_budget(reason);
             }
             Decision::RefuseStream => self.refuse_stream(stream, row),
             Decision::Silence => {
@@ -173,6 +174,17 @@ impl Connection {
                     self.journal.deliver(delivery);
                 }
             }
+        }
+    }
+
+    fn spend_error_budget(&mut self, reason: Reason) {
+        self.errors += match reason {
+            Reason::BadDeviceToken => BAD_DEVICE_TOKEN_WEIGHT,
+            other => u64::from((400..500).contains(&other.status()) && other.status() != 410),
+        };
+        let budget = self.faults.connection.error_budget;
+        if budget > 0 && self.errors >= budget {
+            self.begin_goaway(self.newest_stream);
         }
     }
 

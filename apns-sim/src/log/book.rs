@@ -46,6 +46,10 @@ impl Snapshot {
     }
 }
 
+/// The most connections in the log at once. Beyond, those without rows are forgotten; the rest go unlogged, which
+/// shows as dropped rows.
+const CONNECTIONS_MAX: usize = 1 << 17;
+
 /// All shards and what they share.
 #[derive(Debug)]
 pub(crate) struct Book {
@@ -84,7 +88,18 @@ impl Book {
         let connection = Connection { number, peer, opened_ns: monotonic_ns(), closed_ns: None };
         let inner = ShardInner { connection, unsaved: true, ..ShardInner::new(connection) };
         let shard = Arc::new(Shard { inner: Mutex::new(inner) });
-        lock(&self.shards).push(Arc::clone(&shard));
+        let mut shards = lock(&self.shards);
+        if shards.len() >= CONNECTIONS_MAX {
+            shards.retain(|shard| {
+                let inner = lock(&shard.inner);
+                inner.connection.closed_ns.is_none() || !inner.rows.is_empty()
+            });
+        }
+        if shards.len() >= CONNECTIONS_MAX {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        shards.push(Arc::clone(&shard));
         Some(shard)
     }
 

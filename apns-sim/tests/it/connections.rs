@@ -131,6 +131,23 @@ fn a_reset_leaves_what_was_not_written_unanswered() {
 }
 
 #[test]
+fn too_many_refusals_end_a_connection_and_a_410_is_none() {
+    let simulator = start(|config| {
+        config.faults = with_connection_faults(|faults| faults.error_budget = 6);
+        config.faults.tokens.gone = 1.0;
+    });
+    let mut client = Client::authorized(&simulator);
+    for n in 0..20 {
+        assert_eq!(client.push(&token(n)).status, 410);
+    }
+    assert_eq!(client.ask(&fields(&token(1)), b"").status, 400);
+    assert_eq!(client.ask(&fields(&token(1)), b"").status, 400);
+    assert_eq!(client.push("00zz").reason().as_deref(), Some("BadDeviceToken"));
+    client.goaway();
+    assert_eq!(client.closed(), None);
+}
+
+#[test]
 fn connections_are_ended_by_order() {
     let simulator = start(|_| {});
     let (mut one, mut two) = (Client::authorized(&simulator), Client::authorized(&simulator));

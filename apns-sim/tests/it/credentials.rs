@@ -3,7 +3,7 @@
 use skein_apns_sim::authority::ClientCertificateSpec;
 use skein_apns_sim::{Environment, Reason};
 
-use crate::client::{Client, Event, bearer, fields, start, token, with, without};
+use crate::client::{Client, Event, bearer, bearer_aged, fields, start, token, with, without};
 
 const BODY: &[u8] = br#"{"aps":{"alert":"hi"}}"#;
 
@@ -60,19 +60,7 @@ fn a_second_token_too_soon_is_too_many() {
     let other = bearer().replace("bearer ", "bearer");
     assert_eq!(client.push(&token(1)).status, 200);
     assert_eq!(client.ask(&with(fields(&token(1)), "authorization", &other), BODY).status, 403);
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-    let second = {
-        use base64::Engine;
-        let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
-        let claims = format!(r#"{{"iss":"TEAM567890","iat":{}}}"#, now - 60);
-        format!(
-            "bearer {}.{}.{}",
-            encode(r#"{"alg":"ES256","kid":"ABCDEFGHIJ"}"#),
-            encode(&claims),
-            encode("s")
-        )
-    };
+    let second = bearer_aged(60);
     let answer = client.ask(&with(fields(&token(1)), "authorization", &second), BODY);
     assert_eq!((answer.status, answer.reason().as_deref()), (429, Some("TooManyProviderTokenUpdates")));
     assert_eq!(simulator.stats().refused_for(Reason::TooManyProviderTokenUpdates), 1);

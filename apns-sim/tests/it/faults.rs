@@ -124,6 +124,7 @@ fn a_deaf_service_reads_nothing_until_it_listens_again() {
     let mut client = Client::authorized(&simulator);
     simulator.set_faults(Faults { stall: Stall::Reads, ..Faults::default() }).expect("sound");
     let stream = client.send(&fields(&token(1)), BODY);
+    assert_eq!(simulator.log().rows.len(), 1, "only what came before");
     simulator.set_faults(Faults::default()).expect("sound");
     assert_eq!(client.answer(stream).status, 200);
 }

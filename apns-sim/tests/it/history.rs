@@ -85,3 +85,18 @@ fn the_root_certificate_is_written_for_clients() {
     let simulator = start(|config| config.ca_out = Some(path.clone()));
     assert_eq!(std::fs::read_to_string(&path).expect("written"), simulator.ca_pem());
 }
+
+#[test]
+fn the_process_form_ends_in_order_on_sigterm() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sim.log");
+    let log = LogMode::File { path: path.clone(), rows_max: 1 << 16 };
+    let config = skein_apns_sim::SimulatorConfig { log, ..Default::default() };
+    let counts = skein_apns_sim::run(config, |handle| {
+        Client::connect(handle).push(&token(1));
+        let own = rustix::process::getpid();
+        rustix::process::kill_process(own, rustix::process::Signal::TERM).expect("signalled");
+    });
+    assert_eq!(counts.expect("a clean end").accepted, 1);
+    assert_eq!(read_file(&path).expect("readable").rows.len(), 1);
+}
