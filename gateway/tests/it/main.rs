@@ -1,0 +1,10 @@
+//! The front door as its callers see it: real HTTP on loopback, over the engine in memory.
+
+mod bounds;
+mod devices;
+mod idempotency;
+mod keys;
+mod notifications;
+mod openapi;
+mod pages;
+mod support;
