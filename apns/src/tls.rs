@@ -74,6 +74,7 @@ pub(crate) fn is_about_our_certificate(alert: AlertDescription) -> bool {
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied
             | AlertDescription::CertificateRequired
+            | AlertDescription::DecryptError
     )
 }
 

@@ -27,6 +27,9 @@ use tokio::time::Sleep;
 /// Bytes read from a socket at once.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
+/// Places in the round of addresses that a client may begin at.
+const TURNS: f64 = 1_000_000.0;
+
 type Connecting = Pin<Box<dyn Future<Output = Result<Dialled, DialError>>>>;
 
 struct Held {
@@ -54,6 +57,8 @@ pub struct Client {
     pacing: Pacing,
     buffer: Box<[u8]>,
     next_number: u64,
+    /// Connects begun, from a random start: goes round the addresses of the endpoint.
+    turn: usize,
     /// The link that took the last request: looked at first.
     current: usize,
     /// The caller was told that there is no room.
@@ -76,8 +81,11 @@ impl Client {
             tls: tls::client_config(&config.roots, &credential),
             timeout: config.connect_timeout,
         };
+        let mut pacing =
+            Pacing::new(config.connect_interval_min, config.backoff_min, config.backoff_max, now);
         Self {
-            pacing: Pacing::new(config.connect_interval_min, config.backoff_min, config.backoff_max, now),
+            turn: (pacing.fraction() * TURNS) as usize,
+            pacing,
             route,
             links: Vec::new(),
             connecting: Vec::new(),
@@ -140,20 +148,41 @@ impl Client {
         Ok(())
     }
 
-    /// Opens a stream for a request on the first connection with room.
+    /// Opens a stream for a request on a connection with room; one whose successor is wanted comes last.
     #[expect(clippy::result_large_err, reason = "the request itself comes back")]
     fn place(&mut self, request: Request, since: Instant, now: Instant) -> Result<(), Request> {
         let links = self.links.len();
+        let mut found = None;
         for offset in 0..links {
             let index = (self.current + offset) % links;
-            let link = &mut self.links[index];
+            let link = &self.links[index];
             if link.machine.room() > 0 {
-                link.last_used = now;
-                self.current = index;
-                return link.machine.send(request, since, now);
+                let is_young = link.renew_at > now;
+                if is_young || found.is_none() {
+                    found = Some(index);
+                }
+                if is_young {
+                    break;
+                }
             }
         }
-        Err(request)
+        let Some(index) = found else { return Err(request) };
+        self.current = index;
+        self.links[index].last_used = now;
+        self.links[index].machine.send(request, since, now)
+    }
+
+    /// Uses another credential from here on: connects with it, and retires the connections of the old one when the new one
+    /// has served. Until then, or if it never does, the old ones go on to the end of their age. The new credential
+    /// should have passed [`Credential::check`].
+    pub fn rotate(&mut self, credential: Credential) {
+        let now = Instant::now();
+        self.route.tls = tls::client_config(&self.config.roots, &credential);
+        self.credential = credential;
+        self.connecting.clear();
+        for link in &mut self.links {
+            link.renew_at = now;
+        }
     }
 
     /// Does the client's work until there is something for the caller: answers, appended to `answers` in batches, or

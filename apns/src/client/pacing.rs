@@ -12,6 +12,7 @@ pub(super) struct Pacing {
     backoff_max: Duration,
     not_before: Instant,
     failures: u32,
+    failed_at: Option<Instant>,
     random: u64,
 }
 
@@ -23,7 +24,7 @@ impl Pacing {
         now: Instant,
     ) -> Self {
         let random = RandomState::new().hash_one(0u8) | 1;
-        Self { interval, backoff_min, backoff_max, not_before: now, failures: 0, random }
+        Self { interval, backoff_min, backoff_max, not_before: now, failures: 0, failed_at: None, random }
     }
 
     pub(super) fn not_before(&self) -> Instant {
@@ -42,12 +43,17 @@ impl Pacing {
     pub(super) fn failed(&mut self, now: Instant) {
         let pause = (self.backoff_min * 2u32.pow(self.failures.min(DOUBLINGS_MAX))).min(self.backoff_max);
         self.failures = self.failures.saturating_add(1);
+        self.failed_at = Some(now);
         let jittered = pause.mul_f64(0.5 + 0.5 * self.fraction());
         self.not_before = self.not_before.max(now + jittered);
     }
 
-    pub(super) fn served(&mut self) {
-        self.failures = 0;
+    /// A connection opened at `opened` serves. Only one that is younger than the latest failure proves anything: an
+    /// older one may live by a credential that has been replaced since.
+    pub(super) fn served(&mut self, opened: Instant) {
+        if self.failed_at.is_none_or(|failed_at| opened >= failed_at) {
+            self.failures = 0;
+        }
     }
 
     /// Between 0 and 1; xorshift64 is good enough to spread a fleet.
@@ -77,7 +83,9 @@ mod tests {
         }
         assert!(pauses[0] >= min / 2 && pauses[0] <= min);
         assert!(pauses[39] >= max / 2 && pauses[39] <= max);
-        pacing.served();
+        pacing.served(now);
+        assert_eq!(pacing.failures(), 40);
+        pacing.served(at);
         pacing.failed(at);
         assert!(pacing.not_before() - at <= min);
         assert_eq!(pacing.failures(), 1);

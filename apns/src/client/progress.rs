@@ -44,8 +44,8 @@ impl Client {
             let link = &mut self.links[index];
             let (replies, goaways) = (link.machine.counters().replies, link.machine.counters().goaways);
             let outcome = link.poll(cx, &mut self.buffer, now, answers);
-            if link.machine.counters().replies > replies {
-                self.pacing.served();
+            if link.machine.counters().replies > replies && link.machine.has_served() {
+                self.pacing.served(link.opened);
             }
             if link.machine.counters().goaways > goaways {
                 self.note_goaway(index);

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// A connection may outlive the age at which its successor is wanted by this much, if there is none.
 const OVERTIME: Duration = Duration::from_secs(5 * 60);
+/// A connection that ends earlier than this without having served counts as a failure to connect.
+const FLAPPING_AGE: Duration = Duration::from_secs(30);
 /// Part of a connection's age by which it may be renewed early, so that a fleet does not renew all at once.
 const AGE_JITTER: f64 = 0.1;
 
@@ -20,24 +22,25 @@ impl Client {
         self.retire_expired(now);
         if self.connect_wanted_at(now).is_some_and(|at| at <= now) {
             self.pacing.started(now);
-            self.connecting.push(Box::pin(dial(self.route.clone(), self.next_number as usize)));
-            self.next_number += 1;
+            self.turn = self.turn.wrapping_add(1);
+            self.connecting.push(Box::pin(dial(self.route.clone(), self.turn)));
         }
     }
 
     /// Connections that take work and need no successor yet.
     fn in_service(&self, now: Instant) -> usize {
-        self.links.iter().filter(|link| !link.machine.is_retiring() && link.renew_at > now).count()
+        self.links.iter().filter(|link| is_in_service(link, now)).count()
     }
 
     fn retire_expired(&mut self, now: Instant) {
+        let succeeded = self.links.iter().any(|link| is_in_service(link, now) && link.machine.has_served());
         let mut spare = self.in_service(now).saturating_sub(self.config.connections_min);
         for link in &mut self.links {
             if link.machine.is_retiring() {
                 continue;
             }
             let unused = link.machine.in_flight() == 0 && now >= link.last_used + self.config.idle_max;
-            if now >= link.expires_at {
+            if now >= link.expires_at || (succeeded && now >= link.renew_at) {
                 link.machine.retire();
             } else if spare > 0 && unused && self.held.is_empty() {
                 spare -= 1;
@@ -125,11 +128,6 @@ impl Client {
         link.renew_at = now + age.mul_f64(1.0 - early);
         link.expires_at = now + age + OVERTIME;
         tracing::debug!(connection = number, address = %link.address, "connected to apns");
-        // Its successor is there: what waited for one goes.
-        if let Some(old) = self.links.iter_mut().find(|old| old.renew_at <= now && !old.machine.is_retiring())
-        {
-            old.machine.retire();
-        }
         self.links.push(link);
         self.ended.connects += 1;
     }
@@ -167,7 +165,8 @@ impl Client {
         let counters = link.machine.counters();
         let in_order = link.machine.is_retiring() && link.machine.in_flight() == 0;
         self.ended.connections.add(counters);
-        if counters.replies == 0 {
+        let age = now.saturating_duration_since(link.opened);
+        if !link.machine.has_served() && age < FLAPPING_AGE {
             // It never served: without this, a server that accepts and hangs up would be called without pause.
             self.pacing.failed(now);
         }
@@ -180,7 +179,7 @@ impl Client {
                 connection = link.number,
                 why = lost.label(),
                 in_flight = link.machine.in_flight(),
-                age_s = now.saturating_duration_since(link.opened).as_secs(),
+                age_s = age.as_secs(),
                 "lost a connection to apns"
             );
         }
@@ -208,4 +207,8 @@ impl Client {
         self.ended.connect_failures[failure.index()] += 1;
         self.last_failure = Some((DialError::new(failure, detail), now));
     }
+}
+
+fn is_in_service(link: &Link, now: Instant) -> bool {
+    !link.machine.is_retiring() && link.renew_at > now
 }

@@ -65,8 +65,9 @@ pub struct Connection {
     decoder: Decoder,
     inbox: Inbox,
     peer: Peer,
-    /// Whether a reply has shown that our credential is taken (RFC-less rule of APNs: one stream until then).
+    /// Whether more than one stream may be open: with a provider token not before a reply has shown that it is taken.
     proven: bool,
+    has_served: bool,
     streams: Streams,
     sending: Sending,
     /// Streams that wait for a window, oldest first.
@@ -95,6 +96,7 @@ impl Connection {
             inbox: Inbox::new(),
             peer: Peer::new(),
             proven: !config.one_stream_until_accepted,
+            has_served: false,
             streams: Streams::new(),
             sending: Sending::new(),
             blocked: VecDeque::new(),
@@ -186,6 +188,11 @@ impl Connection {
     /// Whether SETTINGS have come and, with a provider token, a first reply that did not refuse it.
     pub fn is_warm(&self) -> bool {
         self.peer.has_spoken && self.proven
+    }
+
+    /// Whether a reply has come that did not refuse our credential.
+    pub fn has_served(&self) -> bool {
+        self.has_served
     }
 
     /// Whether the peer's SETTINGS have come.
@@ -337,7 +344,8 @@ impl Connection {
     fn learn(&mut self, status: u16, body: &ErrorBody) {
         self.counters.replies += 1;
         self.missed = 0;
-        self.proven |= status != 403;
+        self.has_served |= status != 403;
+        self.proven |= self.has_served;
         match status {
             200 => {
                 self.counters.accepted += 1;

@@ -1,0 +1,8 @@
+//! The client over real TLS, against servers that misbehave on purpose and one that others wrote.
+
+mod answers;
+mod connecting;
+mod h2_server;
+mod losses;
+mod renewal;
+mod server;
