@@ -125,6 +125,7 @@ impl<C: Clock> PoolShard<C> {
             self.record();
             let look = self.next_look();
             tokio::select! {
+                biased;
                 Some(done) = durable.recv() => self.settle(done),
                 () = transport.progress(&mut answers) => self.judge(&mut answers),
                 () = self.wake.notified() => {}

@@ -31,23 +31,23 @@ pub struct Reader<'a, C: Clock, L: Ledger> {
 }
 
 impl<C: Clock, L: Ledger> Reader<'_, C, L> {
-    /// Reads deliveries, in their order, into items to enter. What can't be read is buried; what was final is settled.
+    /// Reads deliveries, in their order, into `items` to enter. What can't be read is buried; what was final is settled.
     ///
     /// # Errors
-    /// The attachment was cut.
+    /// The attachment was cut; what is in `items` is in the id window, for the caller to take out.
     pub async fn read(
         &mut self,
         deliveries: Vec<Delivery>,
         inbox: &mut impl Inbox,
-    ) -> Result<VecDeque<Item>, BrokerError> {
+        items: &mut VecDeque<Item>,
+    ) -> Result<(), BrokerError> {
         let redelivered = deliveries.iter().filter(|d| d.redelivered).count();
         self.pool.metrics.taken(deliveries.len(), redelivered);
-        let mut items = VecDeque::with_capacity(deliveries.len());
         for delivery in deliveries {
-            self.decode(delivery, inbox, &mut items).await?;
+            self.decode(delivery, inbox, items).await?;
         }
-        self.look_up(&mut items).await;
-        Ok(items)
+        self.look_up(items).await;
+        Ok(())
     }
 
     async fn decode(

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use skein_core::seam::{Broker, BrokerError, Clock, Inbox, Ledger, OwnedQueue};
+use skein_core::seam::{Broker, BrokerError, Clock, Delivery, Inbox, Ledger, OwnedQueue};
 use tokio::sync::watch;
 
 use crate::attachment::Attachment;
@@ -49,7 +49,12 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                 Err(error) => error,
                 Ok(mut inbox) => {
                     let attachment = Rc::new(Attachment::new(queue.clone(), inbox.lease()));
-                    match self.serve(&mut inbox, &attachment, &mut predecessor_gone, &mut stop).await {
+                    let mut backlog = VecDeque::new();
+                    let end = self
+                        .serve(&mut inbox, &attachment, &mut backlog, &mut predecessor_gone, &mut stop)
+                        .await;
+                    self.forget(backlog);
+                    match end {
                         Ok(End::Left) => {
                             inbox.leave().await;
                             break;
@@ -82,13 +87,13 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
         &self,
         inbox: &mut B::Inbox,
         attachment: &Rc<Attachment>,
+        backlog: &mut VecDeque<Item>,
         predecessor_gone: &mut bool,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<End, BrokerError> {
         let pool = &self.pool;
         let mut away_since = None;
         let mut loaded = false;
-        let mut backlog: VecDeque<Item> = VecDeque::new();
         let mut tags = Vec::new();
         pool.status.queue(&self.owned.queue, None);
         loop {
@@ -102,12 +107,12 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => {
-                    self.forget(backlog.drain(..));
+                    self.forget(std::mem::take(backlog));
                     return self.finish(inbox, attachment).await;
                 }
                 () = attachment.changed() => self.settle(inbox, attachment, &mut tags).await?,
                 () = pool.permits.available(), if !backlog.is_empty() => {}
-                taken = inbox.take(TAKE_MOST), if backlog.is_empty() => {
+                taken = next(inbox, backlog.is_empty()) => {
                     let deliveries = match taken {
                         Ok(deliveries) => deliveries,
                         Err(error) => return Ok(End::Cut(error)),
@@ -126,7 +131,7 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                         slots: &self.owned.slots,
                         away_since: &mut away_since,
                     };
-                    backlog = reader.read(deliveries, inbox).await?;
+                    reader.read(deliveries, inbox, backlog).await?;
                 }
             }
         }
@@ -196,12 +201,17 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
     }
 
     /// Items that were read and never entered: their ids are free again.
-    fn forget(&self, items: impl Iterator<Item = Item>) {
+    fn forget(&self, items: VecDeque<Item>) {
         let mut work = self.pool.work.borrow_mut();
         for item in items {
             work.window.leave(&item.notification.key());
         }
     }
+}
+
+/// What arrives next: deliveries where there is room for them, else only the news of a cut. Cancellation safe.
+async fn next(inbox: &mut impl Inbox, has_room: bool) -> Result<Vec<Delivery>, BrokerError> {
+    if has_room { inbox.take(TAKE_MOST).await } else { Err(inbox.cut().await) }
 }
 
 /// Waits between attempts: doubled each time, with jitter, between two bounds.

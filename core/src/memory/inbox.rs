@@ -80,6 +80,14 @@ impl Inbox for MemoryInbox {
         .await?
     }
 
+    async fn cut(&mut self) -> BrokerError {
+        let ended = self.until(|queue, attachment| match queue.standing(attachment) {
+            Standing::Ended => Some(cut()),
+            Standing::Active | Standing::Waiting | Standing::GivenUp => None,
+        });
+        ended.await.unwrap_or_else(|error| error)
+    }
+
     async fn settle(&mut self, tags: &mut Vec<u64>) -> Result<(), BrokerError> {
         let tags = std::mem::take(tags);
         self.shared.change(|state| {

@@ -41,6 +41,11 @@ pub trait Inbox: 'static {
     /// The attachment was cut; nothing more comes from it.
     fn take(&mut self, most: usize) -> impl Future<Output = Result<Vec<Delivery>, BrokerError>>;
 
+    /// Waits until the attachment is cut, without taking anything: for an owner that has no room to take more.
+    ///
+    /// Cancellation safe.
+    fn cut(&mut self) -> impl Future<Output = BrokerError>;
+
     /// Settles deliveries, by tag, each once. `tags` is emptied. Returns when the settlement is on its way.
     ///
     /// # Errors
