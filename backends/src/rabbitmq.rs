@@ -1,1 +1,41 @@
-//! The broker seam over RabbitMQ.
+//! The broker seam over RabbitMQ: quorum queues with a single active consumer, one connection per attached queue, an abrupt end
+//! instead of a polite one; and the facts queue, where facts wait while the ledger is away.
+//!
+//! | file | what it decides or holds |
+//! | --- | --- |
+//! | `topology` | exchanges, queues and bindings of a pool |
+//! | `arguments` | what a queue must be like, and how to say what differs |
+//! | `broker` | attaching |
+//! | `inbox` | one attachment: take, settle, bury, leave |
+//! | `acks` | which settlements go out as which acknowledgements |
+//! | `lease` | the task that keeps an attachment's lease |
+//! | `publisher` | one message at a time, confirmed: dead letters, facts |
+//! | `facts` | a ledger that stays durable while its database is away |
+
+mod acks;
+mod arguments;
+mod broker;
+mod facts;
+mod inbox;
+mod lease;
+mod publisher;
+mod topology;
+
+pub use broker::{RabbitBroker, RabbitOptions};
+pub use facts::{SpoolState, SpoolStatus, SpooledLedger};
+pub use inbox::RabbitInbox;
+pub use topology::{DEAD_QUEUE, FACTS_QUEUE, FEEDBACK_EXCHANGE, Topology, declare_shared};
+
+use skein_core::seam::BrokerError;
+use skein_producer::link::LinkError;
+
+fn broker_error(error: LinkError) -> BrokerError {
+    match error {
+        LinkError::Away(why) => BrokerError::Away(why),
+        LinkError::Refused(why) => BrokerError::Refused(why),
+    }
+}
+
+fn driver_error(error: lapin::Error) -> BrokerError {
+    broker_error(LinkError::of(&error))
+}
