@@ -33,6 +33,8 @@ use crate::window::{DeliveryRef, Window};
 
 /// How soon a shut gate is looked at again.
 const GATE_LOOK: Duration = Duration::from_millis(20);
+/// How often the transport is asked what troubles it.
+const TROUBLE_LOOK: Duration = Duration::from_millis(200);
 /// The most notifications handed to the transport before answers are looked at.
 const SEND_MOST: usize = 1024;
 
@@ -120,6 +122,7 @@ impl<C: Clock> PoolShard<C> {
         mut stop: watch::Receiver<bool>,
     ) {
         let mut answers = Vec::new();
+        let mut looked = BootMillis::default();
         loop {
             self.send(&mut transport);
             self.record();
@@ -135,7 +138,10 @@ impl<C: Clock> PoolShard<C> {
             while let Ok(done) = durable.try_recv() {
                 self.settle(done);
             }
-            self.status.pool(&self.pool.name, transport.trouble());
+            if self.clock.boot().since(looked) >= TROUBLE_LOOK {
+                looked = self.clock.boot();
+                self.status.pool(&self.pool.name, transport.trouble());
+            }
         }
     }
 

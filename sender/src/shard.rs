@@ -65,6 +65,7 @@ impl Sender {
         let options = Arc::new(options);
         let status = Arc::new(Status::default());
         let (stop, stopped) = watch::channel(false);
+        #[expect(clippy::disallowed_methods, reason = "no more facts are under way than there are permits")]
         let (facts, batches) = mpsc::unbounded_channel();
         let recorder = tokio::spawn(recorder::run(
             seams.ledger.clone(),
@@ -224,6 +225,7 @@ where
             tracing::error!(pool = %name, "a queue of a pool that this sender has no settings for is assigned to it; add the pool to its configuration");
             return None;
         };
+        #[expect(clippy::disallowed_methods, reason = "no more facts are under way than there are permits")]
         let (reply, durable) = mpsc::unbounded_channel();
         let pool = Rc::new(PoolShard {
             options: Arc::clone(&self.options),

@@ -68,6 +68,7 @@ fn options(pool: &PoolName, held_max: usize) -> Options {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "no more facts are under way than there are permits")]
 fn start(transport: ScriptedTransport, held_max: usize, prefetch: u16) -> Fleet {
     let pool = PoolName::parse("im").unwrap();
     let broker = MemoryBroker::new([(&pool, QUEUES)]);
