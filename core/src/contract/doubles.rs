@@ -1,0 +1,23 @@
+//! The suites against the versions in memory, which keep every promise, and against doubles that each break one.
+
+mod broker;
+mod coordinator;
+mod ledger;
+mod submit;
+
+/// Every double is refused by the promise that it breaks, and every promise refuses one.
+fn assert_each_refuses<F: std::fmt::Debug>(
+    promises: &[&str],
+    runs: Vec<(F, &'static str, Vec<(&'static str, super::Outcome)>)>,
+) {
+    let mut refusing: Vec<&str> = Vec::new();
+    for (flaw, broken, outcomes) in runs {
+        let outcome = outcomes.iter().find(|(promise, _)| *promise == broken);
+        let refused = outcome.unwrap_or_else(|| panic!("no promise {broken}")).1.is_err();
+        println!("{flaw:?} / {broken}: {:?}", outcome.unwrap().1);
+        assert!(refused, "{flaw:?} passes {broken}");
+        refusing.push(broken);
+    }
+    let never: Vec<_> = promises.iter().filter(|promise| !refusing.contains(promise)).collect();
+    assert!(never.is_empty(), "no double shows that these can fail: {never:?}");
+}
