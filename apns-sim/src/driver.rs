@@ -72,6 +72,7 @@ async fn drive(
 ) -> io::Result<End> {
     let mut flush_ns = monotonic_ns();
     connection.obey(*orders.borrow_and_update());
+    socket.take_plaintext(connection.inbox())?;
     connection.process();
     loop {
         socket.encrypt(connection.out())?;
@@ -98,7 +99,11 @@ async fn drive(
             }
             () = until(connection.due_ns()) => connection.process(),
             ready = socket.stream.ready(interest(reads, !socket.is_flushed())) => {
-                if ready?.is_readable() && reads {
+                let ready = ready?;
+                if !reads && ready.is_error() {
+                    return Err(io::ErrorKind::ConnectionReset.into());
+                }
+                if ready.is_readable() && reads {
                     let open = socket.read_batch(connection.inbox())?;
                     connection.process();
                     if !open {
@@ -180,20 +185,30 @@ impl<'a> Socket<'a> {
             let mut rest = &self.buffer[..read];
             while !rest.is_empty() {
                 self.tls.read_tls(&mut rest)?;
-                let state = self.tls.process_new_packets().map_err(io::Error::other)?;
-                let plain = state.plaintext_bytes_to_read();
-                if plain > 0 {
-                    let start = inbox.len();
-                    inbox.resize(start + plain, 0);
-                    self.tls.reader().read_exact(&mut inbox[start..])?;
-                }
-                self.clean_end |= state.peer_has_closed();
+                Self::decrypt(&mut self.tls, &mut self.clean_end, inbox)?;
             }
             if read < READ_BYTES {
                 break;
             }
         }
         Ok(!self.clean_end)
+    }
+
+    /// Takes what came together with the end of the handshake.
+    fn take_plaintext(&mut self, inbox: &mut Vec<u8>) -> io::Result<()> {
+        Self::decrypt(&mut self.tls, &mut self.clean_end, inbox)
+    }
+
+    fn decrypt(tls: &mut ServerConnection, clean_end: &mut bool, inbox: &mut Vec<u8>) -> io::Result<()> {
+        let state = tls.process_new_packets().map_err(io::Error::other)?;
+        let plain = state.plaintext_bytes_to_read();
+        if plain > 0 {
+            let start = inbox.len();
+            inbox.resize(start + plain, 0);
+            tls.reader().read_exact(&mut inbox[start..])?;
+        }
+        *clean_end |= state.peer_has_closed();
+        Ok(())
     }
 
     fn encrypt(&mut self, out: &mut Vec<u8>) -> io::Result<()> {

@@ -179,7 +179,7 @@ impl Authorization {
         environment: Environment,
         now_s: u64,
     ) -> Result<(), Reason> {
-        if self.outcome.is_none() || self.last != value {
+        if !matches!(self.outcome, Some(Ok(_))) || self.last != value {
             self.last.clear();
             self.last.extend_from_slice(value);
             self.outcome = Some(self.judge(value, policy, environment, now_s));

@@ -263,7 +263,10 @@ impl Handle {
                             tasks.spawn(driver::serve(stream, Arc::clone(&tls), Arc::clone(&shared), number));
                         }
                     }
-                    while tasks.join_next().await.is_some() {}
+                    let goodbyes = async { while tasks.join_next().await.is_some() {} };
+                    if tokio::time::timeout(GOODBYE_MAX, goodbyes).await.is_err() {
+                        tracing::debug!("connections that do not take their goodbye are cut off");
+                    }
                 });
             })?);
             inboxes.push(inbox);
@@ -346,5 +349,7 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>, inboxes: &[Inbox]) 
     }
 }
 
+/// How long a stopping simulator waits for its connections to take their last bytes.
+const GOODBYE_MAX: std::time::Duration = std::time::Duration::from_secs(1);
 /// Pause after a failed accept: out of file descriptors, most likely.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);

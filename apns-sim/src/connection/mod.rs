@@ -155,6 +155,9 @@ impl Connection {
 
     /// When `process` must be called although nothing came.
     pub(crate) fn due_ns(&self) -> Option<u64> {
+        if self.stalled {
+            return None;
+        }
         let goaway = match self.goaway {
             Goaway::Announced { at_ns, .. } => Some(at_ns),
             Goaway::None | Goaway::Final { .. } => None,

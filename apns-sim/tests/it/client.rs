@@ -172,6 +172,17 @@ impl Client {
     }
 
     pub fn try_connect(handle: &Handle, alpn: &[&[u8]], certificate: Option<&PemPair>) -> io::Result<Self> {
+        let mut client = Self::over_tcp(handle, alpn, certificate)?;
+        client.flush()?;
+        Ok(client)
+    }
+
+    /// TCP is up, TLS not yet begun.
+    pub fn unconnected(handle: &Handle) -> Self {
+        Self::over_tcp(handle, &[b"h2"], None).expect("connected")
+    }
+
+    fn over_tcp(handle: &Handle, alpn: &[&[u8]], certificate: Option<&PemPair>) -> io::Result<Self> {
         let config = config(handle, alpn, certificate);
         let name = ServerName::try_from("localhost").expect("a name");
         let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
@@ -181,9 +192,24 @@ impl Client {
         let mut out = PREFACE.to_vec();
         FrameHeader { len: 0, kind: kind::SETTINGS, flags: 0, stream: 0 }.encode(&mut out);
         let tls = StreamOwned::new(connection, socket);
-        let mut client = Self { tls, decoder: Decoder::new(4096), next_stream: 1, out, aside: Vec::new() };
-        client.flush()?;
-        Ok(client)
+        Ok(Self { tls, decoder: Decoder::new(4096), next_stream: 1, out, aside: Vec::new() })
+    }
+
+    /// Sends all that is queued in one write together with the client's last handshake message.
+    pub fn flush_with_handshake(&mut self) {
+        let out = std::mem::take(&mut self.out);
+        let (tls, socket) = (&mut self.tls.conn, &mut self.tls.sock);
+        tls.write_tls(socket).expect("client hello sent");
+        while tls.is_handshaking() {
+            tls.read_tls(socket).expect("server hello read");
+            tls.process_new_packets().expect("a good handshake");
+        }
+        tls.writer().write_all(&out).expect("buffered");
+        let mut all = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut all).expect("memory");
+        }
+        socket.write_all(&all).expect("sent");
     }
 
     pub fn flush(&mut self) -> io::Result<()> {

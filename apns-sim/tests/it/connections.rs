@@ -213,6 +213,25 @@ fn whoever_breaks_http_2_is_told_and_cut_off() {
 }
 
 #[test]
+fn a_request_that_comes_with_the_handshake_is_not_overlooked() {
+    let simulator = start(|_| {});
+    for n in 0..20 {
+        let mut client = Client::unconnected(&simulator);
+        let stream = client.queue(&fields(&token(n)), BODY);
+        client.flush_with_handshake();
+        assert_eq!(client.answer(stream).status, 200);
+    }
+}
+
+#[test]
+fn a_client_that_never_speaks_does_not_hold_up_the_end() {
+    let simulator = start(|_| {});
+    let _mute = std::net::TcpStream::connect(simulator.addr()).expect("connected");
+    assert_eq!(Client::connect(&simulator).push(&token(1)).status, 200);
+    simulator.shutdown().expect("no log file to fail");
+}
+
+#[test]
 fn shutting_down_says_goodbye() {
     let simulator = start(|_| {});
     let mut client = Client::authorized(&simulator);
