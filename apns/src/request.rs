@@ -136,3 +136,36 @@ pub enum Expiration {
     /// Keep trying until this instant, in **seconds** since the epoch.
     At(u64),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p9_debug_shows_neither_token_nor_payload_nor_ids() {
+        let request = Request {
+            key: 1,
+            token: Bytes::from_static(b"TOKEN"),
+            topic: "com.example.im".into(),
+            push_type: PushType::Alert,
+            priority: Priority::Immediate,
+            expiration: Expiration::Unset,
+            collapse_id: Some("COLLAPSE".into()),
+            apns_id: [0xee; 16],
+            payload: Bytes::from_static(b"PAYLOAD"),
+        };
+        let text = format!("{request:?}");
+        assert!(text.contains("com.example.im"));
+        for secret in ["TOKEN", "COLLAPSE", "PAYLOAD", "238", "ee"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+
+    #[test]
+    fn push_types_are_read_back() {
+        for push_type in PushType::ALL {
+            assert_eq!(PushType::parse(push_type.label()), Some(push_type));
+        }
+        assert_eq!(PushType::parse("Alert"), None);
+    }
+}

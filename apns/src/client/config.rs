@@ -24,7 +24,7 @@ pub struct ClientConfig {
     pub buffer_max: usize,
     /// How long one may be held before it comes back as not sent.
     pub unsent_max: Duration,
-    /// From a request's write to its deadline, after which it is in doubt.
+    /// From a request's stream to its deadline, after which it is in doubt.
     pub request_timeout: Duration,
     /// Silence with requests open, after which a PING is sent.
     pub ping_after: Duration,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 mod bounds;
 mod split;
+mod windows;
 
 const ID: [u8; 16] = [7; 16];
 

@@ -1,6 +1,7 @@
 //! Connections that make way for others: age, rotation, failures in a row.
 
 use crate::server::*;
+use skein_apns::frame::kind;
 use skein_apns::*;
 use std::time::Duration;
 
@@ -89,4 +90,36 @@ async fn a_server_that_hangs_up_is_called_with_growing_pauses() {
     let status = client.status();
     assert!(status.failures_in_row >= 4, "{status:?}");
     assert_eq!(status.last_goaway.unwrap().reason, Some(Reason::BadCertificateEnvironment));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_no_longer_needed_is_closed() {
+    let server = Server::new().await;
+    let config = ClientConfig {
+        streams_max: 1,
+        connections_max: 2,
+        idle_max: Duration::from_millis(100),
+        ..server.config()
+    };
+    let mut client = Client::new(config, server.pki.client_certificate());
+    write_all(&mut client, 1..=2);
+    let script = async {
+        let mut first = server.accept(MANY).await;
+        let one = first.request().await;
+        let mut second = server.accept(MANY).await;
+        serve_one(&mut second).await;
+        first.reply(&one, 200, b"").await;
+        (first, second)
+    };
+    let mut kept = Vec::new();
+    let (mut first, mut second) = while_serving(&mut client, &mut kept, script).await;
+    let end = async {
+        tokio::select! {
+            (header, _) = first.frame_of(kind::GOAWAY) => header,
+            (header, _) = second.frame_of(kind::GOAWAY) => header,
+        }
+    };
+    while_serving(&mut client, &mut kept, end).await;
+    assert_eq!(kept.len(), 2);
+    assert_eq!((client.status().open, client.health().retired), (1, 1));
 }

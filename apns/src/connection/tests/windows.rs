@@ -1,0 +1,112 @@
+//! Whatever windows a peer gives and takes back, we never send more, and in the end every body is whole.
+
+use super::*;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Send(usize),
+    Connection(u32),
+    Stream(usize, u32),
+    Initial(u32),
+    MaxFrame(u32),
+    Answer(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => (0usize..20_000).prop_map(Step::Send),
+        2 => (1u32..50_000).prop_map(Step::Connection),
+        2 => (any::<usize>(), 1u32..10_000).prop_map(|(n, bytes)| Step::Stream(n, bytes)),
+        1 => (0u32..30_000).prop_map(Step::Initial),
+        1 => (16_384u32..40_000).prop_map(Step::MaxFrame),
+        2 => any::<usize>().prop_map(Step::Answer),
+    ]
+}
+
+/// The peer's books.
+struct Books {
+    connection: i64,
+    initial: i64,
+    max_frame: u32,
+    /// Of each open stream: what it may still send beyond the initial window, what came, what should come, the end.
+    streams: BTreeMap<u32, (i64, usize, usize, bool)>,
+}
+
+impl Books {
+    fn take(&mut self, frames: Vec<(FrameHeader, Vec<u8>)>) {
+        for (header, body) in frames {
+            assert!(header.len <= self.max_frame);
+            let Some((credit, got, size, ended)) = self.streams.get_mut(&header.stream) else { continue };
+            if header.kind == kind::DATA {
+                assert!(!*ended && !body.is_empty());
+                self.connection -= body.len() as i64;
+                *credit -= body.len() as i64;
+                *got += body.len();
+                assert!(self.connection >= 0 && self.initial + *credit >= 0);
+            }
+            if matches!(header.kind, kind::DATA | kind::HEADERS) && header.has(flag::END_STREAM) {
+                assert_eq!(got, size);
+                *ended = true;
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn windows_are_kept_and_bodies_are_whole(steps in proptest::collection::vec(step(), 0..80)) {
+        let mut bench = Bench::ready(1_000);
+        let mut books = Books { connection: 65_535, initial: 65_535, max_frame: 16_384, streams: BTreeMap::new() };
+        let mut next = 1;
+        let mut written = 0;
+        for step in steps {
+            let ended = |books: &Books, n: usize| {
+                let open: Vec<u32> = books.streams.keys().copied().collect();
+                (!open.is_empty()).then(|| open[n % open.len()])
+            };
+            match step {
+                Step::Send(size) => {
+                    if bench.send(u64::from(next), size) {
+                        books.streams.insert(next, (0, 0, size, false));
+                        next += 2;
+                        written += 1;
+                    }
+                }
+                Step::Connection(bytes) => {
+                    books.connection += i64::from(bytes);
+                    bench.recv(&window_update(0, bytes)).unwrap();
+                }
+                Step::Stream(n, bytes) => {
+                    if let Some(stream) = ended(&books, n) {
+                        books.streams.get_mut(&stream).unwrap().0 += i64::from(bytes);
+                        bench.recv(&window_update(stream, bytes)).unwrap();
+                    }
+                }
+                Step::Initial(bytes) => {
+                    books.initial = i64::from(bytes);
+                    bench.recv(&settings(&[(setting::INITIAL_WINDOW_SIZE, bytes)])).unwrap();
+                }
+                Step::MaxFrame(bytes) => {
+                    books.max_frame = bytes.max(books.max_frame);
+                    bench.recv(&settings(&[(setting::MAX_FRAME_SIZE, bytes.max(books.max_frame))])).unwrap();
+                }
+                Step::Answer(n) => {
+                    if let Some(stream) = ended(&books, n) {
+                        books.streams.remove(&stream);
+                        bench.recv(&reply(stream, "200", b"")).unwrap();
+                    }
+                }
+            }
+            books.take(bench.flush());
+        }
+        books.connection += 100_000_000;
+        books.initial = 1_000_000;
+        bench.recv(&window_update(0, 100_000_000)).unwrap();
+        bench.recv(&settings(&[(setting::INITIAL_WINDOW_SIZE, 1_000_000)])).unwrap();
+        books.take(bench.flush());
+        prop_assert!(books.streams.values().all(|(_, got, size, ended)| *ended && got == size));
+        bench.close(Lost::Cut);
+        prop_assert_eq!(bench.answers.len(), written);
+    }
+}
