@@ -1,6 +1,8 @@
 //! The seams over RabbitMQ and PostgreSQL (the `cluster` engine), and over one SQLite file (`embedded`).
 
 pub mod clock;
+mod device_changes;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod sqlite;
+pub mod token_cipher;

@@ -1,1 +1,146 @@
 //! The ledger over PostgreSQL.
+//!
+//! Facts are appended to day partitions keyed by the UUIDv7 itself, so that a key's day is found without another column.
+//! A batch costs a handful of statements whatever its size: one `UNNEST` insert a table, and two for what changes at devices.
+//!
+//! A connection lost at commit leaves open whether the batch is recorded. Recording it again is harmless: its own rows are
+//! reported in `late`, as the same facts, without a note and without a second effect on badge or token.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use skein_core::fact::{Fact, Registration};
+use skein_core::seam::{Known, Ledger, LedgerError, LookUp, Recorded, Tally, Trace};
+use skein_core::{DeviceToken, Fingerprint, NotificationId, NotificationKey, PoolName, Slot, Timestamp};
+use sqlx::PgPool;
+
+use crate::token_cipher::TokenCipher;
+
+mod columns;
+mod days;
+mod devices;
+mod fault;
+mod options;
+mod read;
+mod record;
+mod statements;
+mod trace;
+
+pub use options::{PostgresOptions, TLS_VERIFIES};
+
+use fault::away;
+
+/// The ledger over PostgreSQL. Clones share its connections.
+#[derive(Clone)]
+pub struct PostgresLedger {
+    pool: PgPool,
+    cipher: TokenCipher,
+    /// The days whose partitions are known to exist.
+    days: Arc<Mutex<BTreeSet<i32>>>,
+}
+
+impl std::fmt::Debug for PostgresLedger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresLedger").field("connections", &self.pool.size()).finish_non_exhaustive()
+    }
+}
+
+impl PostgresLedger {
+    /// Prepares a ledger without touching the network: connections are made when they are needed, so a sender starts while
+    /// the database is away. [`PostgresLedger::migrate`] must have run once against the database, by any process.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] if the options cannot be read.
+    pub fn new(options: PostgresOptions, cipher: TokenCipher) -> Result<Self, LedgerError> {
+        Ok(Self { pool: options.into_pool()?, cipher, days: Arc::default() })
+    }
+
+    /// Makes the schema, or brings it up to this version, and makes the partitions of the days around now. Safe to run from
+    /// several processes at once: an advisory lock lets one pass at a time.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; `Refused` names what the database's user may not do.
+    pub async fn migrate(&self, now: Timestamp) -> Result<(), LedgerError> {
+        days::migrate(&self.pool).await?;
+        self.make_days(now).await
+    }
+
+    /// Makes the partitions from the day before now to [`days::AHEAD`] days after. A sender calls it now and then; ids of other
+    /// days are provided for when they come.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: their rows go to the default partition until it succeeds.
+    pub async fn make_days(&self, now: Timestamp) -> Result<(), LedgerError> {
+        self.ensure_days(now.day() - 1..=now.day() + days::AHEAD).await
+    }
+
+    /// Drops what is older than the day of `keep_from`. Gives the number of tables dropped.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn drop_before(&self, keep_from: Timestamp) -> Result<u64, LedgerError> {
+        let dropped: i64 = sqlx::query_scalar("SELECT drop_days_before($1)")
+            .bind(keep_from.day())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(away)?;
+        self.known_days().retain(|day| *day >= keep_from.day());
+        Ok(dropped.unsigned_abs())
+    }
+
+    /// The device token behind a fingerprint, if it ever registered.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; `Refused` if it was stored with another key.
+    pub async fn reveal(&self, token: Fingerprint) -> Result<Option<DeviceToken>, LedgerError> {
+        devices::reveal(&self.pool, &self.cipher, token).await
+    }
+
+    /// Closes all connections, and waits until they are closed.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    fn known_days(&self) -> std::sync::MutexGuard<'_, BTreeSet<i32>> {
+        self.days.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger for PostgresLedger {
+    async fn record(&self, facts: &[Fact]) -> Result<Recorded, LedgerError> {
+        if facts.is_empty() {
+            return Ok(Recorded::default());
+        }
+        self.provide_days_of(facts).await;
+        record::record(&self.pool, facts).await
+    }
+
+    async fn look_up(&self, asked: &[LookUp]) -> Result<Vec<Known>, LedgerError> {
+        read::look_up(&self.pool, asked).await
+    }
+
+    async fn gone(&self, pool: &PoolName, slots: &[Slot]) -> Result<Vec<u64>, LedgerError> {
+        devices::gone(&self.pool, pool, slots).await
+    }
+
+    async fn repeats(&self, pool: &PoolName, since: Timestamp) -> Result<Vec<NotificationKey>, LedgerError> {
+        read::repeats(&self.pool, pool, since).await
+    }
+
+    async fn register(&self, registrations: &[Registration]) -> Result<(), LedgerError> {
+        devices::register(&self.pool, &self.cipher, registrations).await
+    }
+
+    async fn trace(&self, id: NotificationId) -> Result<Trace, LedgerError> {
+        trace::trace(&self.pool, id).await
+    }
+
+    async fn tally(&self, pool: &PoolName, since: Timestamp) -> Result<Tally, LedgerError> {
+        read::tally(&self.pool, pool, since).await
+    }
+
+    async fn ping(&self) -> Result<(), LedgerError> {
+        sqlx::query("SELECT 1 FROM final_default LIMIT 0").execute(&self.pool).await.map_err(away)?;
+        Ok(())
+    }
+}

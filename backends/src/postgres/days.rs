@@ -1,0 +1,113 @@
+//! The schema's versions, and the partitions of days: made ahead, and when ids of another day come.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use skein_core::Timestamp;
+use skein_core::fact::Fact;
+use skein_core::seam::LedgerError;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{PgPool, SqlSafeStr};
+
+use super::PostgresLedger;
+use super::fault::away;
+
+/// How many days after today have partitions.
+pub const AHEAD: i32 = 3;
+/// How far from the verdicts' own day an id may lie to get a partition of its own; further ones go to the default partition.
+const DAYS_AROUND: i32 = 60;
+/// The most days a batch may make; the others go to the default partition.
+const DAYS_A_BATCH: usize = 8;
+
+/// Every version of the schema, in order. A published one never changes.
+const VERSIONS: [(i64, &str, &str); 1] =
+    [(1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql"))];
+
+/// Brings the schema up to this version, under an advisory lock.
+pub(super) async fn migrate(pool: &PgPool) -> Result<(), LedgerError> {
+    let mut connection = pool.acquire().await.map_err(away)?;
+    // Two processes that make the same schema at once: IF NOT EXISTS does not cover that, the lock does.
+    let lock = "SELECT pg_advisory_lock(hashtext('skein schema'))";
+    sqlx::query(lock).execute(&mut *connection).await.map_err(away)?;
+    let made = sqlx::query(
+        "DO $$ BEGIN EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I', current_setting('search_path')); END $$",
+    )
+    .execute(&mut *connection)
+    .await;
+    let done = match made {
+        Ok(_) => versions().run(&mut *connection).await.map_err(|error| match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => away(error),
+            other => LedgerError::Refused(format!("{other}; the schema was made by another version")),
+        }),
+        Err(error) => Err(away(error)),
+    };
+    // Its end frees the lock, whatever happened to it.
+    drop(connection.close().await);
+    done
+}
+
+fn versions() -> Migrator {
+    let of = |&(version, name, sql): &(i64, &'static str, &'static str)| {
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(VERSIONS.iter().map(of).collect())
+}
+
+impl PostgresLedger {
+    /// Makes the partitions of days that are not known to exist.
+    pub(super) async fn ensure_days(&self, days: RangeInclusive<i32>) -> Result<(), LedgerError> {
+        for day in days {
+            if self.known_days().contains(&day) {
+                continue;
+            }
+            sqlx::query("SELECT make_day($1)").bind(day).execute(&self.pool).await.map_err(away)?;
+            self.known_days().insert(day);
+        }
+        Ok(())
+    }
+
+    /// Makes the partitions of the ids of a batch, and of the days after, where they are missing. A failure is no harm: the
+    /// rows go to the default partition, and what is tried again moves them.
+    pub(super) async fn provide_days_of(&self, facts: &[Fact]) {
+        let missing = self.missing_days(facts);
+        for day in missing {
+            if let Err(error) = self.ensure_days(day..=day).await {
+                tracing::warn!(day, %error, "no partition for a day; its rows go to the default partition");
+                if matches!(error, LedgerError::Refused(_)) {
+                    self.known_days().insert(day);
+                }
+                return;
+            }
+        }
+    }
+
+    fn missing_days(&self, facts: &[Fact]) -> BTreeSet<i32> {
+        let mut missing = BTreeSet::new();
+        let known = self.known_days();
+        let mut last = None;
+        for (id_at, at) in facts.iter().flat_map(days_of) {
+            let (day, near) = (id_at.day(), at.day());
+            if last == Some(day) {
+                continue;
+            }
+            last = Some(day);
+            let ahead = if day == near { day + 1 } else { day };
+            let wanted = (day..=ahead).filter(|d| (*d - near).abs() <= DAYS_AROUND && !known.contains(d));
+            missing.extend(wanted);
+            if missing.len() >= DAYS_A_BATCH {
+                break;
+            }
+        }
+        missing
+    }
+}
+
+/// The time that decides the partition of each row of a fact, and the time of the fact.
+fn days_of(fact: &Fact) -> Option<(Timestamp, Timestamp)> {
+    match fact {
+        Fact::Final(f) => Some((f.key.id.at(), f.at)),
+        Fact::Note(n) => Some((n.key.id.at(), n.at)),
+        Fact::Submitted(batch) => batch.ids.iter().min().map(|id| (id.at(), batch.at)),
+    }
+}
