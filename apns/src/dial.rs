@@ -162,4 +162,11 @@ mod tests {
         assert_eq!(text(1), ["[::1]:1", "10.0.0.2:1", "10.0.0.3:1", "10.0.0.1:1"]);
         assert!(in_turn(Vec::new(), 3).is_empty());
     }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_resolve_is_a_fault_of_dns() {
+        // Refused by the resolver itself: the test asks no name server.
+        let error = reach("no\0name", 443, 0, Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.failure, ConnectFailure::Dns);
+    }
 }

@@ -53,6 +53,49 @@ impl Books {
     }
 }
 
+#[test]
+fn bodies_wait_for_both_windows() {
+    let mut bench = Bench::ready(100);
+    bench.recv(&settings(&[(setting::INITIAL_WINDOW_SIZE, 50)])).unwrap();
+    bench.flush();
+    assert!(bench.send(1, 80));
+    let sent: usize = bench.flush().iter().filter(|f| f.0.kind == kind::DATA).map(|f| f.1.len()).sum();
+    assert_eq!(sent, 50);
+    bench.recv(&settings(&[(setting::INITIAL_WINDOW_SIZE, 10)])).unwrap();
+    bench.recv(&window_update(1, 40)).unwrap();
+    assert!(bench.flush().iter().all(|f| f.0.kind != kind::DATA), "the delta made the window 0");
+    bench.recv(&settings(&[(setting::INITIAL_WINDOW_SIZE, 1_000_000)])).unwrap();
+    let frames = bench.flush();
+    let (header, body) = frames.iter().find(|f| f.0.kind == kind::DATA).unwrap();
+    assert_eq!((body.len(), header.has(flag::END_STREAM)), (30, true));
+
+    let mut sent = 80;
+    let mut key = 2;
+    while bench.send(key, 4096) {
+        key += 1;
+        sent += bench.flush().iter().filter(|f| f.0.kind == kind::DATA).map(|f| f.1.len()).sum::<usize>();
+    }
+    assert_eq!(sent, frame::WINDOW_DEFAULT as usize);
+    assert_eq!(bench.machine.room(), 0);
+    bench.recv(&window_update(0, 100_000)).unwrap();
+    let finished = bench.flush().iter().any(|f| f.0.kind == kind::DATA && f.0.has(flag::END_STREAM));
+    assert!(finished && bench.machine.room() > 0);
+}
+
+#[test]
+fn p3_an_unfinished_body_is_never_in_doubt() {
+    let mut bench = Bench::ready(100);
+    bench.recv(&settings(&[(setting::INITIAL_WINDOW_SIZE, 50)])).unwrap();
+    assert!(bench.send(1, 80) && bench.send(2, 80) && bench.send(3, 80));
+    bench.flush();
+    bench.recv(&rst(1, error_code::INTERNAL_ERROR)).unwrap();
+    bench.recv(&reply(3, "413", br#"{"reason":"PayloadTooLarge"}"#)).unwrap();
+    let frames = bench.flush();
+    assert!(frames.iter().any(|f| f.0.kind == kind::RST_STREAM && f.0.stream == 3));
+    bench.close(Lost::Cut);
+    assert_eq!(bench.labels(), [(1, "never_written"), (2, "reply"), (3, "never_written")]);
+}
+
 proptest! {
     #[test]
     fn windows_are_kept_and_bodies_are_whole(steps in proptest::collection::vec(step(), 0..80)) {
