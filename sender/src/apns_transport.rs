@@ -1,12 +1,16 @@
 //! The transport seam over the APNs client: one client a pool and shard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use skein_apns as apns;
 use skein_core::answer::{Answer, Evidence, InDoubt, NotSent, Reply};
 use skein_core::seam::{Answered, Transport, Write};
 use skein_core::{Expiration, Priority, PushType, Reason, Timestamp};
+
+/// While there is no connection, how often the transport looks whether there is one.
+const CONNECT_LOOK: Duration = Duration::from_millis(10);
 
 /// The transport of one pool on one shard.
 pub struct ApnsTransport {
@@ -24,7 +28,7 @@ impl ApnsTransport {
 
 impl Transport for ApnsTransport {
     fn room(&self) -> usize {
-        self.client.room()
+        if self.client.status().open > 0 { self.client.room() } else { 0 }
     }
 
     fn write(&mut self, write: Write) {
@@ -60,7 +64,11 @@ impl Transport for ApnsTransport {
 
     async fn progress(&mut self, answers: &mut Vec<Answered>) {
         if self.returned.is_empty() {
-            self.client.progress(&mut self.answered).await;
+            let unconnected = self.client.status().open == 0;
+            tokio::select! {
+                () = self.client.progress(&mut self.answered) => {}
+                () = tokio::time::sleep(CONNECT_LOOK), if unconnected => {}
+            }
         }
         answers.append(&mut self.returned);
         answers.extend(self.answered.drain(..).map(|(key, answer)| {

@@ -12,7 +12,7 @@
 //! | [`shard`] | threads, and which queue lives where |
 //! | [`breaker`] | a pool that its credential is refused for writes nothing but probes |
 //! | [`badge`] | the badge's absolute number, put into the payload as late as possible |
-//! | [`metrics`], [`pages`] | what ops see |
+//! | [`metrics`], [`status`] | what ops see |
 
 pub mod apns_transport;
 pub mod attachment;
@@ -21,7 +21,6 @@ pub mod breaker;
 pub mod main_path;
 pub mod metrics;
 pub mod options;
-pub mod pages;
 pub mod permits;
 pub mod reading;
 pub mod recorder;

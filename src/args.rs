@@ -1,0 +1,294 @@
+//! The arguments: every command with what it takes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::Styles;
+use clap::builder::styling::AnsiColor;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXITS: &str = "Exit codes: 0 done; 1 failed, or the answer is no; 2 wrong arguments or configuration; \
+                     3 a needed service is away, or something was left out.";
+
+/// Carries an IM backend's push notifications from RabbitMQ to APNs, in order, and explains every one.
+#[derive(Debug, Parser)]
+#[command(name = "skein", version, styles = STYLES, after_help = EXITS, max_term_width = 110)]
+pub struct Arguments {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Configuration file; each further one goes over the one before
+    #[arg(
+        long = "config",
+        short = 'c',
+        value_name = "FILE",
+        global = true,
+        env = "SKEIN_CONFIG",
+        value_delimiter = ','
+    )]
+    pub files: Vec<PathBuf>,
+    /// One setting, over files and environment, such as sender.lease=800ms
+    #[arg(long = "set", value_name = "KEY=VALUE", global = true)]
+    pub settings: Vec<String>,
+    /// Print JSON lines instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Run one role of the cluster
+    #[command(subcommand)]
+    Run(Run),
+    /// Run the embedded engine with its front door: one process, one file, no other service
+    ///
+    /// Example: skein standalone -c skein.toml
+    Standalone,
+    /// Submit one notification, or many as NDJSON
+    Submit(Box<Submit>),
+    /// Show what the ledger knows of a notification
+    Trace(Trace),
+    /// Run an APNs that behaves like Apple's, with faults on demand
+    SimulateApns(SimulateApns),
+    /// Print a completion script for a shell
+    ///
+    /// Example: skein completions zsh > ~/.zfunc/_skein
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// `skein config …`
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Name every fault of the configuration, with its place and remedy
+    ///
+    /// Example: skein config check -c skein.toml
+    Check,
+    /// Show the settings in force and where each comes from; secrets are masked
+    ///
+    /// Example: skein config show -c skein.toml --changed
+    Show {
+        /// Only what differs from the defaults
+        #[arg(long)]
+        changed: bool,
+        /// The defaults with their descriptions, as default.toml
+        #[arg(long, conflicts_with = "changed")]
+        defaults: bool,
+    },
+    /// Make an API key for the gateway, and the line for its file of keys
+    ///
+    /// The key goes to standard output, once; the file gets only its hash.
+    ///
+    /// Example: skein config new-key im-backend --append gateway-keys > im-backend.key
+    NewKey {
+        /// The caller's name
+        name: String,
+        /// Append the line to this file instead of printing it
+        #[arg(long, value_name = "FILE")]
+        append: Option<PathBuf>,
+    },
+}
+
+/// `skein run …`
+#[derive(Debug, Subcommand)]
+pub enum Run {
+    /// The sender of a cluster: from its queues to APNs and into the ledger, until SIGTERM
+    ///
+    /// Example: skein run sender -c skein.toml
+    Sender,
+    /// The HTTP front door of a cluster, until SIGTERM; SIGHUP reads its API keys again
+    ///
+    /// Example: skein run gateway -c skein.toml
+    Gateway,
+}
+
+/// Where a running gateway is.
+#[derive(Debug, Clone, Args)]
+pub struct Door {
+    /// A running gateway's address; without it, gateway.listen of the configuration
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// File with the API key; without it, the environment's SKEIN_API_KEY
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+}
+
+/// `skein submit`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    skein submit --pool enterprise --token 8f1c… --topic com.example.im --title Ann --body Hello\n  \
+    skein submit --pool enterprise --file notifications.ndjson\n  \
+    generate | skein submit --pool enterprise --file -\n\n\
+    With engine = \"cluster\" it publishes to RabbitMQ itself; with \"embedded\", or with --url, through a running gateway.\n\
+    A line of NDJSON is one notification, or one content with \"items\". It ends with 1 if any was not accepted.")]
+pub struct Submit {
+    /// The pool to send by
+    #[arg(long, short)]
+    pub pool: String,
+    /// NDJSON to submit; - is standard input
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["token", "topic", "title", "payload"])]
+    pub file: Option<PathBuf>,
+    /// The device token, hexadecimal
+    #[arg(long, required_unless_present = "file")]
+    pub token: Option<String>,
+    /// The app's bundle id
+    #[arg(long, required_unless_present = "file")]
+    pub topic: Option<String>,
+    /// The alert's title
+    #[arg(long)]
+    pub title: Option<String>,
+    /// The alert's text
+    #[arg(long)]
+    pub body: Option<String>,
+    /// The whole payload as JSON, in place of --title and --body; @FILE reads it from a file
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["title", "body"])]
+    pub payload: Option<String>,
+    /// alert, background, voip, …
+    #[arg(long, value_name = "TYPE")]
+    pub push_type: Option<String>,
+    /// 10, 5 or 1
+    #[arg(long)]
+    pub priority: Option<u8>,
+    /// An RFC 3339 time, or 0 for one attempt
+    #[arg(long, value_name = "TIME")]
+    pub expires_at: Option<String>,
+    /// A newer one with the same id takes its place on the device
+    #[arg(long, value_name = "ID")]
+    pub collapse_id: Option<String>,
+    /// Set the badge to this number
+    #[arg(long, value_name = "N", conflicts_with = "badge_add")]
+    pub badge_set: Option<u32>,
+    /// Add this number to the badge
+    #[arg(long, value_name = "N")]
+    pub badge_add: Option<u32>,
+    /// The user, as the backend names them
+    #[arg(long)]
+    pub user: Option<String>,
+    /// The app, as the backend names it
+    #[arg(long)]
+    pub app: Option<String>,
+    /// The backend's own id
+    #[arg(long = "ref", value_name = "ID")]
+    pub reference: Option<String>,
+    /// A UUIDv7 of your own; the same id again is recognised
+    #[arg(long)]
+    pub id: Option<String>,
+    /// Where the gateway is.
+    #[command(flatten)]
+    pub door: Door,
+}
+
+/// `skein trace`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: skein trace 0192f5c0-7e1c-7b4e-9c55-2f0c1d7a9e10\n\n\
+    It ends with 1 if the ledger knows nothing of the id.")]
+pub struct Trace {
+    /// The notification's id
+    pub id: String,
+    /// Where the gateway is.
+    #[command(flatten)]
+    pub door: Door,
+}
+
+/// `skein simulate-apns`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    skein simulate-apns --listen 127.0.0.1:2197 --ca-out apns-sim-ca.pem --faults realistic\n  \
+    skein simulate-apns --control 127.0.0.1:2198 --log pushes.log --faults bad-day.toml\n\n\
+    The control address takes faults while running: curl -X POST 127.0.0.1:2198/faults?preset=realistic")]
+pub struct SimulateApns {
+    /// Where it listens, TLS and HTTP/2; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:2197")]
+    pub listen: SocketAddr,
+    /// Where its HTTP control endpoint listens; it has no authentication
+    #[arg(long)]
+    pub control: Option<SocketAddr>,
+    /// The root certificate to trust is written here, PEM
+    #[arg(long, value_name = "FILE")]
+    pub ca_out: Option<PathBuf>,
+    /// `realistic`, or a TOML file of faults
+    #[arg(long, value_name = "FAULTS")]
+    pub faults: Option<String>,
+    /// The log of every request goes to this file, in place of memory
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Threads that serve connections
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// Which of Apple's services it plays
+    #[arg(long, value_enum, default_value_t = Environment::Sandbox)]
+    pub environment: Environment,
+    /// Further names and addresses in its certificate
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Bundle ids that exist; without any, all do
+    #[arg(long = "bundle-id", value_name = "ID")]
+    pub bundle_ids: Vec<String>,
+    /// Take any provider token whose parts decode
+    #[arg(long)]
+    pub lenient_tokens: bool,
+    /// Streams that one connection may have open at once
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub streams_max: u32,
+}
+
+/// Apple's two services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    /// api.push.apple.com
+    Production,
+    /// api.sandbox.push.apple.com
+    Sandbox,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn json_and_config_may_stand_anywhere() {
+        let parsed = Arguments::try_parse_from(["skein", "config", "check", "--json", "-c", "a", "-c", "b"]);
+        let common = parsed.expect("arguments").common;
+        assert!(common.json);
+        assert_eq!(common.files.len(), 2);
+    }
+
+    #[test]
+    fn one_or_a_file() {
+        let parse = |rest: &[&str]| {
+            Arguments::try_parse_from([&["skein", "submit", "--pool", "im"], rest].concat()).is_ok()
+        };
+        assert!(parse(&["--token", "ab", "--topic", "t", "--body", "hi"]));
+        assert!(parse(&["--file", "-"]));
+        assert!(!parse(&["--file", "-", "--token", "ab"]));
+        assert!(!parse(&["--token", "ab"]));
+        assert!(!parse(&["--token", "ab", "--topic", "t", "--badge-set", "1", "--badge-add", "1"]));
+    }
+}

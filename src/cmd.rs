@@ -1,0 +1,48 @@
+//! The commands, one file each.
+
+mod completions;
+mod config;
+mod run;
+mod sender_role;
+mod simulate_apns;
+mod standalone;
+mod submit;
+mod trace;
+
+use skein_config::{Config, Loaded, Sources};
+
+use crate::args::{Arguments, Command, Common};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+/// Runs what was asked for.
+pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
+    let Arguments { common, command } = arguments;
+    match command {
+        Command::Config(config) => config::run(&common, &config, *output),
+        Command::Run(role) => run::run(&load(&common)?, &common, &role, *output),
+        Command::Standalone => standalone::run(&load(&common)?, *output),
+        Command::Submit(submit) => submit::run(&load(&common)?.config, &submit, *output),
+        Command::Trace(trace) => trace::run(&load(&common)?.config, &trace, *output),
+        Command::SimulateApns(simulate) => simulate_apns::run(&load(&common)?.config, simulate, *output),
+        Command::Completions { shell } => Ok(completions::run(shell, *output)),
+    }
+}
+
+/// The configuration that a command runs with.
+fn load(common: &Common) -> Result<Loaded, Failure> {
+    Ok(Config::load(&Sources::of_process(common.files.clone(), common.settings.clone()))?)
+}
+
+/// A runtime of one thread, for commands that ask and end.
+fn small_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    use anyhow::Context as _;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.context("cannot start a runtime")?)
+}
+
+/// Listens on the address of a setting.
+async fn bind(address: std::net::SocketAddr, setting: &str) -> Result<tokio::net::TcpListener, Failure> {
+    let bound = tokio::net::TcpListener::bind(address).await;
+    bound.map_err(|error| Failure::Usage(format!("{setting}: cannot listen on {address}: {error}")))
+}

@@ -1,0 +1,116 @@
+//! `skein run gateway`, and the choice between the roles.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use prometheus::Registry;
+use skein_backends::clock::SystemClock;
+use skein_backends::postgres::PostgresLedger;
+use skein_config::{Config, Engine, Loaded};
+use skein_core::seam::Ledger as _;
+use skein_gateway::{Gateway, Part, ServeOptions, pages, serve};
+use skein_producer::Producer;
+use tokio::net::TcpListener;
+
+use super::{bind, load, sender_role};
+use crate::args::{Common, Run};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::signals::Signals;
+use crate::{logging, wiring};
+
+/// Longest wait for the ledger when `/readyz` is asked.
+const PING_LIMIT: Duration = Duration::from_secs(2);
+
+type ClusterGateway = Gateway<Producer, PostgresLedger, SystemClock>;
+
+/// Runs a role until it is asked to end.
+pub fn run(loaded: &Loaded, common: &Common, role: &Run, output: Output) -> Result<Exit, Failure> {
+    loaded.require_pool()?;
+    if loaded.config.engine != Engine::Cluster {
+        let why = "roles are for engine = \"cluster\"; with the embedded engine they are one process: `skein standalone`";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    logging::start(&loaded.config.log);
+    match role {
+        Run::Gateway => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            runtime.context("cannot start a runtime")?.block_on(gateway(&loaded.config, common, output))
+        }
+        // The shards have threads of their own; what is left here is the ledger and the pages.
+        Run::Sender => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.context("cannot start a runtime")?.block_on(sender_role::run(&loaded.config, output))
+        }
+    }
+}
+
+async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exit, Failure> {
+    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+    let registry = Registry::new();
+    let producer = wiring::producer(config, "skein-gateway")?;
+    let ledger = wiring::postgres_ledger(config)?;
+    let gateway = Gateway::new(
+        wiring::gateway_options(config),
+        wiring::access(config)?,
+        producer.clone(),
+        ledger.clone(),
+        SystemClock,
+        wiring::fingerprint_key(config)?,
+        wiring::idempotency_store(config),
+        &registry,
+    )
+    .context("the metrics cannot be registered")?;
+    let front = bind(config.gateway.listen, "gateway.listen").await?;
+    let role_pages = bind(config.http.listen, "http.listen").await?;
+    let address = |listener: &TcpListener| listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
+    output.line(
+        format!("gateway at {}, its pages at http://{}", address(&front), address(&role_pages)),
+        &serde_json::json!({"listening": address(&front), "pages": address(&role_pages)}),
+    );
+    let ready = move || readiness(producer.clone(), ledger.clone());
+    let served_pages =
+        serve(role_pages, pages(registry, ready), ServeOptions::default(), std::future::pending());
+    let ending = signals.clone();
+    let door =
+        serve(front, gateway.router(), wiring::front_door(config)?, async move { ending.ended().await });
+    tokio::select! {
+        ended = door => ended.context("the front door ended")?,
+        ended = served_pages => ended.context("the role pages ended")?,
+        () = reload_access(&gateway, common, &mut signals) => {}
+    }
+    Ok(Exit::Done)
+}
+
+async fn readiness(producer: Producer, ledger: PostgresLedger) -> Vec<Part> {
+    let trouble = match tokio::time::timeout(PING_LIMIT, ledger.ping()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some(format!("the ledger does not answer within {PING_LIMIT:?}")),
+    };
+    vec![Part { name: "broker", trouble: producer.trouble() }, Part { name: "ledger", trouble }]
+}
+
+/// At each SIGHUP: the configuration's keys and topics anew. A configuration with faults changes nothing.
+async fn reload_access(gateway: &ClusterGateway, common: &Common, signals: &mut Signals) {
+    loop {
+        signals.reload().await;
+        match load(common).and_then(|loaded| wiring::access(&loaded.config)) {
+            Ok(access) => {
+                tracing::info!(
+                    keys = access.keys.len(),
+                    pools = access.pools.len(),
+                    "API keys are read again"
+                );
+                gateway.replace_access(access);
+            }
+            Err(failure) => {
+                let label = failure.label();
+                tracing::error!(
+                    label,
+                    "the configuration has faults: the old keys stay; run `skein config check`"
+                );
+            }
+        }
+    }
+}

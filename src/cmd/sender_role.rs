@@ -1,0 +1,140 @@
+//! `skein run sender`: the sender of a cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use prometheus::Registry;
+use skein_backends::rabbitmq::{RabbitBroker, RabbitOptions, SpooledLedger, Topology, declare_shared};
+use skein_config::Config;
+use skein_core::seam::BrokerError;
+use skein_gateway::{Part, ServeOptions, pages, serve};
+use skein_producer::LinkOptions;
+use skein_sender::Sender;
+use skein_sender::status::Status;
+
+use super::bind;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::signals::Signals;
+use crate::wiring;
+
+/// How long between attempts to declare while the broker is away.
+const DECLARE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs until it is asked to end, then leaves its queues by the one way.
+pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
+    let signals = Signals::listen().context("signals cannot be listened to")?;
+    let registry = Registry::new();
+    let member = wiring::sender::member(config);
+    let link = wiring::link(config, &member)?;
+    let listener = bind(config.http.listen, "http.listen").await?;
+    let address = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
+    let broker = RabbitBroker::new(RabbitOptions {
+        max_length_bytes: config.broker.queue_bytes_max.bytes(),
+        lease: config.sender.lease,
+        round_trip: config.sender.round_trip,
+        ..RabbitOptions::new(link.clone())
+    });
+    let ledger = SpooledLedger::new(wiring::postgres_ledger(config)?, broker.clone());
+    let key = wiring::fingerprint_key(config)?;
+    let starting = Arc::new(Status::default());
+    starting.ledger(None);
+    output.line(
+        format!("sender {member}, its pages at http://{address}"),
+        &serde_json::json!({"member": member, "pages": address}),
+    );
+    let shown = Arc::new(std::sync::OnceLock::<Arc<Status>>::new());
+    let ready = {
+        let shown = Arc::clone(&shown);
+        move || std::future::ready(shown.get().map_or_else(not_declared, |status| parts(status)))
+    };
+    tokio::spawn(serve(
+        listener,
+        pages(registry.clone(), ready),
+        ServeOptions::default(),
+        std::future::pending(),
+    ));
+    tokio::select! {
+        declared = declare(config, &link) => declared?,
+        () = signals.ended() => return Ok(Exit::Done),
+    }
+    let sender = wiring::sender::start(config, broker, ledger, key, &registry)?;
+    let _ = shown.set(sender.status());
+    signals.ended().await;
+    end(sender, config).await
+}
+
+/// Leaves the queues within the deadline.
+pub async fn end(sender: Sender, config: &Config) -> Result<Exit, Failure> {
+    let deadline = config.sender.drain_deadline;
+    if sender.drain(deadline).await {
+        tracing::info!("every queue is left; nothing is under way");
+        return Ok(Exit::Done);
+    }
+    tracing::warn!(
+        ?deadline,
+        "the drain deadline has passed: what is under way comes back to the next owner and may be sent twice"
+    );
+    Ok(Exit::Failed)
+}
+
+/// What `/readyz` names.
+pub fn parts(status: &Status) -> Vec<Part> {
+    let view = status.view();
+    let joined = |troubles: Vec<String>| if troubles.is_empty() { None } else { Some(troubles.join("; ")) };
+    let named = |list: &std::collections::BTreeMap<String, Option<String>>| {
+        joined(
+            list.iter().filter_map(|(name, why)| why.as_ref().map(|why| format!("{name}: {why}"))).collect(),
+        )
+    };
+    let draining = view.draining.then(|| "draining".to_owned());
+    vec![
+        Part { name: "broker", trouble: named(&view.queues) },
+        Part { name: "apns", trouble: named(&view.transports) },
+        Part { name: "credentials", trouble: named(&view.paused) },
+        Part { name: "ledger", trouble: view.ledger },
+        Part { name: "sender", trouble: draining },
+    ]
+}
+
+fn not_declared() -> Vec<Part> {
+    vec![Part { name: "broker", trouble: Some("its exchanges and queues are not declared yet".to_owned()) }]
+}
+
+/// Declares what the pools need, as long as it takes. Idempotent.
+async fn declare(config: &Config, link: &LinkOptions) -> Result<(), Failure> {
+    let bytes = config.broker.queue_bytes_max.bytes();
+    let mut away = false;
+    loop {
+        match declare_once(config, link, bytes).await? {
+            Ok(()) => return Ok(()),
+            Err(BrokerError::Refused(why)) => {
+                return Err(Failure::Usage(format!("the broker refuses: {why}")));
+            }
+            Err(BrokerError::Away(why)) => {
+                if !away {
+                    tracing::warn!(%why, "the broker is away; trying again");
+                }
+                away = true;
+                tokio::time::sleep(DECLARE_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn declare_once(
+    config: &Config,
+    link: &LinkOptions,
+    bytes: u64,
+) -> Result<Result<(), BrokerError>, Failure> {
+    if let Err(error) = declare_shared(link, bytes).await {
+        return Ok(Err(error));
+    }
+    for (pool, queues) in wiring::sender::pools(config)? {
+        if let Err(error) = (Topology { pool, queues, max_length_bytes: bytes }).declare(link).await {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
+}

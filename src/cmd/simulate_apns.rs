@@ -1,0 +1,81 @@
+//! `skein simulate-apns`
+
+use std::fs;
+
+use anyhow::{Context as _, anyhow};
+use serde_json::json;
+use skein_apns_sim::log::{LogMode, ROWS_MAX_DEFAULT};
+use skein_apns_sim::{Faults, Handle, RunError, SimulatorConfig, StartError, TokenPolicy, realistic};
+use skein_config::Config;
+
+use crate::args::{Environment, SimulateApns};
+use crate::exit::{Exit, Failure};
+use crate::logging;
+use crate::output::Output;
+
+/// Runs a simulator until it is asked to end, then prints its counts.
+pub fn run(config: &Config, arguments: SimulateApns, output: Output) -> Result<Exit, Failure> {
+    logging::start(&config.log);
+    let ca_out = arguments.ca_out.clone();
+    let ready = |handle: &Handle| {
+        let ca = ca_out.as_ref().map(|path| path.display().to_string());
+        let control = handle.control_addr().map(|a| a.to_string());
+        let trust = ca.as_ref().map_or_else(String::new, |path| format!(", trust {path}"));
+        let faults = control.as_ref().map_or_else(String::new, |a| format!(", control at http://{a}"));
+        output.line(
+            format!("APNs simulator at {}{trust}{faults}; end it with ctrl-c", handle.addr()),
+            &json!({"listening": handle.addr().to_string(), "control": control, "ca": ca}),
+        );
+    };
+    let counts = skein_apns_sim::run(simulator(arguments)?, ready).map_err(|error| match error {
+        RunError::Start(
+            error @ (StartError::Listen { .. } | StartError::File { .. } | StartError::Faults(_)),
+        ) => Failure::Usage(error.to_string()),
+        error => Failure::Failed(anyhow!(error)),
+    })?;
+    let json = counts.to_json();
+    output.line(
+        format!(
+            "{} requests, {} accepted, {} connections",
+            counts.requests, counts.accepted, counts.connections
+        ),
+        &json,
+    );
+    Ok(Exit::Done)
+}
+
+fn simulator(arguments: SimulateApns) -> Result<SimulatorConfig, Failure> {
+    let default = SimulatorConfig::default();
+    let mut names = default.names;
+    names.extend(arguments.names);
+    let log = arguments
+        .log
+        .map_or_else(LogMode::default, |path| LogMode::File { path, rows_max: ROWS_MAX_DEFAULT });
+    Ok(SimulatorConfig {
+        listen: arguments.listen,
+        control: arguments.control,
+        threads: usize::from(arguments.threads),
+        environment: match arguments.environment {
+            Environment::Production => skein_apns_sim::Environment::Production,
+            Environment::Sandbox => skein_apns_sim::Environment::Sandbox,
+        },
+        names,
+        ca_out: arguments.ca_out,
+        tokens: TokenPolicy { lenient: arguments.lenient_tokens, ..default.tokens },
+        bundle_ids: arguments.bundle_ids,
+        streams_max: arguments.streams_max,
+        log,
+        faults: arguments.faults.as_deref().map_or_else(|| Ok(Faults::default()), faults)?,
+        ..SimulatorConfig::default()
+    })
+}
+
+fn faults(named: &str) -> Result<Faults, Failure> {
+    if named == "realistic" {
+        return Ok(realistic());
+    }
+    let text = fs::read_to_string(named)
+        .with_context(|| format!("cannot read {named}; name a TOML file, or `realistic`"));
+    let text = text.map_err(|error| Failure::Usage(format!("{error:#}")))?;
+    Faults::from_toml(&text).map_err(|error| Failure::Usage(format!("{named}: {error}")))
+}

@@ -1,0 +1,62 @@
+//! `skein standalone`: the embedded engine with its front door, in one process.
+
+use anyhow::Context as _;
+use prometheus::Registry;
+use skein_backends::clock::SystemClock;
+use skein_config::{Config, Engine, Loaded};
+use skein_gateway::{Gateway, ServeOptions, pages, serve};
+
+use super::{bind, sender_role};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::signals::Signals;
+use crate::{logging, wiring};
+
+/// Runs until it is asked to end.
+pub fn run(loaded: &Loaded, output: Output) -> Result<Exit, Failure> {
+    loaded.require_pool()?;
+    if loaded.config.engine != Engine::Embedded {
+        let why = "standalone is the embedded engine; for engine = \"cluster\" start `skein run sender` and `skein run gateway`";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    logging::start(&loaded.config.log);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start a runtime")?.block_on(serve_all(&loaded.config, output))
+}
+
+async fn serve_all(config: &Config, output: Output) -> Result<Exit, Failure> {
+    let signals = Signals::listen().context("signals cannot be listened to")?;
+    let registry = Registry::new();
+    let engine = wiring::embedded::open(config).await?;
+    let gateway = Gateway::new(
+        wiring::gateway_options(config),
+        wiring::access(config)?,
+        engine.embedded.submit(),
+        engine.embedded.ledger(),
+        SystemClock,
+        engine.fingerprint_key.clone(),
+        wiring::idempotency_store(config),
+        &registry,
+    )
+    .context("the metrics cannot be registered")?;
+    let front = bind(config.gateway.listen, "gateway.listen").await?;
+    let role_pages = bind(config.http.listen, "http.listen").await?;
+    let address =
+        |listener: &tokio::net::TcpListener| listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
+    let (broker, ledger) = (engine.embedded.broker(), engine.embedded.ledger());
+    let sender = wiring::sender::start(config, broker, ledger, engine.fingerprint_key.clone(), &registry)?;
+    output.line(
+        format!("standalone: submit at {}, its pages at http://{}", address(&front), address(&role_pages)),
+        &serde_json::json!({"listening": address(&front), "pages": address(&role_pages)}),
+    );
+    let status = sender.status();
+    let ready = move || std::future::ready(sender_role::parts(&status));
+    tokio::spawn(serve(role_pages, pages(registry, ready), ServeOptions::default(), std::future::pending()));
+    let ending = signals.clone();
+    let door =
+        serve(front, gateway.router(), wiring::front_door(config)?, async move { ending.ended().await });
+    door.await.context("the front door ended")?;
+    let exit = sender_role::end(sender, config).await?;
+    engine.embedded.close().await;
+    Ok(exit)
+}

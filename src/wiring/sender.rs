@@ -1,0 +1,122 @@
+//! From the configuration to a sender's options and coordinator, and the sender itself on any engine's seams.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use prometheus::Registry;
+use skein_backends::clock::SystemClock;
+use skein_config::{Config, Engine, OwnershipMode};
+use skein_core::memory::StaticCoordinator;
+use skein_core::retry_schedule::RetrySchedule;
+use skein_core::seam::{Broker, Ledger};
+use skein_core::{FingerprintKey, PoolName, QueueName, SlotMap};
+use skein_sender::apns_transport::ApnsTransport;
+use skein_sender::metrics::Metrics;
+use skein_sender::{Options, PoolOptions, Seams, Sender};
+
+use super::apns::PoolClients;
+use super::named;
+use crate::exit::Failure;
+
+/// How many sending threads there are.
+pub fn shards(config: &Config) -> usize {
+    match config.sender.shards {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        some => usize::from(some),
+    }
+}
+
+/// The sender's stable name in the fleet: the setting, or the host's name.
+pub fn member(config: &Config) -> String {
+    config.sender.member.clone().unwrap_or_else(|| {
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        if name.is_empty() { "sender".to_owned() } else { name }
+    })
+}
+
+/// Each pool with its number of queues.
+pub fn pools(config: &Config) -> Result<Vec<(PoolName, u16)>, Failure> {
+    let queues = |pool: &skein_config::Pool| pool.queues.unwrap_or(config.broker.queues).get();
+    config.pools.iter().map(|(name, pool)| Ok((named(name)?, queues(pool)))).collect()
+}
+
+fn options(config: &Config, fingerprint_key: FingerprintKey) -> Result<Options, Failure> {
+    let (sender, retry) = (&config.sender, &config.retry);
+    let pools = config.pools.iter();
+    let pools = pools.map(|(name, pool)| Ok(PoolOptions { name: named(name)?, collapse: pool.collapse }));
+    Ok(Options {
+        member: member(config).into(),
+        shards: shards(config),
+        held_max: sender.held_max,
+        retry: RetrySchedule {
+            service: retry.service.clone(),
+            transport: retry.transport.clone(),
+            throttle: retry.throttle.clone(),
+            credential: retry.credential,
+        },
+        grace: sender.grace,
+        away_hold: config.ledger.away_hold,
+        id_memory: sender.id_memory,
+        backoff: (config.broker.backoff_min, config.broker.backoff_max),
+        record_rows_max: config.ledger.batch_rows_max,
+        pools: pools.collect::<Result<_, Failure>>()?,
+        fingerprint_key,
+    })
+}
+
+/// Which queues this process owns.
+fn coordinator(config: &Config) -> Result<StaticCoordinator, Failure> {
+    let pools = pools(config)?;
+    let prefetch = config.broker.prefetch.get();
+    let sole = config.engine == Engine::Embedded;
+    if sole && config.ownership.mode == OwnershipMode::All {
+        return Ok(StaticCoordinator::owns_all(pools.iter().map(|(name, queues)| (name, *queues)), prefetch));
+    }
+    let all = pools
+        .iter()
+        .flat_map(|(name, queues)| (0..*queues).map(|n| QueueName { pool: name.clone(), number: n }));
+    let owned: Vec<QueueName> = match (config.ownership.mode, &config.ownership.queues) {
+        (OwnershipMode::Listed, Some(listed)) => {
+            let parsed = listed.iter().map(|text| {
+                QueueName::parse(text)
+                    .ok_or_else(|| Failure::Usage(format!("ownership.queues: {text} is no queue")))
+            });
+            parsed.collect::<Result<_, _>>()?
+        }
+        _ => all.collect(),
+    };
+    let maps: BTreeMap<&PoolName, SlotMap> =
+        pools.iter().map(|(name, queues)| (name, SlotMap::even(*queues))).collect();
+    let mut listed = Vec::new();
+    for queue in owned {
+        let Some(map) = maps.get(&queue.pool) else {
+            return Err(Failure::Usage(format!(
+                "ownership.queues: {queue}: there is no such pool in [pools]"
+            )));
+        };
+        if map.slots(queue.number).next().is_none() {
+            return Err(Failure::Usage(format!("ownership.queues: {queue}: its pool has fewer queues")));
+        }
+        listed.push((queue, map.clone()));
+    }
+    Ok(StaticCoordinator::owns_listed(listed, prefetch))
+}
+
+/// Starts a sender over an engine's broker and ledger. Needs a runtime.
+pub fn start<B: Broker, L: Ledger>(
+    config: &Config,
+    broker: B,
+    ledger: L,
+    fingerprint_key: FingerprintKey,
+    registry: &Registry,
+) -> Result<Sender, Failure> {
+    let clients =
+        config.pools.iter().map(|(name, pool)| Ok((named(name)?, PoolClients::new(config, name, pool)?)));
+    let clients: Arc<BTreeMap<PoolName, PoolClients>> = Arc::new(clients.collect::<Result<_, Failure>>()?);
+    let metrics = Arc::new(Metrics::new(registry.clone()).context("the metrics cannot be registered")?);
+    let seams = Seams { broker, ledger, coordinator: coordinator(config)?, clock: SystemClock };
+    let connect = move |pool: &PoolName| ApnsTransport::new(clients[pool].client());
+    Ok(Sender::start(options(config, fingerprint_key)?, seams, metrics, connect)
+        .context("cannot start a thread")?)
+}
