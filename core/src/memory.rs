@@ -17,3 +17,6 @@ pub use inbox::MemoryInbox;
 pub use ledger::MemoryLedger;
 pub use queue::{Depth, Message};
 pub use transport::{Reaction, ScriptedTransport};
+
+#[cfg(test)]
+mod faults;

@@ -5,16 +5,15 @@ mod coordinator;
 mod ledger;
 mod submit;
 
+/// A double's flaw, the promise it breaks, and the outcome of every promise.
+type Run<F> = (F, &'static str, Vec<(&'static str, super::Outcome)>);
+
 /// Every double is refused by the promise that it breaks, and every promise refuses one.
-fn assert_each_refuses<F: std::fmt::Debug>(
-    promises: &[&str],
-    runs: Vec<(F, &'static str, Vec<(&'static str, super::Outcome)>)>,
-) {
+fn assert_each_refuses<F: std::fmt::Debug>(promises: &[&str], runs: Vec<Run<F>>) {
     let mut refusing: Vec<&str> = Vec::new();
     for (flaw, broken, outcomes) in runs {
         let outcome = outcomes.iter().find(|(promise, _)| *promise == broken);
         let refused = outcome.unwrap_or_else(|| panic!("no promise {broken}")).1.is_err();
-        println!("{flaw:?} / {broken}: {:?}", outcome.unwrap().1);
         assert!(refused, "{flaw:?} passes {broken}");
         refusing.push(broken);
     }
