@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::draw;
+pub use crate::oddity::Oddity;
 use crate::reason::Reason;
 use crate::registry::TokenFaults;
 
@@ -42,6 +43,8 @@ pub struct RequestFaults {
     pub silence: f64,
     /// `RST_STREAM` with `REFUSED_STREAM`: not processed.
     pub refused_stream: f64,
+    /// An answer that Apple's documents do not have, one of [`Oddity`]: not processed.
+    pub odd_answer: f64,
     /// So many times at most one id meets a fault of this table; 0 is no limit.
     pub faults_per_id_max: u32,
     /// Every answer is held back this long, in milliseconds.
@@ -77,6 +80,8 @@ pub struct ConnectionFaults {
     pub spread: f64,
     /// The stream limit drops to 1 after a 4xx other than 410 and comes back after a 200.
     pub limit_drops: bool,
+    /// Bodies of refusals come in three DATA frames, the second of them empty.
+    pub split_bodies: bool,
 }
 
 impl Default for ConnectionFaults {
@@ -93,6 +98,7 @@ impl Default for ConnectionFaults {
             error_budget: 0,
             spread: 0.0,
             limit_drops: false,
+            split_bodies: false,
         }
     }
 }
@@ -150,6 +156,7 @@ pub(crate) enum Fate {
     Refuse(Reason),
     RefuseStream,
     Silence,
+    Odd,
 }
 
 /// Why a set of faults cannot be put in force.
@@ -214,6 +221,12 @@ impl Faults {
         Fate::Pass
     }
 
+    /// Which odd answer this try of an id gets.
+    pub(crate) fn oddity(&self, id: u128, attempt: u32) -> Oddity {
+        let drawn = draw(self.seed, SALT_ODD, id as u64, u64::from(attempt));
+        [Oddity::UnknownReason, Oddity::Html, Oddity::NoBody][(drawn * 3.0) as usize]
+    }
+
     /// How long the answer to this try of an id is held back, in nanoseconds.
     pub(crate) fn delay_ns(&self, id: u128, attempt: u32) -> u64 {
         let RequestFaults { delay_ms, delay_jitter_ms, .. } = self.request;
@@ -242,10 +255,11 @@ pub(crate) enum ConnectionFault {
 }
 
 const SALT_REQUEST: u64 = 0x7265_7175;
+const SALT_ODD: u64 = 0x6f64_6421;
 const SALT_DELAY: u64 = 0x6465_6c61;
 
 impl RequestFaults {
-    fn shares(&self) -> [(&'static str, f64, Fate); 8] {
+    fn shares(&self) -> [(&'static str, f64, Fate); 9] {
         let refuse = Fate::Refuse;
         [
             ("request.gone", self.gone, refuse(Reason::Unregistered)),
@@ -260,6 +274,7 @@ impl RequestFaults {
             ("request.bad_device_token", self.bad_device_token, refuse(Reason::BadDeviceToken)),
             ("request.silence", self.silence, Fate::Silence),
             ("request.refused_stream", self.refused_stream, Fate::RefuseStream),
+            ("request.odd_answer", self.odd_answer, Fate::Odd),
         ]
     }
 }

@@ -29,6 +29,7 @@ mod driver;
 pub mod faults;
 pub mod fingerprint;
 pub mod log;
+mod oddity;
 mod payload;
 mod process;
 mod provider_token;

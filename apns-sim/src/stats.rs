@@ -17,6 +17,7 @@ pub(crate) struct Stats {
     pub(crate) accepted: AtomicU64,
     pub(crate) by_reason: [AtomicU64; REASONS],
     pub(crate) silent: AtomicU64,
+    pub(crate) odd_answers: AtomicU64,
     pub(crate) refused_streams: AtomicU64,
     pub(crate) stream_limit_violations: AtomicU64,
     pub(crate) goaways: AtomicU64,
@@ -35,6 +36,7 @@ impl Default for Stats {
             accepted: AtomicU64::default(),
             by_reason: std::array::from_fn(|_| AtomicU64::default()),
             silent: AtomicU64::default(),
+            odd_answers: AtomicU64::default(),
             refused_streams: AtomicU64::default(),
             stream_limit_violations: AtomicU64::default(),
             goaways: AtomicU64::default(),
@@ -61,6 +63,8 @@ pub struct Counts {
     pub refused: Vec<(Reason, u64)>,
     /// Read and never answered, by fault.
     pub silent: u64,
+    /// Answered with something that nobody documents, by fault.
+    pub odd_answers: u64,
     /// Streams ended with `REFUSED_STREAM` or above a last-stream-id.
     pub refused_streams: u64,
     /// Streams opened beyond the limit in force.
@@ -89,6 +93,7 @@ impl Stats {
             accepted: self.accepted.load(Relaxed),
             refused: refused.filter(|(_, count)| *count > 0).collect(),
             silent: self.silent.load(Relaxed),
+            odd_answers: self.odd_answers.load(Relaxed),
             refused_streams: self.refused_streams.load(Relaxed),
             stream_limit_violations: self.stream_limit_violations.load(Relaxed),
             goaways: self.goaways.load(Relaxed),
@@ -111,6 +116,7 @@ impl Stats {
             &self.requests,
             &self.accepted,
             &self.silent,
+            &self.odd_answers,
             &self.refused_streams,
             &self.stream_limit_violations,
             &self.goaways,
@@ -142,6 +148,7 @@ impl Counts {
             "accepted": self.accepted,
             "refused": refused,
             "silent": self.silent,
+            "odd_answers": self.odd_answers,
             "refused_streams": self.refused_streams,
             "stream_limit_violations": self.stream_limit_violations,
             "goaways": self.goaways,

@@ -7,6 +7,7 @@ use skein_apns::frame::WINDOW_DEFAULT;
 
 use super::writer;
 use crate::devices::Delivery;
+use crate::faults::Oddity;
 use crate::fingerprint::BuildMixed;
 use crate::reason::Reason;
 
@@ -17,6 +18,7 @@ pub(super) enum Decision {
     Refuse(Reason, Option<u64>),
     RefuseStream,
     Silence,
+    Odd(Oddity),
 }
 
 /// A decided answer and what it belongs to.
@@ -38,6 +40,7 @@ struct Blocked {
 
 pub(super) struct Answers {
     pub(super) out: Vec<u8>,
+    pub(super) split_bodies: bool,
     waiting: HashMap<u32, Answer, BuildMixed>,
     /// When each waiting answer is due.
     due: BinaryHeap<Reverse<(u64, u32)>>,
@@ -52,6 +55,7 @@ impl Answers {
     pub(super) fn new() -> Self {
         Self {
             out: Vec::new(),
+            split_bodies: false,
             waiting: HashMap::default(),
             due: BinaryHeap::new(),
             held: VecDeque::new(),
@@ -119,7 +123,7 @@ impl Answers {
         let length = body.len() as i64;
         if self.blocked.is_empty() && length <= self.window && length <= self.stream_window {
             self.window -= length;
-            writer::last_data(stream, &body, &mut self.out);
+            writer::whole_body(stream, &body, self.split_bodies, &mut self.out);
             return true;
         }
         self.blocked.push_back(Blocked { stream, row, body, window: self.stream_window });
@@ -153,7 +157,7 @@ impl Answers {
         let at = self.blocked.iter().position(fits)?;
         let blocked = self.blocked.remove(at)?;
         self.window -= blocked.body.len() as i64;
-        writer::last_data(blocked.stream, &blocked.body, &mut self.out);
+        writer::whole_body(blocked.stream, &blocked.body, self.split_bodies, &mut self.out);
         Some(blocked.row)
     }
 }

@@ -92,6 +92,7 @@ impl Connection {
         let faults = shared.faults();
         let streams = if certificate.is_some() { shared.streams_max } else { 1 };
         let mut answers = Answers::new();
+        answers.split_bodies = faults.connection.split_bodies;
         let settings = [
             (setting::HEADER_TABLE_SIZE, HEADER_TABLE_BYTES_MAX as u32),
             (setting::MAX_CONCURRENT_STREAMS, streams),
@@ -229,6 +230,7 @@ impl Connection {
         let before = std::mem::replace(&mut self.orders, orders);
         if orders.faults != before.faults {
             self.faults = self.shared.faults();
+            self.answers.split_bodies = self.faults.connection.split_bodies;
             self.strikes = Strikes::new(&self.faults, self.number, self.requests);
             if self.faults.stall == Stall::None {
                 while let Some(answer) = self.answers.take_held() {

@@ -125,6 +125,7 @@ impl Connection {
             Fate::Refuse(reason) => self.refuse_token(reason),
             Fate::RefuseStream => Decision::RefuseStream,
             Fate::Silence => Decision::Silence,
+            Fate::Odd => Decision::Odd(self.faults.oddity(id, attempt)),
         }
     }
 
@@ -155,7 +156,7 @@ impl Connection {
             Decision::Refuse(reason, timestamp_ms) => {
                 stats.of(reason).fetch_add(1, Relaxed);
                 let status = reason.status();
-                writer::refused_headers(stream, delivery.id, reason, out);
+                writer::refused_headers(stream, delivery.id, status, Some(writer::JSON), out);
                 if self.faults.connection.limit_drops && (400..500).contains(&status) && status != 410 {
                     self.limit.drop_to_one(out);
                 }
@@ -164,6 +165,21 @@ impl Connection {
                     self.journal.is_queued(row);
                 }
                 self.spend_error_budget(reason);
+            }
+            Decision::Odd(oddity) => {
+                stats.odd_answers.fetch_add(1, Relaxed);
+                let content = oddity.content();
+                writer::refused_headers(
+                    stream,
+                    delivery.id,
+                    oddity.status(),
+                    content.map(|(kind, _)| kind),
+                    out,
+                );
+                self.journal.change(row, Change::Answered(oddity.status(), None));
+                if content.is_none_or(|(_, text)| self.answers.body(stream, row, text.into())) {
+                    self.journal.is_queued(row);
+                }
             }
             Decision::RefuseStream => self.refuse_stream(stream, row),
             Decision::Silence => {

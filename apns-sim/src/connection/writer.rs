@@ -73,10 +73,16 @@ pub(super) fn accepted(stream: u32, id: u128, unique_id: Option<u128>, out: &mut
     }
 }
 
-/// The headers of a refusal; its body follows in a DATA frame.
-pub(super) fn refused_headers(stream: u32, id: u128, reason: Reason, out: &mut Vec<u8>) {
+/// The headers of a refusal. With a content type, its body follows in DATA frames.
+pub(super) fn refused_headers(
+    stream: u32,
+    id: u128,
+    status: u16,
+    content_type: Option<&str>,
+    out: &mut Vec<u8>,
+) {
     let mut block = Vec::with_capacity(80);
-    match reason.status() {
+    match status {
         400 => encode_indexed(STATIC_STATUS_400, &mut block),
         404 => encode_indexed(STATIC_STATUS_404, &mut block),
         500 => encode_indexed(STATIC_STATUS_500, &mut block),
@@ -85,9 +91,12 @@ pub(super) fn refused_headers(stream: u32, id: u128, reason: Reason, out: &mut V
             encode_literal(Indexing::Without, name, status.to_string().as_bytes(), &mut block);
         }
     }
-    encode_literal(Indexing::Without, Name::Index(STATIC_CONTENT_TYPE), b"application/json", &mut block);
+    if let Some(kind) = content_type {
+        encode_literal(Indexing::Without, Name::Index(STATIC_CONTENT_TYPE), kind.as_bytes(), &mut block);
+    }
     encode_literal(Indexing::Without, Name::Literal(b"apns-id"), &format_uuid(id), &mut block);
-    frame(kind::HEADERS, flag::END_HEADERS, stream, &block, out);
+    let end_stream = if content_type.is_none() { flag::END_STREAM } else { 0 };
+    frame(kind::HEADERS, flag::END_HEADERS | end_stream, stream, &block, out);
 }
 
 /// The JSON body of a refusal.
@@ -100,7 +109,21 @@ pub(super) fn refused_body(reason: Reason, timestamp_ms: Option<u64>) -> Vec<u8>
     }
 }
 
-pub(super) fn last_data(stream: u32, body: &[u8], out: &mut Vec<u8>) {
+/// The content type of Apple's refusals.
+pub(super) const JSON: &str = "application/json";
+
+/// A whole body, in one frame or in three.
+pub(super) fn whole_body(stream: u32, body: &[u8], split: bool, out: &mut Vec<u8>) {
+    if !split {
+        return last_data(stream, body, out);
+    }
+    let (start, rest) = body.split_at(body.len() / 2);
+    frame(kind::DATA, 0, stream, start, out);
+    frame(kind::DATA, 0, stream, &[], out);
+    last_data(stream, rest, out);
+}
+
+fn last_data(stream: u32, body: &[u8], out: &mut Vec<u8>) {
     frame(kind::DATA, flag::END_STREAM, stream, body, out);
 }
 
@@ -129,7 +152,7 @@ mod tests {
         assert_eq!(names[2].0, "apns-unique-id");
         for reason in Reason::ALL {
             out.clear();
-            refused_headers(1, 5, reason, &mut out);
+            refused_headers(1, 5, reason.status(), Some(JSON), &mut out);
             let fields = fields(&out);
             assert_eq!(fields[0].1, reason.status().to_string());
             assert_eq!(fields[1], ("content-type".to_owned(), "application/json".to_owned()));

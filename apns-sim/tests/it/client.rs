@@ -131,6 +131,8 @@ pub struct Client {
     decoder: Decoder,
     next_stream: u32,
     pub out: Vec<u8>,
+    /// Whether SETTINGS are acknowledged.
+    pub acknowledges: bool,
     /// What came while waiting for something else.
     pub aside: Vec<Event>,
 }
@@ -192,7 +194,14 @@ impl Client {
         let mut out = PREFACE.to_vec();
         FrameHeader { len: 0, kind: kind::SETTINGS, flags: 0, stream: 0 }.encode(&mut out);
         let tls = StreamOwned::new(connection, socket);
-        Ok(Self { tls, decoder: Decoder::new(4096), next_stream: 1, out, aside: Vec::new() })
+        Ok(Self {
+            tls,
+            decoder: Decoder::new(4096),
+            next_stream: 1,
+            out,
+            acknowledges: true,
+            aside: Vec::new(),
+        })
     }
 
     /// Sends all that is queued in one write together with the client's last handshake message.
@@ -276,8 +285,10 @@ impl Client {
             kind::DATA => Event::Data { stream, body: text(&body), end },
             kind::SETTINGS if header.has(flag::ACK) => Event::Ack,
             kind::SETTINGS => {
-                self.frame(kind::SETTINGS, flag::ACK, 0, &[]);
-                let _ = self.flush();
+                if self.acknowledges {
+                    self.frame(kind::SETTINGS, flag::ACK, 0, &[]);
+                    let _ = self.flush();
+                }
                 let (pairs, _) = body.as_chunks::<6>();
                 Event::Settings(
                     pairs

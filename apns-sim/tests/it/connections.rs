@@ -217,6 +217,7 @@ fn a_request_that_comes_with_the_handshake_is_not_overlooked() {
     let simulator = start(|_| {});
     for n in 0..20 {
         let mut client = Client::unconnected(&simulator);
+        client.acknowledges = false;
         let stream = client.queue(&fields(&token(n)), BODY);
         client.flush_with_handshake();
         assert_eq!(client.answer(stream).status, 200);

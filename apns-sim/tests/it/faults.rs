@@ -47,6 +47,44 @@ fn a_refused_stream_and_a_silent_one() {
 }
 
 #[test]
+fn odd_answers_come_in_three_kinds() {
+    let simulator = start(|config| config.faults.request.odd_answer = 1.0);
+    let mut client = Client::connect(&simulator);
+    let mut seen = std::collections::BTreeSet::new();
+    for n in 0..40 {
+        let stream = client.send(&with(fields(&token(n)), "apns-id", &id(n)), BODY);
+        let (fields, end) = client.wait(|event| match event {
+            Event::Headers { stream: other, fields, end } if *other == stream => Some((fields.clone(), *end)),
+            _ => None,
+        });
+        seen.insert((fields[0].1.clone(), end));
+    }
+    let kinds = [("400", false), ("421", false), ("503", true)].map(|(status, end)| (status.to_owned(), end));
+    assert_eq!(seen, kinds.into());
+    assert_eq!(simulator.stats().odd_answers, 40);
+}
+
+#[test]
+fn bodies_may_come_in_pieces() {
+    let mut client = always(|faults| faults.connection.split_bodies = true);
+    let stream = client.send(&fields(&token(1)), b"");
+    let mut body = String::new();
+    let mut pieces = 0;
+    loop {
+        let (piece, last) = client.wait(|event| match event {
+            Event::Data { stream: other, body, end } if *other == stream => Some((body.clone(), *end)),
+            _ => None,
+        });
+        body += &piece;
+        pieces += 1;
+        if last {
+            break;
+        }
+    }
+    assert_eq!((pieces, body.as_str()), (3, r#"{"reason":"PayloadEmpty"}"#));
+}
+
+#[test]
 fn a_retry_is_decided_anew_and_no_id_is_struck_twice() {
     let simulator = start(|config| {
         config.faults.request.internal_server_error = 1.0;
