@@ -20,7 +20,9 @@ pub const QUEUE_MESSAGES_MAX: usize = 1_000_000;
 
 /// A broker in memory. Clones share it.
 ///
-/// It confirms at once what is stored. A queue behaves as [`super::queue`] says.
+/// It confirms at once what is stored. Its queues behave as RabbitMQ's quorum queues with a single active consumer: what an
+/// ended attachment had not settled is served first, in order, to the next; only a second end under a smaller prefetch breaks
+/// that order. A tag settled twice ends the attachment.
 #[derive(Clone)]
 pub struct MemoryBroker {
     shared: Arc<Shared>,
