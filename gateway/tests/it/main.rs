@@ -8,3 +8,4 @@ mod notifications;
 mod openapi;
 mod pages;
 mod support;
+mod tls;
