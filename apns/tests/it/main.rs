@@ -6,3 +6,4 @@ mod h2_server;
 mod losses;
 mod renewal;
 mod server;
+mod simulator;
