@@ -59,6 +59,8 @@ pub enum Command {
     /// Run one role of the cluster
     #[command(subcommand)]
     Run(Run),
+    /// See it work: the embedded engine against the simulator, with the faults of a bad day, and the history checked
+    Demo(Demo),
     /// Run the embedded engine with its front door: one process, one file, no other service
     ///
     /// Example: skein standalone -c skein.toml
@@ -76,6 +78,28 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+/// `skein demo`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  skein demo\n  skein demo --notifications 200000 --json\n\n\
+    It needs no service and leaves nothing behind. It ends with 1 if a notification is lost, overtaken, or without a verdict.")]
+pub struct Demo {
+    /// How many notifications
+    #[arg(long, short, default_value_t = 100_000, value_name = "N")]
+    pub notifications: u64,
+    /// For how many devices
+    #[arg(long, default_value_t = 20_000, value_name = "N")]
+    pub tokens: u64,
+    /// The seed of devices and faults
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Without faults
+    #[arg(long)]
+    pub calm: bool,
+    /// One setting of the embedded engine, such as sender.shards=1
+    #[arg(long = "with", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
 }
 
 /// `skein config …`

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod demo;
 mod run;
 mod sender_role;
 mod simulate_apns;
@@ -21,6 +22,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
     match command {
         Command::Config(config) => config::run(&common, &config, *output),
         Command::Run(role) => run::run(&load(&common)?, &common, &role, *output),
+        Command::Demo(demo) => demo::run(&demo, *output),
         Command::Standalone => standalone::run(&load(&common)?, *output),
         Command::Submit(submit) => submit::run(&load(&common)?.config, &submit, *output),
         Command::Trace(trace) => trace::run(&load(&common)?.config, &trace, *output),

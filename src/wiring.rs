@@ -213,8 +213,8 @@ mod tests {
         assert_eq!(gateway_options(&Config::default()), Options::default());
     }
 
-    #[test]
-    fn the_broker_gets_its_login_and_virtual_host() {
+    #[tokio::test]
+    async fn the_broker_gets_its_login_and_virtual_host() {
         let flags = [
             "engine=cluster",
             "broker.urls=amqp://mq1:5673,amqp://mq2",
