@@ -17,6 +17,7 @@ use sqlx::PgPool;
 use crate::token_cipher::TokenCipher;
 
 mod columns;
+mod cuts;
 mod days;
 mod devices;
 mod fault;
@@ -28,6 +29,7 @@ mod trace;
 
 pub use options::{PostgresOptions, TLS_VERIFIES};
 
+use cuts::Cuts;
 use fault::away;
 
 /// The ledger over PostgreSQL. Clones share its connections.
@@ -35,6 +37,7 @@ use fault::away;
 pub struct PostgresLedger {
     pool: PgPool,
     cipher: TokenCipher,
+    cuts: Arc<Cuts>,
     /// The days whose partitions are known to exist.
     days: Arc<Mutex<BTreeSet<i32>>>,
 }
@@ -52,7 +55,8 @@ impl PostgresLedger {
     /// # Errors
     /// [`LedgerError::Refused`] if the options cannot be read.
     pub fn new(options: PostgresOptions, cipher: TokenCipher) -> Result<Self, LedgerError> {
-        Ok(Self { pool: options.into_pool()?, cipher, days: Arc::default() })
+        let cuts = Arc::new(Cuts::default());
+        Ok(Self { pool: options.into_pool(Arc::clone(&cuts))?, cipher, cuts, days: Arc::default() })
     }
 
     /// Makes the schema, or brings it up to this version, and makes the partitions of the days around now. Safe to run from
@@ -112,35 +116,35 @@ impl Ledger for PostgresLedger {
             return Ok(Recorded::default());
         }
         self.provide_days_of(facts).await;
-        record::record(&self.pool, facts).await
+        self.cuts.see(record::record(&self.pool, facts).await)
     }
 
     async fn look_up(&self, asked: &[LookUp]) -> Result<Vec<Known>, LedgerError> {
-        read::look_up(&self.pool, asked).await
+        self.cuts.see(read::look_up(&self.pool, asked).await)
     }
 
     async fn gone(&self, pool: &PoolName, slots: &[Slot]) -> Result<Vec<u64>, LedgerError> {
-        devices::gone(&self.pool, pool, slots).await
+        self.cuts.see(devices::gone(&self.pool, pool, slots).await)
     }
 
     async fn repeats(&self, pool: &PoolName, since: Timestamp) -> Result<Vec<NotificationKey>, LedgerError> {
-        read::repeats(&self.pool, pool, since).await
+        self.cuts.see(read::repeats(&self.pool, pool, since).await)
     }
 
     async fn register(&self, registrations: &[Registration]) -> Result<(), LedgerError> {
-        devices::register(&self.pool, &self.cipher, registrations).await
+        self.cuts.see(devices::register(&self.pool, &self.cipher, registrations).await)
     }
 
     async fn trace(&self, id: NotificationId) -> Result<Trace, LedgerError> {
-        trace::trace(&self.pool, id).await
+        self.cuts.see(trace::trace(&self.pool, id).await)
     }
 
     async fn tally(&self, pool: &PoolName, since: Timestamp) -> Result<Tally, LedgerError> {
-        read::tally(&self.pool, pool, since).await
+        self.cuts.see(read::tally(&self.pool, pool, since).await)
     }
 
     async fn ping(&self) -> Result<(), LedgerError> {
-        sqlx::query("SELECT 1 FROM final_default LIMIT 0").execute(&self.pool).await.map_err(away)?;
-        Ok(())
+        let answer = sqlx::query("SELECT 1 FROM final_default LIMIT 0").execute(&self.pool).await;
+        self.cuts.see(answer.map(drop).map_err(away))
     }
 }

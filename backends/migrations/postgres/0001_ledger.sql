@@ -108,9 +108,10 @@ BEGIN
     FOREACH parent IN ARRAY ARRAY['final', 'note', 'submitted'] LOOP
         part := parent || '_' || to_char(date '1970-01-01' + day, 'YYYYMMDD');
         key := CASE parent WHEN 'submitted' THEN 'first_id' ELSE 'id' END;
-        CONTINUE WHEN to_regclass(format('%I.%I', current_schema(), part)) IS NOT NULL;
+        -- Queries of pg_class, not to_regclass: its cache is not told what another process did while this one waited.
+        CONTINUE WHEN EXISTS (SELECT FROM pg_class WHERE relname = part AND relnamespace = current_schema()::regnamespace);
         PERFORM pg_advisory_xact_lock(hashtext('skein make_day ' || current_schema()));
-        CONTINUE WHEN to_regclass(format('%I.%I', current_schema(), part)) IS NOT NULL;
+        CONTINUE WHEN EXISTS (SELECT FROM pg_class WHERE relname = part AND relnamespace = current_schema()::regnamespace);
         EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', part, parent);
         EXECUTE format(
             'WITH moved AS (DELETE FROM %I WHERE %I >= day_start($1) AND %I < day_start($1 + 1) RETURNING *)

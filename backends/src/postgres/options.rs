@@ -3,11 +3,14 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use skein_core::seam::LedgerError;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::{ConnectOptions, PgPool};
+
+use super::cuts::Cuts;
 
 /// How TLS checks the server: its certificate against the roots, and its name.
 pub const TLS_VERIFIES: PgSslMode = PgSslMode::VerifyFull;
@@ -90,16 +93,20 @@ impl PostgresOptions {
         if let Some((chain, key)) = &self.client_certificate {
             options = options.ssl_client_cert(chain).ssl_client_key(key);
         }
-        Ok(options)
+        Ok(options.disable_statement_logging())
     }
 
-    pub(super) fn into_pool(self) -> Result<PgPool, LedgerError> {
+    pub(super) fn into_pool(self, cuts: Arc<Cuts>) -> Result<PgPool, LedgerError> {
         let options = self.connect_options()?;
         Ok(PgPoolOptions::new()
             .max_connections(self.connections.max(1))
             .acquire_timeout(self.connect_timeout)
-            // A dead connection shows at its first statement, which is `Away` and tried again; no round trip before each.
+            // No round trip before each statement: the first that fails says that the others of its age are dead as well.
             .test_before_acquire(false)
+            .before_acquire(move |_, age| {
+                let is_younger = cuts.is_older_than(age.age);
+                Box::pin(async move { Ok(is_younger) })
+            })
             .connect_lazy_with(options))
     }
 }

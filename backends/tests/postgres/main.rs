@@ -1,0 +1,5 @@
+//! The ledger over a real PostgreSQL.
+
+mod contract;
+mod faults;
+mod setup;
