@@ -70,20 +70,13 @@ async fn drive(
     connection: &mut Connection,
     mut orders: watch::Receiver<Orders>,
 ) -> io::Result<End> {
-    let mut flush_ns = monotonic_ns();
     connection.obey(*orders.borrow_and_update());
     socket.take_plaintext(connection.inbox())?;
     connection.process();
     loop {
         socket.encrypt(connection.out())?;
-        if !socket.is_flushed() {
-            flush_ns = monotonic_ns();
-            if connection.end() != Some(End::Reset) {
-                socket.write_some()?;
-            }
-        }
-        if socket.is_flushed() {
-            connection.flushed(flush_ns);
+        if !socket.is_flushed() && connection.end() != Some(End::Reset) {
+            connection.flush(|| socket.write_some().map(|()| socket.is_flushed()))?;
         }
         match connection.end() {
             Some(End::Reset) => return Ok(End::Reset),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::log::id_text;
 
 /// The most samples kept for each kind of finding.
-pub const SAMPLES_MAX: usize = 20;
+const SAMPLES_MAX: usize = 20;
 
 /// A kind of finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -81,7 +81,7 @@ pub struct Report {
     pub unconfirmed: u64,
     /// Rows the log had no room for. With any, losses may be false and duplicates missed.
     pub log_rows_dropped: u64,
-    /// Up to [`SAMPLES_MAX`] samples of each kind.
+    /// Up to 20 samples of each kind.
     pub samples: Vec<(Finding, Evidence)>,
 }
 

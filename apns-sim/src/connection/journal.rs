@@ -1,5 +1,6 @@
 //! What one connection has to tell the log, a batch at a time.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -108,13 +109,19 @@ impl Journal {
         self.changes.clear();
     }
 
-    /// Everything queued is with the socket since `at_ns`.
-    pub(super) fn flushed(&mut self, at_ns: u64) {
+    /// Runs `write`, which sends what is queued, and marks the rows if it says that all of it went.
+    pub(super) fn write_queued(&mut self, write: impl FnOnce() -> io::Result<bool>) -> io::Result<bool> {
         match &self.shard {
             Some(shard) if !self.unflushed.is_empty() => {
-                shard.update(&self.book, self.unflushed.drain(..), |_, row| row.mark_written(at_ns));
+                shard.write_answers(&self.book, &mut self.unflushed, write)
             }
-            _ => self.unflushed.clear(),
+            _ => {
+                let done = write()?;
+                if done {
+                    self.unflushed.clear();
+                }
+                Ok(done)
+            }
         }
     }
 

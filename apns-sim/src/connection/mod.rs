@@ -9,6 +9,7 @@ mod strikes;
 mod writer;
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -217,10 +218,12 @@ impl Connection {
         Ok(at)
     }
 
-    /// All of `out` went to the socket, begun at `at_ns`.
-    pub(crate) fn flushed(&mut self, at_ns: u64) {
-        self.journal.flushed(at_ns);
-        self.limit.flushed();
+    /// Runs `write`, which sends all that was taken from `out` and says whether the last byte of it went.
+    pub(crate) fn flush(&mut self, write: impl FnOnce() -> io::Result<bool>) -> io::Result<()> {
+        if self.journal.write_queued(write)? {
+            self.limit.flushed();
+        }
+        Ok(())
     }
 
     /// Looks at the simulator's orders and follows the new ones.

@@ -1,6 +1,7 @@
 //! The log in memory: one shard for each connection, so that connections never wait for one another.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -195,17 +196,26 @@ impl Shard {
         &self,
         book: &Book,
         numbers: impl Iterator<Item = u32>,
-        mut change: impl FnMut(u32, &mut Row),
+        change: impl FnMut(u32, &mut Row),
     ) {
+        lock(&self.inner).change(book, numbers, change);
+    }
+
+    /// Runs `write`, which sends the answers of the rows `numbers` and says whether all of them went; then marks
+    /// them. A snapshot waits meanwhile: who has got an answer finds it marked.
+    pub(crate) fn write_answers(
+        &self,
+        book: &Book,
+        numbers: &mut Vec<u32>,
+        write: impl FnOnce() -> io::Result<bool>,
+    ) -> io::Result<bool> {
+        let at_ns = monotonic_ns();
         let mut inner = lock(&self.inner);
-        for number in numbers {
-            let Some(at) = number.checked_sub(inner.first) else { continue };
-            let Some(row) = inner.rows.get_mut(at as usize) else { continue };
-            change(number, row);
-            if book.to_file && number < inner.saved {
-                inner.changed.push(number);
-            }
+        let done = write()?;
+        if done {
+            inner.change(book, numbers.drain(..), |_, row| row.mark_written(at_ns));
         }
+        Ok(done)
     }
 
     pub(crate) fn close(&self) {
@@ -225,6 +235,22 @@ impl ShardInner {
             saved: 0,
             changed: Vec::new(),
             overflowed: false,
+        }
+    }
+
+    fn change(
+        &mut self,
+        book: &Book,
+        numbers: impl Iterator<Item = u32>,
+        mut change: impl FnMut(u32, &mut Row),
+    ) {
+        for number in numbers {
+            let Some(at) = number.checked_sub(self.first) else { continue };
+            let Some(row) = self.rows.get_mut(at as usize) else { continue };
+            change(number, row);
+            if book.to_file && number < self.saved {
+                self.changed.push(number);
+            }
         }
     }
 
