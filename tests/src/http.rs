@@ -48,12 +48,30 @@ pub async fn get(url: &str) -> io::Result<Response> {
 /// # Errors
 /// As [`get`].
 pub async fn request(method: &str, url: &str, body: Option<&str>) -> io::Result<Response> {
-    tokio::time::timeout(LIMIT, exchange(method, url, body)).await.map_err(|_| {
+    request_with(method, url, &[], body).await
+}
+
+/// [`request`] with further headers, each a name and its value.
+///
+/// # Errors
+/// As [`get`].
+pub async fn request_with(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> io::Result<Response> {
+    tokio::time::timeout(LIMIT, exchange(method, url, headers, body)).await.map_err(|_| {
         io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {url} within {LIMIT:?}"))
     })?
 }
 
-async fn exchange(method: &str, url: &str, body: Option<&str>) -> io::Result<Response> {
+async fn exchange(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> io::Result<Response> {
     let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{why}: {url}"));
     let rest = url.strip_prefix("http://").ok_or_else(|| invalid("only http:// is spoken here"))?;
     let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
@@ -62,6 +80,9 @@ async fn exchange(method: &str, url: &str, body: Option<&str>) -> io::Result<Res
     let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n");
     if let Some(credentials) = credentials {
         head += &format!("Authorization: Basic {}\r\n", STANDARD.encode(credentials));
+    }
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
     }
     if let Some(body) = body {
         head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());

@@ -1,0 +1,173 @@
+//! Every way in but the Rust library: a producer in another language, HTTP, the command line; and asking what became of it.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde_json::{Value, json};
+use skein_apns_sim::{
+    Faults,
+    checker::{Confirmed, FinalVerdict, History, check},
+    fingerprint_of_hex,
+};
+use skein_core::NotificationId;
+use skein_tests::{
+    http, need,
+    process::{Program, skein},
+    services::{PostgreSql, RabbitMq},
+    workspace_folder,
+};
+
+use crate::{
+    books::number,
+    fleet::{END_LIMIT, Fleet, START_LIMIT, Services},
+    keys::{API_KEY, private_file},
+    load::{Random, payload},
+    site::{POOL, TOPIC},
+};
+
+const RUN_LIMIT: Duration = Duration::from_secs(120);
+
+async fn fleet(name: &str) -> Fleet {
+    let broker = RabbitMq::shared().await.unwrap();
+    Fleet::start(name, Services::direct(broker, PostgreSql::shared().await.unwrap()), Faults::default()).await
+}
+
+/// P1, P2: what a client in another language publishes by the wire contract alone is delivered, in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_python_producer_is_delivered_in_order() {
+    need!("rabbitmq", "postgresql", "pika");
+    let mut fleet = fleet("python").await;
+    let folder = workspace_folder();
+    let mut program =
+        Program::new("python3").env("ROUTING_VECTORS", folder.join("producer-lib/vectors/routing.json"));
+    let script = folder.join("tests/tests/producer.py");
+    program.command().arg(script).args([&fleet.url, POOL, TOPIC, "40", "11"]);
+    let mut producer = program.start().unwrap();
+    let status = producer.wait_exit(RUN_LIMIT).await.unwrap();
+    assert!(status.success(), "{}", producer.log());
+    let output = producer.output();
+    let confirmed: Vec<Confirmed> = output.lines().map(confirmed_line).collect();
+    assert_eq!(confirmed.len(), 40 * 25);
+
+    assert!(fleet.settled(confirmed.len()).await);
+    fleet.end_sender().await;
+    let books = fleet.books().await;
+    assert_eq!(books.count(FinalVerdict::Accepted), confirmed.len() as u64, "{:?}", books.by_label());
+    let report = check(&History {
+        confirmed: &confirmed,
+        log: &fleet.site.simulator.log(),
+        verdicts: Some(&books.verdicts),
+        possible_copies: &books.possible_copies,
+        writers: None,
+    });
+    assert!(report.is_clean() && report.duplicates + report.unconfirmed == 0, "P1, P2: {report}");
+}
+
+fn confirmed_line(line: &str) -> Confirmed {
+    let words: Vec<&str> = line.split(' ').collect();
+    let token = fingerprint_of_hex(words[1]).unwrap();
+    Confirmed { id: number(words[0]), token, sequence: words[2].parse().unwrap() }
+}
+
+/// The HTTP path of a cluster: one, an array, shared content with items; an Idempotency-Key twice is one; and its trace.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_through_the_gateway_is_delivered() {
+    need!("rabbitmq", "postgresql");
+    let mut fleet = fleet("http").await;
+    let (mut gateway, pages) = fleet.start_role(&["run", "gateway"]);
+    let ready = format!("http://127.0.0.1:{}/readyz", pages.number());
+    gateway.wait_ready(&ready, START_LIMIT).await.unwrap();
+    let front = fleet.site.front();
+    let post = async |body: &Value, key: &str| {
+        let url = format!("{front}/v1/notifications?pool={POOL}");
+        let bearer = format!("Bearer {API_KEY}");
+        let headers = [("Authorization", &*bearer), ("Idempotency-Key", key)];
+        let answer = http::request_with("POST", &url, &headers, Some(&body.to_string())).await.unwrap();
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let items = answer.json().unwrap()["items"].as_array().unwrap().clone();
+        items.into_iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<String>>()
+    };
+    let mut random = Random(3);
+    let content: Value = serde_json::from_str(&payload("hello", 1)).unwrap();
+    let mut one = || json!({"token": random.token(), "topic": TOPIC, "payload": content});
+    let (alone, array) = (one(), json!([one(), one(), one()]));
+    let items: Vec<Value> = (0..50).map(|_| json!({"token": one()["token"]})).collect();
+    let shared = json!({"topic": TOPIC, "payload": content, "items": items});
+    let mut ids = post(&alone, "first").await;
+    assert_eq!(post(&alone, "first").await, ids, "the same key gets the same answer");
+    ids.extend(post(&array, "second").await);
+    ids.extend(post(&shared, "third").await);
+    assert_eq!(ids.len(), 54);
+
+    assert!(fleet.settled(ids.len()).await);
+    let log = fleet.site.simulator.log();
+    assert_eq!(log.rows.len(), ids.len(), "each was sent once");
+    assert!(ids.iter().all(|id| log.rows.iter().any(|row| row.id() == number(id) && row.delivered())));
+    let bearer = format!("Bearer {API_KEY}");
+    let url = format!("{front}/v1/notifications/{}", ids[0]);
+    let trace = http::request_with("GET", &url, &[("Authorization", &bearer)], None).await.unwrap();
+    assert_eq!(trace.json().unwrap()["events"][0]["what"], "accepted", "{trace:?}");
+    gateway.terminate();
+    assert_eq!(gateway.wait_exit(END_LIMIT).await.unwrap().code(), Some(0));
+    fleet.end_sender().await;
+}
+
+/// The command line: `submit` takes NDJSON and says what was accepted, names the bad line, and `trace` explains.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_submits_and_explains() {
+    need!("rabbitmq", "postgresql");
+    let mut fleet = fleet("submit").await;
+    let mut random = Random(4);
+    let mut lines: Vec<String> = (0..200)
+        .map(|sequence| {
+            let content: Value = serde_json::from_str(&payload("hello", sequence)).unwrap();
+            let (id, token) = (NotificationId::now(), random.token());
+            json!({"id": id, "token": token, "topic": TOPIC, "user": "u-1", "ref": "r-1", "payload": content})
+                .to_string()
+        })
+        .collect();
+    let first: HashMap<String, Value> = serde_json::from_str(&lines[0]).unwrap();
+    let id = first["id"].as_str().unwrap().to_owned();
+    let file = fleet.site.path("pushes.ndjson");
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let path = file.display().to_string();
+    let (status, output) = run(&fleet, &["submit", "--json", "--pool", POOL, "--file", &path]).await;
+    assert_eq!(status, Some(0), "{output}");
+    let last: Value = serde_json::from_str(output.lines().last().unwrap()).unwrap();
+    let summary = &last["summary"];
+    assert_eq!((&summary["submitted"], &summary["accepted"]), (&json!(200), &json!(200)), "{output}");
+    assert!(fleet.settled(200).await);
+    let books = fleet.books().await;
+    assert_eq!(books.count(FinalVerdict::Accepted), 200, "{:?}", books.by_label());
+
+    let (status, output) = run(&fleet, &["trace", "--json", &id]).await;
+    assert_eq!(status, Some(0), "{output}");
+    let trace: Value = serde_json::from_str(output.trim()).unwrap();
+    let event = &trace["events"][0];
+    assert_eq!(
+        (&event["what"], &event["status"], &event["pool"]),
+        (&json!("accepted"), &json!(200), &json!(POOL))
+    );
+    assert_eq!((&event["ref"], &event["sender"]), (&json!("r-1"), &json!("sender-1")), "P6: {output}");
+    assert!(!output.contains(first["token"].as_str().unwrap()), "P9: the raw token is shown");
+    let (status, _) = run(&fleet, &["trace", "--json", &NotificationId::now().to_string()]).await;
+    assert_eq!(status, Some(1), "an id that nobody knows");
+
+    lines.truncate(2);
+    lines[1] = r#"{"token":"zz"}"#.to_owned();
+    private_file(file.parent().unwrap(), "bad.ndjson", &lines.join("\n"));
+    let bad = fleet.site.path("bad.ndjson").display().to_string();
+    let (status, output) = run(&fleet, &["submit", "--json", "--pool", POOL, "--file", &bad]).await;
+    assert_eq!(status, Some(1), "{output}");
+    assert!(output.contains("token") && output.contains("topic") && output.contains("payload"), "{output}");
+    fleet.end_sender().await;
+}
+
+/// Runs a command with the fleet's configuration to its end.
+async fn run(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String) {
+    let config = fleet.site.config(&fleet.engine).display().to_string();
+    let program = skein(arguments.iter().copied().chain(["--config", &config])).unwrap();
+    let mut child = program.start().unwrap();
+    let status = child.wait_exit(RUN_LIMIT).await.unwrap();
+    eprint!("{}", child.log());
+    (status.code(), child.output())
+}

@@ -1,0 +1,123 @@
+//! A scenario's counts, what is checked when it is over, and its row of figures.
+
+use std::process::Command;
+
+use serde_json::json;
+use skein_apns_sim::checker::{Confirmed, FinalVerdict, History, Ids, Report, check};
+use skein_apns_sim::log::Snapshot;
+use skein_core::NotificationId;
+use skein_tests::figures;
+
+use crate::{
+    books::Books,
+    fleet::Fleet,
+    load::{Load, Random, Sent},
+};
+
+/// Whether scenarios run at full length.
+pub fn is_full() -> bool {
+    std::env::var("SKEIN_FAULTS").is_ok_and(|value| value == "full")
+}
+
+/// One scenario.
+pub struct Scenario {
+    row: &'static str,
+    pub runs: u64,
+    pub seed: u64,
+    pub random: Random,
+    started: String,
+}
+
+impl Scenario {
+    /// `quick` faults, or `full` with `SKEIN_FAULTS=full`. The seed comes from `SKEIN_SEED`, else from the clock.
+    pub fn new(row: &'static str, quick: u64, full: u64) -> Self {
+        let now = NotificationId::now().at();
+        let given = std::env::var("SKEIN_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or(now.as_millis() as u64);
+        eprintln!("{row}: SKEIN_SEED={seed}");
+        let runs = if is_full() { full } else { quick };
+        Self { row, runs, seed, random: Random(seed), started: now.to_string() }
+    }
+
+    /// Ends the traffic, waits for every verdict, drains the sender, and checks P1, P2 and P3 and the accounting identity.
+    pub async fn check(self, mut fleet: Fleet, load: Load) -> Verdict {
+        let sent = load.finish().await;
+        let settled = fleet.settled(sent.len()).await;
+        fleet.end_sender().await;
+        let (pending, dead, facts) = fleet.waiting().await;
+        let books = fleet.books().await;
+        let log = fleet.site.simulator.log();
+        let verdict = self.judge(&sent, &books, &log);
+        assert!(settled, "P1: {} of {} have a verdict; {}", books.verdicts.len(), sent.len(), verdict.report);
+        assert_eq!((pending, facts), (0, 0), "messages in the pool's queues and in skein.facts");
+        assert_eq!(u64::from(dead), books.count(FinalVerdict::Dead), "dead letters against the ledger");
+        let report = &verdict.report;
+        let bound = fleet.at_risk + books.in_doubt.len() as u64;
+        assert!(
+            report.duplicates <= bound,
+            "P3: {} were written twice, {} were written and not durable at a kill, {} in doubt by APNs; {report}",
+            report.duplicates,
+            fleet.at_risk,
+            books.in_doubt.len()
+        );
+        assert!(fleet.errors().is_empty(), "errors in the sender's log: {:#?}", fleet.errors());
+        verdict
+    }
+
+    /// Holds the three sides against each other and appends the row.
+    pub fn judge(&self, sent: &[Sent], books: &Books, log: &Snapshot) -> Verdict {
+        let confirmed: Vec<Confirmed> = sent.iter().map(|sent| sent.confirmed).collect();
+        let report = check(&History {
+            confirmed: &confirmed,
+            log,
+            verdicts: Some(&books.verdicts),
+            possible_copies: &books.possible_copies,
+            writers: None,
+        });
+        let accepted = books.count(FinalVerdict::Accepted);
+        let row = json!({
+            "row": self.row,
+            "runs": self.runs,
+            "submitted": confirmed.len(),
+            "accepted": accepted,
+            "lost": report.lost,
+            "inversions": report.inversions,
+            "duplicates": report.duplicates,
+            "possible_copies": books.possible_copies.len(),
+            "seed": self.seed,
+            "commit": commit(),
+            "started": self.started,
+        });
+        eprintln!("{row}");
+        figures::append("main-path", &row).unwrap();
+        assert!(report.is_clean(), "P1, P2, P3: {report}");
+        assert_eq!(report.unconfirmed, 0, "all that was written was confirmed to the producer");
+
+        let submitted: Ids = confirmed.iter().map(|confirmed| confirmed.id).collect();
+        assert!(books.verdicts.keys().all(|id| submitted.contains(id)), "a verdict of nobody's notification");
+        assert_eq!(books.verdicts.len(), submitted.len(), "the identity: {:?}", books.by_label());
+        let taken = |id: &u128| books.verdicts.get(id) == Some(&FinalVerdict::Accepted);
+        let answered = log.rows.iter().filter(|row| row.status() == Some(200)).map(|row| row.id());
+        let disputed: Vec<u128> =
+            answered.filter(|id| !taken(id) && !books.possible_copies.contains(id)).collect();
+        assert!(disputed.is_empty(), "APNs took {} that the ledger says it refused", disputed.len());
+        let badges: u64 = sent.iter().map(|sent| sent.badge).sum();
+        assert_eq!(books.badges, badges, "each badge counts once");
+        Verdict { report, accepted }
+    }
+}
+
+/// What a scenario showed.
+pub struct Verdict {
+    pub report: Report,
+    pub accepted: u64,
+}
+
+fn commit() -> String {
+    let output = Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .current_dir(skein_tests::workspace_folder())
+        .output();
+    let text = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    text.map_or_else(|| "unknown".to_owned(), |text| String::from_utf8_lossy(&text).trim().to_owned())
+}

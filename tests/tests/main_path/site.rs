@@ -1,0 +1,120 @@
+//! What every installation under test has: a folder with its keys, a simulator in this process, ports of its own.
+
+use std::path::PathBuf;
+
+use skein_apns_sim::{
+    Environment, Faults, Handle, ProviderKey, Simulator, SimulatorConfig, TokenPolicy, realistic,
+};
+use skein_tests::ports::Port;
+use tempfile::TempDir;
+
+use crate::keys;
+
+pub const POOL: &str = "im";
+pub const TOPIC: &str = "com.example.im";
+
+/// A folder, a simulator, ports.
+pub struct Site {
+    pub simulator: Handle,
+    pages: Port,
+    front: Port,
+    folder: TempDir,
+}
+
+/// The bad day that every scenario has: Apple's usual refusals, lost answers, and connections that end every few thousand
+/// requests, by GOAWAY and by reset.
+pub fn bad_day(seed: u64) -> Faults {
+    let mut faults = Faults { seed, ..realistic() };
+    faults.request.silence = 0.0003;
+    faults.connection.goaway_every = 2_000;
+    faults.connection.reset_every = 5_000;
+    faults
+}
+
+impl Site {
+    pub fn new(faults: Faults) -> Self {
+        let folder = tempfile::Builder::new().prefix("skein-site-").tempdir().unwrap();
+        let p8 = keys::provider_key();
+        let key =
+            ProviderKey::from_p8(keys::KEY_ID, keys::TEAM_ID, Some(Environment::Sandbox), p8.as_bytes())
+                .unwrap();
+        let simulator = Simulator::start(SimulatorConfig {
+            tokens: TokenPolicy { keys: vec![key], ..TokenPolicy::default() },
+            bundle_ids: vec![TOPIC.to_owned()],
+            faults,
+            ..SimulatorConfig::default()
+        })
+        .unwrap();
+        let path = folder.path();
+        std::fs::write(path.join("apns-ca.pem"), simulator.ca_pem()).unwrap();
+        keys::private_file(path, "AuthKey.p8", &p8);
+        keys::private_file(path, "fingerprint.key", &"5a".repeat(32));
+        keys::private_file(path, "parking.key", &"a5".repeat(32));
+        keys::private_file(path, "broker-password", "guest");
+        keys::private_file(path, "gateway-keys", &keys::api_key_line());
+        Self { simulator, pages: Port::claim(), front: Port::claim(), folder }
+    }
+
+    /// A file of the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A page of the role, such as `readyz`.
+    pub fn page(&self, name: &str) -> String {
+        format!("http://127.0.0.1:{}/{name}", self.pages.number())
+    }
+
+    /// The front door's address.
+    pub fn front(&self) -> String {
+        format!("http://127.0.0.1:{}", self.front.number())
+    }
+
+    /// Writes a configuration: `engine` says what is the engine's own, the rest is the same everywhere.
+    pub fn write_config(&self, engine: &str, pages: &Port) -> PathBuf {
+        let text = format!(
+            r#"{engine}
+[log]
+format = "json"
+
+[http]
+listen = "127.0.0.1:{pages}"
+
+[gateway]
+listen = "127.0.0.1:{front}"
+api_keys_file = "gateway-keys"
+rate_max = 1000000
+rate_burst = 1000000
+
+[sender]
+member = "sender-1"
+shards = 2
+
+[retry]
+service = ["50ms", "200ms", "1s"]
+throttle = ["50ms", "200ms", "1s"]
+
+[pools.{POOL}]
+environment = "sandbox"
+topics = ["{TOPIC}"]
+endpoint = "{apns}"
+ca_file = "apns-ca.pem"
+request_deadline = "2s"
+credential = {{ kind = "token", key_file = "AuthKey.p8", key_id = "{key_id}", team_id = "{team_id}" }}
+"#,
+            pages = pages.number(),
+            front = self.front.number(),
+            apns = self.simulator.addr(),
+            key_id = keys::KEY_ID,
+            team_id = keys::TEAM_ID,
+        );
+        let path = self.path(&format!("skein-{}.toml", pages.number()));
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The configuration of the one role, or the one process, whose pages [`Site::page`] names.
+    pub fn config(&self, engine: &str) -> PathBuf {
+        self.write_config(engine, &self.pages)
+    }
+}

@@ -1,0 +1,92 @@
+//! A sender that starts while RabbitMQ or PostgreSQL is away keeps trying, says so once, and then works.
+
+use std::time::Duration;
+
+use skein_apns_sim::Faults;
+use skein_tests::{
+    http, need,
+    relay::Relay,
+    services::{PostgreSql, RabbitMq},
+    until,
+};
+
+use crate::{
+    fleet::{FLOW_LIMIT, Fleet, Services},
+    load::Load,
+    scenario::Scenario,
+};
+
+/// How long it is watched while the service stays away: time for many attempts, each of which could log a line.
+const AWAY: Duration = Duration::from_secs(5);
+
+/// Waits until `/readyz` answers 503 and names `what`.
+async fn names_trouble(fleet: &Fleet, what: &str) {
+    let page = fleet.site.page("readyz");
+    let told = async || {
+        let answer = http::get(&page).await.ok()?;
+        (answer.status == 503 && answer.body.contains(what)).then_some(())
+    };
+    if until("/readyz to say what is away", FLOW_LIMIT, told).await.is_err() {
+        panic!("{what} is not in /readyz: {:?}", http::get(&page).await);
+    }
+}
+
+fn lines_with(log: &str, text: &str) -> Vec<String> {
+    log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_away_at_start() {
+    need!("rabbitmq", "postgresql");
+    let scenario = Scenario::new("RabbitMQ away at start", 1, 1);
+    let broker = RabbitMq::shared().await.unwrap();
+    let relay = Relay::start(broker.amqp()).await.unwrap();
+    relay.set_refusing(true);
+    let services = Services {
+        broker_for_sender: Some(relay.address()),
+        ..Services::direct(broker, PostgreSql::shared().await.unwrap())
+    };
+    let mut fleet = Fleet::prepare("no_broker", services, Faults::default()).await;
+    fleet.start_sender();
+    names_trouble(&fleet, "im.q0").await;
+    tokio::time::sleep(AWAY).await;
+    let log = fleet.sender().log();
+    let lines = lines_with(&log, "im.q0");
+    let lines: Vec<&String> =
+        lines.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
+    assert!((1..=2).contains(&lines.len()), "one line a change of state, not: {lines:#?}");
+
+    relay.set_refusing(false);
+    fleet.sender_ready().await;
+    let load = Load::start(fleet.producer(None), scenario.seed, 500);
+    fleet.flowing(300).await;
+    scenario.check(fleet, load).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgresql_away_at_start() {
+    need!("rabbitmq", "postgresql");
+    let scenario = Scenario::new("PostgreSQL away at start", 1, 1);
+    let ledger = PostgreSql::shared().await.unwrap();
+    let relay = Relay::start(ledger.server()).await.unwrap();
+    relay.set_refusing(true);
+    let services = Services {
+        ledger_for_sender: Some(relay.address()),
+        ..Services::direct(RabbitMq::shared().await.unwrap(), ledger)
+    };
+    let mut fleet = Fleet::prepare("no_ledger", services, Faults::default()).await;
+    fleet.start_sender();
+    names_trouble(&fleet, "ledger").await;
+    tokio::time::sleep(AWAY).await;
+    let log = fleet.sender().log();
+    let lines = lines_with(&log, "ledger");
+    let lines: Vec<&String> =
+        lines.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
+    assert!((1..=2).contains(&lines.len()), "one line a change of state, not: {lines:#?}");
+
+    relay.set_refusing(false);
+    fleet.sender_ready().await;
+    let load = Load::start(fleet.producer(None), scenario.seed, 500);
+    fleet.flowing(300).await;
+    scenario.check(fleet, load).await;
+}
