@@ -71,6 +71,12 @@ pub enum Command {
     Trace(Trace),
     /// Run an APNs that behaves like Apple's, with faults on demand
     SimulateApns(SimulateApns),
+    /// Measure speed, CPU, memory and order, beside a baseline
+    #[command(subcommand)]
+    Bench(Box<skein_bench::Bench>),
+    /// One process of a measurement.
+    #[command(subcommand, hide = true)]
+    BenchPart(skein_bench::Part),
     /// Print a completion script for a shell
     ///
     /// Example: skein completions zsh > ~/.zfunc/_skein

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod completions;
 mod config;
 mod demo;
@@ -27,6 +28,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Submit(submit) => submit::run(&load(&common)?.config, &submit, *output),
         Command::Trace(trace) => trace::run(&load(&common)?.config, &trace, *output),
         Command::SimulateApns(simulate) => simulate_apns::run(&load(&common)?.config, simulate, *output),
+        Command::Bench(bench) => bench::run(&bench, &common.settings, *output),
+        Command::BenchPart(part) => bench::run_one(&part, *output),
         Command::Completions { shell } => Ok(completions::run(shell, *output)),
     }
 }

@@ -15,7 +15,7 @@ pub fn run(bench: &Bench, settings: &[String], output: Output) -> Result<Exit, F
             output.line(text, &row);
             if let Some(void) = void {
                 eprintln!("{void}");
-                return Ok(Exit::Partial);
+                return Ok(Exit::Away);
             }
         }
         Bench::Waiting(arguments) => {
