@@ -50,9 +50,9 @@ async fn register<S: Submit, L: Ledger, C: Clock>(
     let pool = visitor.access.pool(visitor.caller(), door::pool_named(request.uri()))?.0;
     let body = door::body(shared, request).await?;
     let registrations =
-        read(&body, pool, &shared.fingerprints, shared.options.items_max, shared.clock.now())?;
-    let deadline = shared.options.request_deadline;
-    let away = |why: String| Problem::LedgerAway(why, shared.options.retry_after);
+        read(&body, pool, &shared.fingerprints, shared.options().items_max, shared.clock.now())?;
+    let deadline = shared.options().request_deadline;
+    let away = |why: String| Problem::LedgerAway(why, shared.options().retry_after);
     match tokio::time::timeout(deadline, shared.ledger.register(&registrations)).await {
         Ok(Ok(())) => Ok(Registered { registered: registrations.len() }),
         Ok(Err(error)) => Err(away(ledger_message(&error))),

@@ -58,7 +58,7 @@ pub(crate) fn enter<S: Submit, L: Ledger, C: Clock>(
     headers: &HeaderMap,
 ) -> Result<Visitor, Problem> {
     let permit = Permit::take(&shared.permits, &shared.metrics.open)
-        .ok_or(Problem::Busy(shared.options.retry_after))?;
+        .ok_or(Problem::Busy(shared.options().retry_after))?;
     let access = shared.access();
     let caller = bearer(headers).and_then(|key| access.caller(key)).ok_or(Problem::Unauthorized)?;
     Ok(Visitor { access, caller, _permit: permit })
@@ -80,12 +80,12 @@ pub(crate) async fn body<S: Submit, L: Ledger, C: Clock>(
     shared: &Shared<S, L, C>,
     request: Request,
 ) -> Result<Bytes, Problem> {
-    let deadline = shared.options.body_deadline;
+    let deadline = shared.options().body_deadline;
     match tokio::time::timeout(deadline, Bytes::from_request(request, &())).await {
         Err(_) => Err(Problem::BodyTooSlow(deadline)),
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(Problem::TooLarge(shared.options.body_bytes_max))
+            Err(Problem::TooLarge(shared.options().body_bytes_max))
         }
         Ok(Err(_)) => Err(Problem::BodyCut),
     }

@@ -55,7 +55,7 @@ async fn submit<S: Submit, L: Ledger, C: Clock>(
     let ids = Arc::clone(&work.ids);
     // A task of its own: what is begun is ended, even if the caller hangs up or the deadline passes.
     let task = tokio::spawn(work.run(key));
-    let options = &shared.options;
+    let options = shared.options();
     match tokio::time::timeout(options.request_deadline, task).await {
         Ok(Ok(answer)) => answer,
         _ => match ids.get() {
@@ -138,7 +138,7 @@ impl<S: Submit, L: Ledger, C: Clock> Work<S, L, C> {
             let count = items.iter().filter(|i| i.outcome == word).count();
             self.shared.metrics.submitted(self.pool.as_str(), word, count);
         }
-        let answer = outcome::answer(&self.pool, items, &outcomes, self.shared.options.retry_after);
+        let answer = outcome::answer(&self.pool, items, &outcomes, self.shared.options().retry_after);
         let end = if accepted.iter().all(|a| *a) {
             End::Answered(ids)
         } else {
@@ -150,7 +150,7 @@ impl<S: Submit, L: Ledger, C: Clock> Work<S, L, C> {
     /// Reads the body, under the ids made the first time.
     fn read(&self, earlier: Option<&Remembered>) -> Result<submission::Submission, Problem> {
         let now = self.shared.clock.now();
-        let mut submission = submission::read(&self.body, &self.rule, self.shared.options.items_max, now)?;
+        let mut submission = submission::read(&self.body, &self.rule, self.shared.options().items_max, now)?;
         if let Some(earlier) = earlier {
             for (n, id) in submission.notifications.iter_mut().zip(&earlier.ids) {
                 if !id.is_near(now) {

@@ -47,16 +47,20 @@ pub(crate) struct Shared<S, L, C> {
     pub(crate) clock: C,
     pub(crate) fingerprints: FingerprintKey,
     pub(crate) keys: Arc<dyn IdempotencyStore>,
-    pub(crate) options: Options,
     pub(crate) metrics: Metrics,
     pub(crate) rates: Rates,
     pub(crate) permits: Arc<Semaphore>,
     access: RwLock<Arc<Access>>,
+    options: RwLock<Arc<Options>>,
 }
 
 impl<S, L, C> Shared<S, L, C> {
     pub(crate) fn access(&self) -> Arc<Access> {
         Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn options(&self) -> Arc<Options> {
+        Arc::clone(&self.options.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -89,13 +93,22 @@ impl<S: Submit, L: Ledger, C: Clock> Gateway<S, L, C> {
             rates: Rates::new(options.rate_max, options.rate_burst),
             permits: Arc::new(Semaphore::new(options.requests_max)),
             access: RwLock::new(Arc::new(access)),
-            options,
+            options: RwLock::new(Arc::new(options)),
         })))
     }
 
     /// Puts other keys and pools in force, for requests to come.
     pub fn replace_access(&self, access: Access) {
         *self.0.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+    }
+
+    /// Puts other bounds in force, for requests to come. The largest body and the most requests under way stay as they were
+    /// at the start.
+    pub fn replace_options(&self, options: Options) {
+        self.0.rates.set(options.rate_max, options.rate_burst);
+        let mut current = self.0.options.write().unwrap_or_else(PoisonError::into_inner);
+        let Options { body_bytes_max, requests_max, .. } = **current;
+        *current = Arc::new(Options { body_bytes_max, requests_max, ..options });
     }
 
     /// The routes, for [`serve`](crate::serve).
@@ -107,7 +120,7 @@ impl<S: Submit, L: Ledger, C: Clock> Gateway<S, L, C> {
             .route("/v1/openapi.json", get(openapi))
             .fallback(|| async { Problem::NoSuchRoute })
             .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
-            .layer(DefaultBodyLimit::max(self.0.options.body_bytes_max))
+            .layer(DefaultBodyLimit::max(self.0.options().body_bytes_max))
             .with_state(Arc::clone(&self.0))
     }
 }

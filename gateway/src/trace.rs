@@ -42,8 +42,8 @@ async fn trace<S: Submit, L: Ledger, C: Clock>(
 ) -> Result<Traced, Problem> {
     let visitor = door::enter(shared, headers)?;
     let id = NotificationId::parse(id).map_err(|e| Problem::fault("id", &e.to_string()))?;
-    let deadline = shared.options.request_deadline;
-    let away = |why: String| Problem::LedgerAway(why, shared.options.retry_after);
+    let deadline = shared.options().request_deadline;
+    let away = |why: String| Problem::LedgerAway(why, shared.options().retry_after);
     let trace = match tokio::time::timeout(deadline, shared.ledger.trace(id)).await {
         Ok(Ok(trace)) => trace,
         Ok(Err(error)) => return Err(away(ledger_message(&error))),

@@ -120,3 +120,14 @@ async fn the_end_waits_for_what_is_under_way() {
     assert_eq!(under_way.await.unwrap(), 202);
     served.await.unwrap().expect("an orderly end");
 }
+
+#[tokio::test]
+async fn bounds_are_replaced_while_running() {
+    let start = Options { rate_max: 1, rate_burst: 1, ..Options::default() };
+    let door = door_with(start.clone()).await;
+    assert_eq!(door.submit(ONE).await.status, 202);
+    assert_eq!(door.submit(ONE).await.status, 429);
+    door.gateway.replace_options(Options { rate_max: 1_000_000, items_max: 1, ..start });
+    while door.submit(ONE).await.status == 429 {}
+    assert_eq!(door.submit(&format!("[{ONE},{ONE}]")).await.fields(), ["items"]);
+}
