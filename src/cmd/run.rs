@@ -95,14 +95,16 @@ async fn readiness(producer: Producer, ledger: PostgresLedger) -> Vec<Part> {
 async fn reload_access(gateway: &ClusterGateway, common: &Common, signals: &mut Signals) {
     loop {
         signals.reload().await;
-        match load(common).and_then(|loaded| wiring::access(&loaded.config)) {
-            Ok(access) => {
+        let loaded = load(common).and_then(|loaded| Ok((wiring::access(&loaded.config)?, loaded.config)));
+        match loaded {
+            Ok((access, config)) => {
                 tracing::info!(
                     keys = access.keys.len(),
                     pools = access.pools.len(),
-                    "API keys are read again"
+                    "API keys, topics and rates are read again"
                 );
                 gateway.replace_access(access);
+                gateway.replace_options(wiring::gateway_options(&config));
             }
             Err(failure) => {
                 let label = failure.label();
