@@ -1,0 +1,4 @@
+//! The embedded engine as its process dies.
+
+mod child;
+mod crash;
