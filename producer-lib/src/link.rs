@@ -15,10 +15,12 @@ use tokio::net::TcpStream;
 mod address;
 mod cutter;
 mod tls;
+mod version;
 
 pub use address::{BadAddress, BrokerAddress};
 pub use cutter::Cutter;
 pub use tls::{BadTls, tls_config};
+pub use version::ServerVersion;
 
 /// The largest AMQP frame asked for. The driver keeps 32 of them as buffers, each way.
 const FRAME_BYTES_MAX: u32 = 32 * 1024;
@@ -88,7 +90,9 @@ pub struct Link {
     // First, so that the socket is dead before the driver's own drop wants to say good-bye on it.
     cutter: Cutter,
     connection: Connection,
-    broker: String,
+    address: BrokerAddress,
+    tls: Option<Arc<rustls::ClientConfig>>,
+    limit: Duration,
 }
 
 impl Link {
@@ -147,7 +151,13 @@ impl Link {
         let runtime = lapin::runtime::default_runtime()?;
         let opening = Connection::connector(uri, runtime, connector, properties(&options.name));
         match opening.await {
-            Ok(connection) => Ok(Self { cutter, connection, broker: address.to_string() }),
+            Ok(connection) => Ok(Self {
+                cutter,
+                connection,
+                address: address.clone(),
+                tls: options.tls.clone(),
+                limit: options.connect_limit,
+            }),
             Err(e) => Err(match LinkError::of(&e) {
                 LinkError::Away(why) => LinkError::Away(format!("{address}: {why}")),
                 LinkError::Refused(why) => LinkError::Refused(format!("{address}: {why}")),
@@ -165,9 +175,23 @@ impl Link {
         &self.cutter
     }
 
-    /// Which broker answered: host and port.
-    pub fn broker(&self) -> &str {
-        &self.broker
+    /// Which broker answered.
+    pub fn broker(&self) -> &BrokerAddress {
+        &self.address
+    }
+
+    /// Asks the broker which version it is, over a socket of its own.
+    ///
+    /// # Errors
+    /// [`LinkError::Away`].
+    pub async fn server_version(&self) -> Result<ServerVersion, LinkError> {
+        let address = &self.address;
+        let asked = tokio::time::timeout(self.limit, version::ask(address, self.tls.as_ref())).await;
+        match asked {
+            Ok(Ok(version)) => Ok(version),
+            Ok(Err(e)) => Err(LinkError::Away(format!("{address}: {e}"))),
+            Err(_) => Err(LinkError::Away(format!("{address} does not answer in {:?}", self.limit))),
+        }
     }
 }
 

@@ -78,7 +78,7 @@ impl Session {
             let error = match connected {
                 Err(error) => error,
                 Ok(link) => {
-                    info!(broker = link.broker(), "connected to publish");
+                    info!(broker = %link.broker(), "connected to publish");
                     let began = Instant::now();
                     match self.serve(&link).await {
                         End::Done => return,
@@ -183,7 +183,10 @@ impl Session {
             tokio::select! {
                 biased;
                 event = events.next() => match event {
-                    Some(Event::Error(error)) => return End::Lost(LinkError::of(&error)),
+                    // Also told of channels that the broker closed; only ours ends the session.
+                    Some(Event::Error(error)) if !is_up(link, &channel) => {
+                        return End::Lost(LinkError::of(&error));
+                    }
                     None => return End::Lost(LinkError::Away("the connection has ended".into())),
                     Some(_) => {}
                 },
@@ -283,6 +286,10 @@ impl Session {
         }
         Ok(missing)
     }
+}
+
+fn is_up(link: &Link, channel: &Channel) -> bool {
+    link.connection().status().connected() && channel.status().connected()
 }
 
 fn is_not_found(error: &lapin::Error) -> bool {

@@ -1,30 +1,22 @@
 //! What a queue must be like, and how to say what differs.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind, ExchangeKind};
 use skein_core::seam::BrokerError;
-use skein_producer::link::Link;
+use skein_producer::link::{Link, ServerVersion};
+use tokio::sync::OnceCell;
 
-use super::driver_error;
+use super::{broker_error, driver_error};
 
-/// How a broker does without a delivery limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Limits {
-    NotAsked = 0,
-    /// Before RabbitMQ 4.0: none unless somebody sets one; -1 is refused.
-    NoneByDefault = 1,
-    /// From RabbitMQ 4.0: 20 unless -1 is declared.
-    MustBeLifted = 2,
-}
+/// The first version whose quorum queues have a delivery limit (of 20) unless it is lifted by declaring -1. Earlier ones take -1
+/// for a limit that is exceeded at once.
+const LIMITED_SINCE: ServerVersion = ServerVersion(4, 0);
 
-/// Declares queues as they must be; remembers what the broker understands.
+/// Declares queues as they must be; remembers the broker's version.
 #[derive(Debug, Default)]
 pub(super) struct Declarer {
-    limits: AtomicU8,
+    version: OnceCell<ServerVersion>,
 }
 
 impl Declarer {
@@ -39,24 +31,13 @@ impl Declarer {
         name: &str,
         max_length_bytes: u64,
     ) -> Result<(), BrokerError> {
-        let known = self.limits.load(Ordering::Relaxed);
-        let first =
-            if known == Limits::NoneByDefault as u8 { Limits::NoneByDefault } else { Limits::MustBeLifted };
-        match declare(link, name, arguments(max_length_bytes, first)).await {
-            Ok(()) => self.limits.store(first as u8, Ordering::Relaxed),
-            Err(e) if known == Limits::NotAsked as u8 && is_invalid_argument(&e) => {
-                declare(link, name, arguments(max_length_bytes, Limits::NoneByDefault))
-                    .await
-                    .map_err(|e| differs(name, &e))?;
-                self.limits.store(Limits::NoneByDefault as u8, Ordering::Relaxed);
-            }
-            Err(e) => return Err(differs(name, &e)),
-        }
-        Ok(())
+        let version = self.version.get_or_try_init(|| link.server_version()).await.map_err(broker_error)?;
+        let arguments = arguments(max_length_bytes, *version);
+        declare(link, name, arguments).await.map_err(|e| differs(name, &e))
     }
 }
 
-fn arguments(max_length_bytes: u64, limits: Limits) -> FieldTable {
+fn arguments(max_length_bytes: u64, version: ServerVersion) -> FieldTable {
     let text = |text: &str| AMQPValue::LongString(text.into());
     let mut table = FieldTable::default();
     table.insert("x-queue-type".into(), text("quorum"));
@@ -64,7 +45,7 @@ fn arguments(max_length_bytes: u64, limits: Limits) -> FieldTable {
     let bytes = i64::try_from(max_length_bytes).unwrap_or(i64::MAX);
     table.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(bytes));
     table.insert("x-overflow".into(), text("reject-publish"));
-    if limits == Limits::MustBeLifted {
+    if version >= LIMITED_SINCE {
         table.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(-1));
     }
     table
@@ -115,11 +96,6 @@ fn code(error: &lapin::Error) -> Option<u16> {
         ErrorKind::ProtocolError(said) => Some(said.get_id()),
         _ => None,
     }
-}
-
-fn is_invalid_argument(error: &lapin::Error) -> bool {
-    let text = error.to_string();
-    code(error) == Some(406) && text.contains("x-delivery-limit") && !text.contains("inequivalent")
 }
 
 fn differs(name: &str, error: &lapin::Error) -> BrokerError {

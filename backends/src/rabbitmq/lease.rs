@@ -28,7 +28,7 @@ impl Keeper {
         let mut events = std::pin::pin!(events);
         let lost = async {
             while let Some(event) = events.next().await {
-                if matches!(event, Event::Error(_)) {
+                if matches!(event, Event::Error(_)) && !self.channel.status().connected() {
                     break;
                 }
             }

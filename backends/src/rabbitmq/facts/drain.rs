@@ -51,7 +51,8 @@ pub(super) async fn run<L: Ledger>(inner: L, spool: Arc<Spool>) {
 }
 
 async fn round<L: Ledger>(inner: &L, spool: &Spool) -> Result<(), Stop> {
-    if spool.is_away() {
+    let was_away = spool.is_away();
+    if was_away {
         answered(inner.ping()).await?;
     }
     // Something may have been stored by any process, at any time.
@@ -60,7 +61,7 @@ async fn round<L: Ledger>(inner: &L, spool: &Spool) -> Result<(), Stop> {
         let inbox = spool.broker.attach_to(FACTS_QUEUE, "facts back", PREFETCH).await;
         write_back(inner, spool, inbox.map_err(Stop::Broker)?).await?;
     }
-    if spool.came_back() {
+    if was_away && spool.came_back() {
         info!("the ledger is back: facts go into it");
     }
     Ok(())
