@@ -17,6 +17,9 @@ const FLUSH_BYTES_MAX: usize = 256 * 1024;
 /// Reads of one turn, after which others get theirs.
 const READS_MAX: usize = 8;
 
+/// Whether requests may be written now; asked right before bytes are handed to TLS.
+pub(crate) type Gate = dyn Fn() -> bool;
+
 /// One connection of a client.
 pub(crate) struct Link {
     pub machine: Connection,
@@ -28,6 +31,8 @@ pub(crate) struct Link {
     /// At this age it retires, successor or not.
     pub expires_at: Instant,
     pub last_used: Instant,
+    /// The last flush found the gate shut.
+    pub is_gated: bool,
     tls: ClientConnection,
     tcp: TcpStream,
 }
@@ -44,6 +49,7 @@ impl Link {
             renew_at: now,
             expires_at: now,
             last_used: now,
+            is_gated: false,
             tls,
             tcp,
         }
@@ -54,24 +60,26 @@ impl Link {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
+        gate: &Gate,
         buffer: &mut [u8],
         now: Instant,
         answers: &mut Vec<Answered>,
     ) -> Result<(), Lost> {
-        let written = self.flush(cx);
+        let written = self.flush(cx, gate);
         // A peer that ends the connection may have said why before: read that first.
         let mut outcome = self.read(cx, buffer, now, answers).and(written);
         if outcome.is_ok() {
             outcome = self.machine.on_timeout(now, answers);
         }
         if outcome.is_ok() {
-            outcome = self.flush(cx);
+            outcome = self.flush(cx, gate);
         }
         outcome
     }
 
-    /// Writes what is queued, as far as the socket takes it.
-    pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+    /// Writes what is queued, as far as the socket takes it and the gate is open.
+    pub(crate) fn flush(&mut self, cx: &mut Context<'_>, gate: &Gate) -> Result<(), Lost> {
+        self.is_gated = false;
         loop {
             while self.tls.wants_write() {
                 match self.tls.write_tls(&mut Socket { tcp: &mut self.tcp, cx }) {
@@ -83,6 +91,10 @@ impl Link {
             }
             let outgoing = self.machine.outgoing();
             if outgoing.is_empty() {
+                return Ok(());
+            }
+            if !gate() {
+                self.is_gated = true;
                 return Ok(());
             }
             let taken = self.tls.writer().write(outgoing).map_err(|_| Lost::Cut)?;
@@ -152,10 +164,10 @@ impl Link {
     /// Answers what is open and says goodbye as far as the socket takes it at once.
     pub(crate) fn end(mut self, lost: Lost, cx: &mut Context<'_>, now: Instant, answers: &mut Vec<Answered>) {
         self.machine.close(lost, now, answers);
-        if self.flush(cx).is_ok() {
+        // What is left holds no request, so no gate is asked; nobody waits for it, so that failing changes nothing.
+        if self.flush(cx, &|| true).is_ok() {
             self.tls.send_close_notify();
-            // Nobody waits for it: a failure to say goodbye changes nothing.
-            let _ = self.flush(cx);
+            let _ = self.flush(cx, &|| true);
         }
     }
 }

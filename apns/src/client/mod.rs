@@ -13,7 +13,7 @@ use crate::answer::{Answer, Evidence, NotSent};
 use crate::connection::{Answered, Lost};
 use crate::credential::Credential;
 use crate::dial::{DialError, Dialled, Route};
-use crate::link::Link;
+use crate::link::{Gate, Link};
 use crate::request::Request;
 use crate::tls;
 use pacing::Pacing;
@@ -64,6 +64,7 @@ pub struct Client {
     /// The caller was told that there is no room.
     wants_room: Cell<bool>,
     draining: bool,
+    gate: Box<Gate>,
     last_failure: Option<(DialError, Instant)>,
     last_goaway: Option<crate::connection::GoAway>,
     last_lost: Option<&'static str>,
@@ -97,6 +98,7 @@ impl Client {
             current: 0,
             wants_room: Cell::new(false),
             draining: false,
+            gate: Box::new(|| true),
             last_failure: None,
             last_goaway: None,
             last_lost: None,
@@ -104,6 +106,13 @@ impl Client {
             config,
             credential,
         }
+    }
+
+    /// Asks `gate` right before each write to a socket; while it says no, nothing is written, not even what was accepted
+    /// before, and it is asked again every 20 ms. For callers whose right to send may end at any instant. Shut for
+    /// longer than the silence that [`ClientConfig`] allows, it costs the connections.
+    pub fn set_gate(&mut self, gate: impl Fn() -> bool + 'static) {
+        self.gate = Box::new(gate);
     }
 
     /// How many requests [`Client::write`] takes now: streams free on open connections, and the room to hold some until

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// Without anything due, a client looks around this often.
 const IDLE_TURN: Duration = Duration::from_secs(60);
+/// How often a shut gate is asked again.
+const GATE_TURN: Duration = Duration::from_millis(20);
 
 impl Client {
     pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>, answers: &mut Vec<Answered>) -> Poll<()> {
@@ -43,7 +45,7 @@ impl Client {
         while index < self.links.len() {
             let link = &mut self.links[index];
             let (replies, goaways) = (link.machine.counters().replies, link.machine.counters().goaways);
-            let outcome = link.poll(cx, &mut self.buffer, now, answers);
+            let outcome = link.poll(cx, &*self.gate, &mut self.buffer, now, answers);
             if link.machine.counters().replies > replies && link.machine.has_served() {
                 self.pacing.served(link.opened);
             }
@@ -69,7 +71,7 @@ impl Client {
     fn flush_links(&mut self, cx: &mut Context<'_>) {
         for link in &mut self.links {
             // A connection that breaks here is found broken by its next read.
-            let _ = link.flush(cx);
+            let _ = link.flush(cx, &*self.gate);
         }
     }
 
@@ -105,6 +107,9 @@ impl Client {
         let mut at = now + IDLE_TURN;
         for link in &self.links {
             at = at.min(link.machine.poll_timeout());
+            if link.is_gated {
+                at = at.min(now + GATE_TURN);
+            }
         }
         if let Some(held) = self.held.front() {
             at = at.min(held.since + self.config.unsent_max);

@@ -215,7 +215,8 @@ impl Connection {
         self.counters
     }
 
-    /// Ends the connection for this machine: every open request is answered. Queues a GOAWAY that tells the peer why.
+    /// Ends the connection for this machine: every open request is answered. What was not handed over by now is dropped,
+    /// since its requests are answered as not sent; if nothing was left, a GOAWAY that tells the peer why is queued.
     pub fn close(&mut self, lost: Lost, now: Instant, answers: &mut Vec<Answered>) {
         self.retired = true;
         for slot in self.streams.open_slots() {
@@ -234,10 +235,14 @@ impl Connection {
             answers.push(answer);
         }
         self.blocked.clear();
-        let code = lost.code();
-        FrameHeader { len: 8, kind: kind::GOAWAY, flags: 0, stream: 0 }.encode(&mut self.out);
-        self.out.extend_from_slice(&0u32.to_be_bytes());
-        self.out.extend_from_slice(&code.to_be_bytes());
+        if self.outgoing().is_empty() {
+            FrameHeader { len: 8, kind: kind::GOAWAY, flags: 0, stream: 0 }.encode(&mut self.out);
+            self.out.extend_from_slice(&0u32.to_be_bytes());
+            self.out.extend_from_slice(&lost.code().to_be_bytes());
+        } else {
+            self.out.clear();
+            self.out_start = 0;
+        }
     }
 
     fn queued_end(&self) -> u64 {

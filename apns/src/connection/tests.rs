@@ -254,6 +254,17 @@ fn p3_a_cut_leaves_in_doubt_only_what_was_written_whole() {
         bench.labels(),
         [(1, "connection_lost"), (2, "connection_lost"), (3, "never_written"), (4, "never_written")]
     );
+    assert!(bench.machine.outgoing().is_empty(), "what is called not sent must not be sent after all");
+}
+
+#[test]
+fn a_farewell_says_why() {
+    let mut bench = Bench::ready(10);
+    let fault = bench.recv(&window_update(0, 0)).unwrap_err();
+    bench.close(Lost::Fault(fault));
+    let frames = bench.flush();
+    assert_eq!((frames.len(), frames[0].0.kind), (1, kind::GOAWAY));
+    assert_eq!(frames[0].1[4..], error_code::PROTOCOL_ERROR.to_be_bytes());
 }
 
 #[test]

@@ -3,7 +3,12 @@
 use crate::server::*;
 use skein_apns::frame::{MAX_31_BITS, kind};
 use skein_apns::*;
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncRead;
 
 /// A client that is past its first reply on `peer`, with requests 1..=count read there.
 async fn warmed_up(server: &Server, client: &mut Client, count: u64) -> (Peer, Vec<Asked>) {
@@ -205,12 +210,54 @@ async fn draining_waits_for_replies_and_then_for_its_deadline_only() {
 }
 
 #[tokio::test]
-async fn closing_answers_everything_at_once() {
+async fn p3_closing_answers_everything_at_once_and_writes_nothing_more() {
     let server = Server::new().await;
     let mut client = Client::new(server.config(), token());
-    let (_peer, _) = warmed_up(&server, &mut client, 1).await;
+    let (mut peer, _) = warmed_up(&server, &mut client, 1).await;
     write_all(&mut client, 2..=2);
     let mut kept = Vec::new();
     client.close(&mut kept);
     assert_eq!(labels(&kept), [(1, "closed_after_write"), (2, "never_written")]);
+    let mut rest = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut peer.stream, &mut rest).await.unwrap();
+    assert_eq!(rest, b"", "request 2 never leaves");
+}
+
+#[tokio::test]
+async fn p2_a_shut_gate_holds_back_what_was_accepted_before() {
+    let server = Server::new().await;
+    let mut client = Client::new(server.config(), token());
+    let (mut peer, _) = warmed_up(&server, &mut client, 0).await;
+    let open = Rc::new(Cell::new(false));
+    let asked = Rc::new(Cell::new(0));
+    client.set_gate({
+        let (open, asked) = (open.clone(), asked.clone());
+        move || {
+            asked.set(asked.get() + 1);
+            open.get()
+        }
+    });
+    write_all(&mut client, 1..=1);
+    let mut kept = Vec::new();
+    let ask_twice = async {
+        while asked.get() < 4 {
+            tokio::task::yield_now().await;
+        }
+    };
+    while_serving(&mut client, &mut kept, ask_twice).await;
+    let unread = std::future::poll_fn(|cx| {
+        let mut byte = [0];
+        let mut into = tokio::io::ReadBuf::new(&mut byte);
+        Poll::Ready(
+            Pin::new(&mut peer.stream).poll_read(cx, &mut into).is_ready() && !into.filled().is_empty(),
+        )
+    });
+    assert!(!unread.await, "nothing may come through a shut gate");
+    open.set(true);
+    let script = async {
+        let asked = peer.request().await;
+        peer.reply(&asked, 200, b"").await;
+    };
+    let ((), found) = tokio::join!(script, answers(&mut client, 1));
+    assert_eq!(labels(&found), [(1, "reply")]);
 }

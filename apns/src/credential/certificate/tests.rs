@@ -99,3 +99,13 @@ fn a_topic_list_of_another_shape_is_no_list() {
         assert!(topic_list(odd).is_empty(), "{odd:?}");
     }
 }
+
+/// Made for this test with OpenSSL's legacy ciphers (RC2-40, 3DES), which Apple's Keychain still exports with.
+const KEYCHAIN_STYLE: &[u8] = include_bytes!("../../../tests/fixtures/keychain-style.p12");
+
+#[test]
+fn a_p12_as_the_keychain_exports_it_opens() {
+    let certificate = ClientCertificate::from_p12(KEYCHAIN_STYLE, "test").unwrap();
+    assert_eq!(certificate.info().environments, [Environment::Production]);
+    assert_eq!(certificate.info().uid.as_deref(), Some("com.example.im"));
+}
