@@ -128,15 +128,18 @@ pub enum Config {
     },
     /// Make an API key for the gateway, and the line for its file of keys
     ///
-    /// The key goes to standard output, once; the file gets only its hash.
+    /// The key is shown once, or goes to a file that only its owner can read; the file of keys gets only its hash.
     ///
-    /// Example: skein config new-key im-backend --append gateway-keys > im-backend.key
+    /// Example: skein config new-key im-backend --append gateway-keys --out im-backend.key
     NewKey {
         /// The caller's name
         name: String,
         /// Append the line to this file instead of printing it
         #[arg(long, value_name = "FILE")]
         append: Option<PathBuf>,
+        /// Write the key to this new file, mode 0600, instead of printing it
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 

@@ -47,7 +47,7 @@ pub enum Problem {
     #[error("the body has more than {0} bytes; send fewer notifications in one request")]
     TooLarge(usize),
     /// 422
-    #[error("{} of the fields are wrong; nothing was accepted", .0.len())]
+    #[error("fields are wrong, see faults; nothing was accepted")]
     Invalid(Vec<Fault>),
     /// 429
     #[error("this key submits faster than its rate; nothing was accepted, submit again later")]

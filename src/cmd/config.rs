@@ -43,12 +43,12 @@ pub fn run(common: &Common, command: &Config, output: Output) -> Result<Exit, Fa
                 output.raw(&show(&loaded, *changed));
             }
         }
-        Config::NewKey { name, append } => new_key(name, append.as_deref(), output)?,
+        Config::NewKey { name, append, out } => new_key(name, append.as_deref(), out.as_deref(), output)?,
     }
     Ok(Exit::Done)
 }
 
-fn new_key(name: &str, append: Option<&Path>, output: Output) -> Result<(), Failure> {
+fn new_key(name: &str, append: Option<&Path>, out: Option<&Path>, output: Output) -> Result<(), Failure> {
     let named = (1..=64).contains(&name.len())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if !named {
@@ -58,21 +58,31 @@ fn new_key(name: &str, append: Option<&Path>, output: Output) -> Result<(), Fail
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow!("the system gives no random bytes"))?;
     let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
     let key = format!("skein_{hex}");
-    let line = format!("{name} = {}\n", blake3::hash(key.as_bytes()).to_hex());
-    let Some(path) = append else {
-        output.line(
-            format!("key: {key}\nline for gateway.api_keys_file: {}", line.trim_end()),
-            &json!({"name": name, "key": key, "line": line.trim_end()}),
-        );
-        return Ok(());
-    };
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("cannot open {}", path.display()))?;
-    file.write_all(line.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-    output.line(&key, &json!({"name": name, "key": key}));
+    let line = format!("{name} = {}", blake3::hash(key.as_bytes()).to_hex());
+    let mut text = Vec::new();
+    match out {
+        None => text.push(format!("key: {key}")),
+        Some(path) => {
+            write_private(OpenOptions::new().write(true).create_new(true), path, &key)?;
+            text.push(format!("key written to {}", path.display()));
+        }
+    }
+    match append {
+        None => text.push(format!("line for gateway.api_keys_file: {line}")),
+        Some(path) => {
+            write_private(OpenOptions::new().append(true).create(true), path, &line)?;
+            text.push(format!("its hash added to {}", path.display()));
+        }
+    }
+    let shown = out.is_none().then_some(&key);
+    output.line(text.join("\n"), &json!({"name": name, "key": shown, "line": line}));
+    Ok(())
+}
+
+/// Writes a line to a file that only its owner may read, if it is made here.
+fn write_private(options: &mut OpenOptions, path: &Path, line: &str) -> Result<(), Failure> {
+    let named = || format!("cannot write {}", path.display());
+    let mut file = options.mode(0o600).open(path).with_context(named)?;
+    file.write_all(format!("{line}\n").as_bytes()).with_context(named)?;
     Ok(())
 }

@@ -76,7 +76,7 @@ impl Run {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             Failure::Usage(format!("this is no notification:\n  {}", faults.join("\n  ")))
         })?;
-        for told in self.way.submit(&notifications).await {
+        for told in self.way.submit(&notifications).await? {
             self.count(&told);
             let text = match &told.problem {
                 None => format!("accepted {0}; see what became of it with: skein trace {0}", told.id),
@@ -101,19 +101,19 @@ impl Run {
                         if bytes > BYTES_MAX {
                             bytes = 0;
                             let full = std::mem::take(&mut singles);
-                            self.submit(&full, &progress).await;
+                            self.submit(&full, &progress).await?;
                         }
                     }
                     // Shared content goes out as one batch, after what came before it.
                     Ok(Some(shared)) => {
                         let before = std::mem::take(&mut singles);
-                        self.submit(&before, &progress).await;
-                        self.submit(&shared, &progress).await;
+                        self.submit(&before, &progress).await?;
+                        self.submit(&shared, &progress).await?;
                     }
                     Err(faults) => self.refuse(&line, &faults, &progress),
                 }
             }
-            self.submit(&singles, &progress).await;
+            self.submit(&singles, &progress).await?;
             progress.moved(end, self.tally.accepted);
         }
         progress.done();
@@ -129,11 +129,11 @@ impl Run {
         Ok(self.exit())
     }
 
-    async fn submit(&mut self, notifications: &[Notification], progress: &Progress) {
+    async fn submit(&mut self, notifications: &[Notification], progress: &Progress) -> Result<(), Failure> {
         if notifications.is_empty() {
-            return;
+            return Ok(());
         }
-        for told in self.way.submit(notifications).await {
+        for told in self.way.submit(notifications).await? {
             self.count(&told);
             if self.output.is_json() || told.problem.is_some() {
                 let problem = told.problem.as_deref().unwrap_or_default();
@@ -141,6 +141,7 @@ impl Run {
                 progress.aside(|| self.output.line(text, &told));
             }
         }
+        Ok(())
     }
 
     fn refuse(&mut self, line: &Line, faults: &[String], progress: &Progress) {

@@ -101,12 +101,15 @@ impl Way {
     }
 
     /// Submits what shares its content, or has contents of its own; one answer each, in order.
-    pub async fn submit(&mut self, notifications: &[Notification]) -> Vec<Told> {
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: neither these nor any other would be accepted (a wrong key, an unknown pool).
+    pub async fn submit(&mut self, notifications: &[Notification]) -> Result<Vec<Told>, Failure> {
         match self {
             Self::Broker(producer, pool) => {
                 // The seam takes its own copies: contents are shared, so this copies no payload.
                 let outcomes = Submit::submit(producer, pool, notifications.to_vec()).await;
-                notifications.iter().zip(outcomes).map(|(n, outcome)| told(n.id, outcome)).collect()
+                Ok(notifications.iter().zip(outcomes).map(|(n, outcome)| told(n.id, outcome)).collect())
             }
             Self::Gateway(gateway, pool) => through_gateway(gateway, pool, notifications).await,
         }
@@ -129,21 +132,21 @@ async fn through_gateway(
     gateway: &mut GatewayClient,
     pool: &PoolName,
     notifications: &[Notification],
-) -> Vec<Told> {
+) -> Result<Vec<Told>, Failure> {
     match request(gateway, pool, notifications).await {
         // One refusal would hide its neighbours: each by itself.
         Ok(answer) if matches!(answer.status, 413 | 422) && notifications.len() > 1 => {
             let mut all = Vec::with_capacity(notifications.len());
             for alone in notifications.chunks(1) {
                 all.extend(match request(gateway, pool, alone).await {
-                    Ok(answer) => read(&answer, alone),
-                    Err(failure) => lost(&failure, alone),
+                    Ok(answer) => read(&answer, alone)?,
+                    Err(failure) => lost(failure, alone)?,
                 });
             }
-            all
+            Ok(all)
         }
         Ok(answer) => read(&answer, notifications),
-        Err(failure) => lost(&failure, notifications),
+        Err(failure) => lost(failure, notifications),
     }
 }
 
@@ -202,10 +205,13 @@ fn body(notifications: &[Notification]) -> Result<Vec<u8>, serde_json::Error> {
     }
 }
 
-fn read(answer: &Answer, notifications: &[Notification]) -> Vec<Told> {
+fn read(answer: &Answer, notifications: &[Notification]) -> Result<Vec<Told>, Failure> {
+    if matches!(answer.status, 401 | 403 | 404) {
+        return Err(Failure::Usage(answer.problem()));
+    }
     let Some(items) = answer.body["items"].as_array().filter(|items| items.len() == notifications.len())
     else {
-        return Told::all(notifications, Outcome::NotAccepted, &answer.problem(), answer.status == 503);
+        return Ok(Told::all(notifications, Outcome::NotAccepted, &answer.problem(), answer.status == 503));
     };
     let told = |n: &Notification, item: &Value| {
         let outcome = match item["outcome"].as_str() {
@@ -217,17 +223,13 @@ fn read(answer: &Answer, notifications: &[Notification]) -> Vec<Told> {
         let problem = item["problem"].as_str().map_or_else(|| answer.problem(), str::to_owned);
         Told { id: n.id, outcome, problem: (!accepted).then_some(problem), away: answer.status == 503 }
     };
-    notifications.iter().zip(items).map(|(n, item)| told(n, item)).collect()
+    Ok(notifications.iter().zip(items).map(|(n, item)| told(n, item)).collect())
 }
 
 /// Without an answer nobody knows; without a connection too, since an earlier try may have come through.
-fn lost(failure: &Failure, notifications: &[Notification]) -> Vec<Told> {
+fn lost(failure: Failure, notifications: &[Notification]) -> Result<Vec<Told>, Failure> {
     match failure {
-        Failure::Away(why) => Told::all(notifications, Outcome::Unknown, why, true),
-        Failure::Usage(why) => Told::all(notifications, Outcome::NotAccepted, why, false),
-        Failure::Failed(error) => {
-            Told::all(notifications, Outcome::NotAccepted, &format!("{error:#}"), false)
-        }
-        Failure::Config(faults) => Told::all(notifications, Outcome::NotAccepted, &faults.to_string(), false),
+        Failure::Away(why) => Ok(Told::all(notifications, Outcome::Unknown, &why, true)),
+        other => Err(other),
     }
 }
