@@ -115,7 +115,7 @@ impl Ledger for PostgresLedger {
         if facts.is_empty() {
             return Ok(Recorded::default());
         }
-        self.provide_days_of(facts).await;
+        self.cuts.see(self.provide_days_of(facts).await)?;
         self.cuts.see(record::record(&self.pool, facts).await)
     }
 

@@ -67,19 +67,22 @@ impl PostgresLedger {
         Ok(())
     }
 
-    /// Makes the partitions of the ids of a batch, and of the days after, where they are missing. A failure is no harm: the
-    /// rows go to the default partition, and what is tried again moves them.
-    pub(super) async fn provide_days_of(&self, facts: &[Fact]) {
-        let missing = self.missing_days(facts);
-        for day in missing {
-            if let Err(error) = self.ensure_days(day..=day).await {
-                tracing::warn!(day, %error, "no partition for a day; its rows go to the default partition");
-                if matches!(error, LedgerError::Refused(_)) {
+    /// Makes the partitions of the ids of a batch, and of the day after today, where they are missing. What the database
+    /// refuses is no harm: the rows go to the default partition, and the next process that may make the day moves them.
+    ///
+    /// # Errors
+    /// [`LedgerError::Away`].
+    pub(super) async fn provide_days_of(&self, facts: &[Fact]) -> Result<(), LedgerError> {
+        for day in self.missing_days(facts) {
+            match self.ensure_days(day..=day).await {
+                Err(LedgerError::Refused(why)) => {
+                    tracing::warn!(day, why, "no partition for a day; its rows go to the default partition");
                     self.known_days().insert(day);
                 }
-                return;
+                other => other?,
             }
         }
+        Ok(())
     }
 
     fn missing_days(&self, facts: &[Fact]) -> BTreeSet<i32> {

@@ -102,7 +102,7 @@ impl FactRows {
             answers[told.batch].late.push(told.index);
             if !is_same(connection, told.fact).await? {
                 let note = told.fact.late_note();
-                self.notes.write(connection, &[note], |q, note| bind_note(q, note)).await?;
+                self.notes.write(connection, &[note], bind_note).await?;
             }
         }
         let (_, late_notes) = write(&self.notes, connection, notes, care, bind_note).await?;

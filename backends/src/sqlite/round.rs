@@ -236,18 +236,18 @@ impl Rounds {
 
     /// Finds the facts that the file refuses, by halving; nothing of it is kept.
     async fn guilty(&mut self, facts: &[Fact]) -> Result<Vec<Refused>, Fault> {
-        let (mut refused, mut parts) = (Vec::new(), vec![0..facts.len()]);
-        while let Some(part) = parts.pop() {
+        let (mut refused, mut parts) = (Vec::new(), Vec::from([(0, facts.len())]));
+        while let Some((start, end)) = parts.pop() {
             self.begin().await?;
-            let tried = self.inside(&[], &[&facts[part.clone()]], &[], Care::RowByRow).await;
+            let tried = self.inside(&[], &[&facts[start..end]], &[], Care::RowByRow).await;
             drop(self.end(tried.as_ref().map_err(Fault::clone).and(Err::<(), _>(Fault::NotAllNew))).await);
             match tried {
                 Ok(_) => {}
-                Err(Fault::Data(why)) if part.len() == 1 => refused.push(Refused { index: part.start, why }),
+                Err(Fault::Data(why)) if end - start == 1 => refused.push(Refused { index: start, why }),
                 Err(Fault::Data(_)) => {
-                    let middle = part.start + part.len() / 2;
-                    parts.push(middle..part.end);
-                    parts.push(part.start..middle);
+                    let middle = start.midpoint(end);
+                    parts.push((middle, end));
+                    parts.push((start, middle));
                 }
                 Err(fault) => return Err(fault),
             }

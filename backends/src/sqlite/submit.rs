@@ -113,13 +113,16 @@ impl Submit for EmbeddedSubmit {
     }
 }
 
+/// Notifications that go together, with their places in what was given.
+type Group = (Vec<usize>, Vec<Notification>);
+
 /// Makes messages: in each queue in the order given; neighbours there that share their content go together.
 fn make(
     pool: &Pool,
     notifications: Vec<Notification>,
     outcomes: &mut [Result<Confirmation, SubmitError>],
 ) -> Vec<Made> {
-    let mut groups: BTreeMap<u16, Vec<(Vec<usize>, Vec<Notification>)>> = BTreeMap::new();
+    let mut groups: BTreeMap<u16, Vec<Group>> = BTreeMap::new();
     for (place, notification) in notifications.into_iter().enumerate() {
         let of_queue = groups.entry(pool.slots.queue(notification.slot())).or_default();
         match of_queue.last_mut() {

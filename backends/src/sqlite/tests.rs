@@ -333,3 +333,34 @@ async fn tokens_are_kept_sealed_and_days_are_dropped() {
     assert_eq!(ledger.trace(old.key.id).await.unwrap().events.len(), 0);
     assert_eq!(ledger.trace(sample.key.id).await.unwrap().events.len(), 1);
 }
+
+/// P1: a row that the file refuses is named, its neighbours in the batch and in the commit are stored.
+#[tokio::test]
+async fn p1_guilty_row_stands_alone() {
+    let harness = Harness::new().await;
+    let file = sqlx::sqlite::SqliteConnectOptions::new().filename(harness.folder.path().join("skein.db"));
+    let mut other = sqlx::ConnectOptions::connect(&file).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TRIGGER guilty BEFORE INSERT ON final WHEN NEW.cause = 'guilty' BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    .execute(&mut other)
+    .await
+    .unwrap();
+    let ledger = EmbeddedLedger::new(harness.engine());
+    let samples: Vec<_> = (0..9).map(|_| ledger::Sample::new(&pool(0))).collect();
+    let mut facts: Vec<Fact> = samples.iter().map(accepted).collect();
+    for guilty in [2, 3, 7] {
+        facts[guilty] = Fact::Final(Box::new(Final { cause: "guilty".into(), ..samples[guilty].accepted() }));
+    }
+    facts[5] = Fact::Final(Box::new(Final { cause: "\0".into(), ..samples[5].accepted() }));
+    facts.push(facts[8].clone());
+    let neighbour = [accepted(&ledger::Sample::new(&pool(0)))];
+    let (recorded, beside) = tokio::join!(ledger.record(&facts), ledger.record(&neighbour));
+    let recorded = recorded.unwrap();
+    let mut refused: Vec<usize> = recorded.refused.iter().map(|r| r.index).collect();
+    refused.sort_unstable();
+    assert_eq!((refused, recorded.late), (vec![2, 3, 5, 7], vec![9]));
+    assert_eq!(beside.unwrap().refused, []);
+    let stored = ledger.tally(&pool(0), Timestamp::from_millis(0)).await.unwrap().total();
+    assert_eq!(stored, 6);
+}

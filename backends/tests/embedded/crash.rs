@@ -98,7 +98,7 @@ async fn p1_p2_p3_survive_kill_9() {
     for (token, badge) in badges {
         assert_eq!(badge as usize, first_writes[token].len(), "badge of {token}");
     }
-    println!(
+    eprintln!(
         "{} confirmed, {} written, {copies} copies, {KILLS} kills, {QUEUES} queues",
         confirmed.len(),
         written.len()
