@@ -228,6 +228,12 @@ async fn p2_a_shut_gate_holds_back_what_was_accepted_before() {
     let server = Server::new().await;
     let mut client = Client::new(server.config(), token());
     let (mut peer, _) = warmed_up(&server, &mut client, 0).await;
+    let mut kept = Vec::new();
+    let barrier = async {
+        peer.send(kind::PING, 0, 0, b"barrier!").await;
+        peer.frame_of(kind::PING).await
+    };
+    while_serving(&mut client, &mut kept, barrier).await;
     let open = Rc::new(Cell::new(false));
     let asked = Rc::new(Cell::new(0));
     client.set_gate({
@@ -238,7 +244,6 @@ async fn p2_a_shut_gate_holds_back_what_was_accepted_before() {
         }
     });
     write_all(&mut client, 1..=1);
-    let mut kept = Vec::new();
     let ask_twice = async {
         while asked.get() < 4 {
             tokio::task::yield_now().await;
