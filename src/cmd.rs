@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod config;
 mod demo;
+mod ledger_upkeep;
 mod run;
 mod sender_role;
 mod simulate_apns;

@@ -13,7 +13,7 @@ use skein_producer::LinkOptions;
 use skein_sender::Sender;
 use skein_sender::status::Status;
 
-use super::bind;
+use super::{bind, ledger_upkeep};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::Signals;
@@ -36,7 +36,7 @@ pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
         round_trip: config.sender.round_trip,
         ..RabbitOptions::new(link.clone())
     });
-    let ledger = SpooledLedger::new(wiring::postgres_ledger(config)?, broker.clone());
+    let database = wiring::postgres_ledger(config)?;
     let key = wiring::fingerprint_key(config)?;
     let starting = Arc::new(Status::default());
     starting.ledger(None);
@@ -59,9 +59,15 @@ pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
         declared = declare(config, &link) => declared?,
         () = signals.ended() => return Ok(Exit::Done),
     }
+    let made = ledger_upkeep::begin(&database).await;
+    // Not before its queue is declared.
+    let ledger = SpooledLedger::new(database.clone(), broker.clone());
     let sender = wiring::sender::start(config, broker, ledger, key, &registry)?;
     let _ = shown.set(sender.status());
-    signals.ended().await;
+    tokio::select! {
+        () = signals.ended() => {}
+        () = ledger_upkeep::keep(database, config.ledger.retention, made) => {}
+    }
     end(sender, config).await
 }
 

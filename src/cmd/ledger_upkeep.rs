@@ -1,0 +1,54 @@
+//! What the ledger's database needs beside facts: its schema once, partitions for the days ahead, none older than kept.
+
+use std::time::Duration;
+
+use skein_backends::postgres::PostgresLedger;
+use skein_core::seam::LedgerError;
+
+use crate::wiring;
+
+/// How long between attempts while the schema is not there.
+const SCHEMA_PAUSE: Duration = Duration::from_secs(1);
+/// How long between looks at the partitions.
+const DAYS_PAUSE: Duration = Duration::from_secs(3600);
+
+/// Brings the schema up to this version, if the database answers. Whether it did.
+pub async fn begin(ledger: &PostgresLedger) -> bool {
+    let made = ledger.migrate(wiring::now()).await;
+    if let Err(error) = &made {
+        tell(error);
+    }
+    made.is_ok()
+}
+
+/// Goes on with what [`begin`] could not do, then keeps the days. Never returns.
+pub async fn keep(ledger: PostgresLedger, retention: Duration, mut made: bool) {
+    while !made {
+        tokio::time::sleep(SCHEMA_PAUSE).await;
+        made = ledger.migrate(wiring::now()).await.is_ok();
+        if made {
+            tracing::info!("the ledger's schema is there");
+        }
+    }
+    loop {
+        let kept = match ledger.make_days(wiring::now()).await {
+            Ok(()) => ledger.drop_before(wiring::now().minus(retention)).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = kept {
+            tracing::warn!(%error, "the ledger's partitions are not kept; trying again within the hour");
+        }
+        tokio::time::sleep(DAYS_PAUSE).await;
+    }
+}
+
+fn tell(error: &LedgerError) {
+    match error {
+        LedgerError::Away(_) => {
+            tracing::warn!(%error, "the ledger's schema cannot be looked at; trying again")
+        }
+        LedgerError::Refused(_) => {
+            tracing::error!(%error, "the ledger's schema cannot be made; check the rights of the database's user; trying again");
+        }
+    }
+}
