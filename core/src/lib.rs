@@ -25,6 +25,7 @@ pub mod notification;
 pub mod pool;
 pub mod push_type;
 pub mod reason;
+pub mod retry_budget;
 pub mod retry_schedule;
 pub mod seam;
 pub mod slot;

@@ -18,6 +18,10 @@ pub struct RetrySchedule {
     pub throttle: Vec<Duration>,
     /// After a refusal of the credential: the notification waits for the pool, this long at least.
     pub credential: Duration,
+    /// No notification is held longer than this in all; at most [`HOLD_MAX`].
+    pub hold_max: Duration,
+    /// Answers other than *not sent* after which a notification ends in `failed`, whatever the lists say.
+    pub attempts_max: u16,
 }
 
 impl Default for RetrySchedule {
@@ -28,6 +32,8 @@ impl Default for RetrySchedule {
             transport: vec![ms(0), ms(200), ms(1_000), ms(5_000), ms(30_000)],
             throttle: vec![ms(1_000), ms(5_000), ms(30_000), ms(120_000), ms(300_000)],
             credential: ms(1_000),
+            hold_max: HOLD_MAX,
+            attempts_max: 20,
         }
     }
 }
@@ -48,6 +54,11 @@ pub struct Attempts {
 }
 
 impl Attempts {
+    /// Answers other than *not sent*, and those that spoke about the credential, not the notification.
+    pub const fn counted(&self) -> u16 {
+        self.service.saturating_add(self.in_doubt).saturating_add(self.throttled)
+    }
+
     /// How often it was handed to the transport.
     pub const fn total(&self) -> u16 {
         self.service

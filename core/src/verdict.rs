@@ -132,11 +132,10 @@ pub struct Judgement {
 ///
 /// Source of each row: Apple, *Handling notification responses from APNs*; RFC 9113 §6.8 and §8.7.
 pub fn judge(answer: &Answer, attempts: &Attempts, schedule: &RetrySchedule, held: Duration) -> Judgement {
+    let may_hold = attempts.counted() + 1 < schedule.attempts_max;
     let retry = |list: &[Duration], used: u16, scope, pool| Judgement {
         verdict: match list.get(usize::from(used)) {
-            Some(after) if held + *after <= crate::retry_schedule::HOLD_MAX => {
-                Verdict::Retry { after: *after }
-            }
+            Some(after) if may_hold && held + *after <= schedule.hold_max => Verdict::Retry { after: *after },
             _ => Verdict::Final(FinalVerdict::Failed),
         },
         scope,

@@ -13,6 +13,7 @@ use skein_core::answer::Answer;
 use skein_core::fact::{Cause, Fact, Final, Note, NoteKind};
 use skein_core::lane::{LaneId, Lanes};
 use skein_core::lease::BootMillis;
+use skein_core::retry_budget::RetryBudget;
 use skein_core::retry_schedule::Attempts;
 use skein_core::seam::{Answered, Clock, DeadLetter, Transport, Write};
 use skein_core::verdict::{PoolAction, Scope};
@@ -26,13 +27,15 @@ use crate::badge::{Counts, with_badge};
 use crate::breaker::{Breaker, Change};
 use crate::metrics::PoolMetrics;
 use crate::options::{Options, PoolOptions};
-use crate::permits::Permits;
+use crate::permits::{Cost, Permits};
 use crate::recorder::{Batch, Done};
 use crate::status::Status;
 use crate::window::{DeliveryRef, Window};
 
 /// How soon a shut gate is looked at again.
 const GATE_LOOK: Duration = Duration::from_millis(20);
+/// How long a retry is held at least while the pool's retry budget is used up.
+const BUDGET_PAUSE: Duration = Duration::from_secs(1);
 /// How often the transport is asked what troubles it.
 const TROUBLE_LOOK: Duration = Duration::from_millis(200);
 /// The most notifications handed to the transport before answers are looked at.
@@ -54,6 +57,18 @@ pub struct Item {
     pub possible_copy: bool,
     /// It came through a marked copy.
     pub repeat: bool,
+    /// What its permit holds.
+    pub cost: Cost,
+}
+
+impl Item {
+    /// What an item takes of memory, beside its share of a content that it shares.
+    pub fn cost_of(notification: &Notification) -> Cost {
+        const BASE: usize = 512;
+        let content = &notification.content;
+        let bytes = BASE + content.payload.len() / Arc::strong_count(content).max(1);
+        Cost(u32::try_from(bytes).unwrap_or(u32::MAX))
+    }
 }
 
 /// What waits for a fact to be durable.
@@ -69,7 +84,6 @@ pub enum Waiting {
 }
 
 /// What a pool's lanes and memory hold, on one shard.
-#[derive(Default)]
 pub struct Work {
     /// The lanes.
     pub lanes: Lanes<Item>,
@@ -82,6 +96,7 @@ pub struct Work {
     /// How many insertions there were.
     pub gone_stamp: u64,
     breaker: Breaker,
+    budget: RetryBudget,
     outbox: Vec<Fact>,
     outbox_waits: Vec<Waiting>,
     pending: hashbrown::HashMap<u64, Vec<Waiting>>,
@@ -173,7 +188,7 @@ impl<C: Clock> PoolShard<C> {
     fn send<T: Transport>(&self, transport: &mut T) {
         let (now, boot) = (self.clock.now(), self.clock.boot());
         let mut work = self.work.borrow_mut();
-        let Work { lanes, breaker, gone, counts, outbox, outbox_waits, gate_shut, .. } = &mut *work;
+        let Work { lanes, breaker, budget, gone, counts, outbox, outbox_waits, gate_shut, .. } = &mut *work;
         lanes.wake(now);
         let mut allowed = breaker.allows(transport.room().min(SEND_MOST), boot);
         let mut shut = Vec::new();
@@ -204,6 +219,7 @@ impl<C: Clock> PoolShard<C> {
                     .unwrap_or_else(|| content.payload.clone()),
             };
             if item.attempts.total() == 0 {
+                budget.earn();
                 self.metrics.first_write(content.submitted_at.map(|at| now.since(at)));
             }
             breaker.began();
@@ -228,6 +244,7 @@ impl<C: Clock> PoolShard<C> {
         let mut work = self.work.borrow_mut();
         for Answered { key, answer, evidence } in answers.drain(..) {
             let lane = LaneId::from_u64(key);
+            let work = &mut *work;
             let Some(item) = work.lanes.begun(lane) else {
                 tracing::error!(pool = %self.pool.name, key, "an answer for a notification that is not begun; please report this");
                 continue;
@@ -252,11 +269,13 @@ impl<C: Clock> PoolShard<C> {
                     work.tell(Fact::Final(Box::new(fact)), Waiting::Lane(lane));
                 }
                 Verdict::Retry { after } => {
-                    let until = now.plus(after);
+                    // What was not sent costs APNs nothing.
+                    let free = matches!(answer, Answer::NotSent(_)) || work.budget.take(boot);
+                    let until = now.plus(if free { after } else { after.max(BUDGET_PAUSE) });
                     let note = self.note(item, &answer, cause, status, now, until);
                     self.metrics.retried(note.kind);
                     work.tell(Fact::Note(Box::new(note)), Waiting::Nobody);
-                    self.hold(&mut work, lane, until);
+                    self.hold(work, lane, until);
                 }
             }
             self.pool_action(&mut work.breaker, judgement.pool, accepted, boot, &answer);
@@ -281,7 +300,7 @@ impl<C: Clock> PoolShard<C> {
     pub fn settle(&self, done: Done) {
         let boot = self.clock.boot();
         let mut work = self.work.borrow_mut();
-        let mut permits = 0;
+        let mut permits = Vec::new();
         for (index, waiting) in work.pending.remove(&done.number).unwrap_or_default().into_iter().enumerate()
         {
             let item = match waiting {
@@ -298,7 +317,7 @@ impl<C: Clock> PoolShard<C> {
                     None => continue,
                 },
             };
-            permits += 1;
+            permits.push(item.cost);
             self.finished(&mut work, &item, index, &done, boot);
         }
         work.window.forget(boot, self.options.id_memory);
@@ -317,7 +336,7 @@ impl<C: Clock> PoolShard<C> {
             work.counts.applied(&item.device, badge);
         }
         if item.repeat {
-            work.window.remember(key, boot);
+            work.window.remember(key, boot, self.options.id_memory_max);
         }
         item.delivery.attachment.ended();
         let deliveries = work.window.leave(&key);
@@ -335,7 +354,7 @@ impl<C: Clock> PoolShard<C> {
             work.window.leave(&item.notification.key());
         }
         drop(work);
-        self.permits.give(dropped.len());
+        self.permits.give(dropped.iter().map(|item| item.cost));
         self.wake.notify_one();
     }
 
@@ -352,7 +371,7 @@ impl<C: Clock> PoolShard<C> {
             // It comes back on the next attachment, and is looked up there.
             if let Some(item) = work.lanes.finish(lane) {
                 work.window.leave(&item.notification.key());
-                self.permits.give(1);
+                self.permits.give([item.cost]);
             }
         } else {
             work.lanes.hold(lane, until);
@@ -456,6 +475,25 @@ impl<C: Clock> PoolShard<C> {
 }
 
 impl Work {
+    /// Nothing yet.
+    pub fn new(options: &Options) -> Self {
+        let (share, floor) = options.retry_budget;
+        Self {
+            lanes: Lanes::default(),
+            window: Window::default(),
+            counts: Counts::default(),
+            gone: hashbrown::HashMap::new(),
+            gone_stamp: 0,
+            breaker: Breaker::default(),
+            budget: RetryBudget::new(share, floor),
+            outbox: Vec::new(),
+            outbox_waits: Vec::new(),
+            pending: hashbrown::HashMap::new(),
+            next_batch: 0,
+            gate_shut: false,
+        }
+    }
+
     fn tell(&mut self, fact: Fact, waiting: Waiting) {
         self.outbox.push(fact);
         self.outbox_waits.push(waiting);

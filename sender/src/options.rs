@@ -6,6 +6,8 @@ use std::time::Duration;
 use skein_core::retry_schedule::RetrySchedule;
 use skein_core::{FingerprintKey, PoolName};
 
+use crate::permits::Permits;
+
 /// The settings of a sender.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -15,6 +17,8 @@ pub struct Options {
     pub shards: usize,
     /// The most items in lanes, of all pools together; each pool and shard has its even part.
     pub held_max: usize,
+    /// The most bytes of them, shared in the same way.
+    pub held_bytes_max: usize,
     /// When a notification is written again.
     pub retry: RetrySchedule,
     /// How long an owner waits whose predecessor may still write.
@@ -23,6 +27,10 @@ pub struct Options {
     pub away_hold: Duration,
     /// How long ids made final through a marked copy are remembered.
     pub id_memory: Duration,
+    /// How many of them at most, a pool and shard.
+    pub id_memory_max: usize,
+    /// Retries as a share of first writes, and how many a second whatever the traffic.
+    pub retry_budget: (f64, u32),
     /// The shortest and longest wait before attaching anew.
     pub backoff: (Duration, Duration),
     /// The most facts in one transaction.
@@ -43,8 +51,9 @@ pub struct PoolOptions {
 }
 
 impl Options {
-    /// Each pool's and shard's part of [`Options::held_max`], at least one.
-    pub fn permits(&self) -> usize {
-        (self.held_max / (self.shards.max(1) * self.pools.len().max(1))).max(1)
+    /// Each pool's and shard's part of what may be held, at least one item.
+    pub fn permits(&self) -> Permits {
+        let parts = self.shards.max(1) * self.pools.len().max(1);
+        Permits::new((self.held_max / parts).max(1), (self.held_bytes_max / parts).max(1))
     }
 }

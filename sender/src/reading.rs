@@ -95,6 +95,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
             Entry::Hangs => {}
             Entry::WasFinal => self.attachment.done(delivery.tag),
             Entry::First => items.push_back(Item {
+                cost: Item::cost_of(&notification),
                 device: self.pool.options.fingerprint_key.token(&notification.token),
                 notification,
                 delivery: reference,

@@ -98,7 +98,7 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
         pool.status.queue(&self.owned.queue, None);
         loop {
             while let Some(item) = backlog.pop_front() {
-                if !pool.permits.take() {
+                if !pool.permits.take(item.cost) {
                     backlog.push_front(item);
                     break;
                 }
@@ -183,7 +183,9 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                     let mut work = self.pool.work.borrow_mut();
                     let stamp = work.gone_stamp;
                     work.gone.extend(gone.into_iter().map(|short| (short, stamp)));
-                    repeats.into_iter().for_each(|key| work.window.remember(key, boot));
+                    repeats
+                        .into_iter()
+                        .for_each(|key| work.window.remember(key, boot, self.pool.options.id_memory_max));
                     *away_since = None;
                     return true;
                 }

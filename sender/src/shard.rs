@@ -10,10 +10,9 @@ use skein_core::{PoolName, QueueName};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, LocalSet};
 
-use crate::main_path::PoolShard;
+use crate::main_path::{PoolShard, Work};
 use crate::metrics::{Metrics, PoolMetrics};
 use crate::options::Options;
-use crate::permits::Permits;
 use crate::recorder;
 use crate::session::Session;
 use crate::status::Status;
@@ -231,8 +230,8 @@ where
             options: Arc::clone(&self.options),
             pool: options.clone(),
             clock: self.clock.clone(),
-            permits: Permits::new(self.options.permits()),
-            work: std::cell::RefCell::default(),
+            permits: self.options.permits(),
+            work: std::cell::RefCell::new(Work::new(&self.options)),
             wake: tokio::sync::Notify::new(),
             metrics: PoolMetrics::new(&self.metrics, name),
             status: Arc::clone(&self.status),

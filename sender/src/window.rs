@@ -12,9 +12,6 @@ use smallvec::SmallVec;
 
 use crate::attachment::Attachment;
 
-/// How many ids made final through a marked copy are remembered at most, a pool and shard.
-pub const REMEMBERED_MAX: usize = 200_000;
-
 /// A delivery that waits for something to become durable.
 #[derive(Clone)]
 pub struct DeliveryRef {
@@ -66,12 +63,12 @@ impl Window {
         self.open.remove(key).unwrap_or_default()
     }
 
-    /// Remembers an id that became final through a marked copy.
-    pub fn remember(&mut self, key: NotificationKey, now: BootMillis) {
+    /// Remembers an id that became final through a marked copy; the oldest beyond `most` are forgotten.
+    pub fn remember(&mut self, key: NotificationKey, now: BootMillis, most: usize) {
         if self.remembered.insert(key) {
             self.order.push_back((now, key));
         }
-        if self.order.len() > REMEMBERED_MAX {
+        if self.order.len() > most {
             self.forget_oldest();
         }
     }

@@ -95,6 +95,13 @@ fn attempts_end() {
     let late =
         judge(&answer, &Attempts { service: 1, ..Attempts::default() }, &schedule, Duration::from_secs(601));
     assert_eq!(late.verdict, FAILED, "nothing is held beyond 25 minutes");
+    let few = RetrySchedule { attempts_max: 3, ..RetrySchedule::default() };
+    let mixed = |throttled| {
+        let attempts = Attempts { in_doubt: 1, throttled, ..Attempts::default() };
+        judge(&answer, &attempts, &few, Duration::ZERO).verdict
+    };
+    assert_eq!(mixed(0), SOON);
+    assert_eq!(mixed(1), FAILED, "the third attempt is the last, whatever the first two were");
 }
 
 #[test]
