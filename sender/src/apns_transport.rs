@@ -28,7 +28,7 @@ impl ApnsTransport {
 
 impl Transport for ApnsTransport {
     fn room(&self) -> usize {
-        if self.client.status().open > 0 { self.client.room() } else { 0 }
+        if self.client.is_connected() { self.client.room() } else { 0 }
     }
 
     fn write(&mut self, write: Write) {
@@ -64,7 +64,7 @@ impl Transport for ApnsTransport {
 
     async fn progress(&mut self, answers: &mut Vec<Answered>) {
         if self.returned.is_empty() {
-            let unconnected = self.client.status().open == 0;
+            let unconnected = !self.client.is_connected();
             tokio::select! {
                 () = self.client.progress(&mut self.answered) => {}
                 () = tokio::time::sleep(CONNECT_LOOK), if unconnected => {}
@@ -78,11 +78,10 @@ impl Transport for ApnsTransport {
     }
 
     fn trouble(&self) -> Option<String> {
-        let status = self.client.status();
-        if status.open > 0 || status.last_failure.is_none() {
+        if self.client.is_connected() {
             return None;
         }
-        status.last_failure.map(|last| format!("{}: {}", last.failure.label(), last.detail))
+        self.client.status().last_failure.map(|last| format!("{}: {}", last.failure.label(), last.detail))
     }
 }
 

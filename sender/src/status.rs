@@ -63,14 +63,19 @@ impl Status {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// An owned queue is attached, or why not.
+    /// An owned queue is attached, or why not. One line when the first of all is lost, one when the last is back; which and why
+    /// stands in `/readyz`.
     pub fn queue(&self, queue: &QueueName, why: Option<String>) {
-        let name = queue.to_string();
-        if self.change(|v| v.queues.entry(name).or_insert(Some("starting".into())), why.clone()) {
-            match why {
-                None => tracing::info!(%queue, "attached"),
-                Some(why) => tracing::warn!(%queue, %why, "not attached; trying again"),
+        let mut view = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let was = view.queues.values().filter(|why| why.is_some()).count();
+        let first = view.queues.insert(queue.to_string(), why.clone()).is_none();
+        let is = view.queues.values().filter(|why| why.is_some()).count();
+        match why {
+            Some(why) if was == 0 && !first => {
+                tracing::warn!(%queue, %why, "cut off from a queue; attaching anew, what was under way comes back");
             }
+            None if was > 0 && is == 0 => tracing::info!(queues = view.queues.len(), "every owned queue is attached"),
+            _ => {}
         }
     }
 
@@ -78,7 +83,7 @@ impl Status {
     pub fn released(&self, queue: &QueueName) {
         let mut view = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         view.queues.remove(&queue.to_string());
-        tracing::info!(%queue, "left");
+        tracing::debug!(%queue, "left");
     }
 
     /// What keeps a pool's connections from writing, if anything does.

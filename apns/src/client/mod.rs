@@ -253,6 +253,11 @@ impl Client {
         self.links.iter().map(|link| link.machine.in_flight()).sum()
     }
 
+    /// Whether a connection takes work now. What is written while none does is held, for a bounded time.
+    pub fn is_connected(&self) -> bool {
+        self.links.iter().any(|link| !link.machine.is_retiring())
+    }
+
     /// Its state now.
     pub fn status(&self) -> Status {
         let now = Instant::now();
