@@ -172,8 +172,15 @@ impl Texts {
         Self {
             // Each its own: none supersedes another.
             collapse_id: format!("chat-{:016x}-{sequence:012}", mix(sequence)),
-            user: format!("user-{:016x}", mix(token)),
-            reference: format!("message-{:016x}{:016x}-{sequence:012}", mix(sequence ^ 1), mix(sequence ^ 2)),
+            user: format!("tenant-{:04}/region-eu-central/user-{:016x}", token % 1000, mix(token)),
+            reference: format!(
+                "conversation/{:016x}{:016x}/thread/{:016x}/message/{:016x}{:016x}-{sequence:012}/attempt/0/source/im-backend",
+                mix(token ^ 1),
+                mix(token ^ 2),
+                mix(token ^ 3),
+                mix(sequence ^ 1),
+                mix(sequence ^ 2)
+            ),
         }
     }
 }
@@ -209,7 +216,7 @@ mod tests {
         for sequence in [0, 7, 999_999] {
             assert_eq!(traffic.payload(sequence).len(), PAYLOAD_BYTES);
             let body = wire::encode(&traffic.notification(traffic.single(sequence), now()).unwrap()).unwrap();
-            assert!((700..1000).contains(&body.len()), "{}: {}", body.len(), String::from_utf8_lossy(&body));
+            assert!((750..850).contains(&body.len()), "{}: {}", body.len(), String::from_utf8_lossy(&body));
         }
         let places: Vec<Place> = traffic.batch(3, 1500, 500).collect();
         let body = wire::encode_batch(&traffic.shared(&places, now()).unwrap()).unwrap();
