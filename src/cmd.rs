@@ -12,7 +12,7 @@ mod standalone;
 mod submit;
 mod trace;
 
-use skein_config::{Config, Loaded, Sources};
+use skein_config::{Config, Loaded, Log, Sources};
 
 use crate::args::{Arguments, Command, Common};
 use crate::exit::{Exit, Failure};
@@ -28,7 +28,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Standalone => standalone::run(&load(&common)?, *output),
         Command::Submit(submit) => submit::run(&load(&common)?.config, &submit, *output),
         Command::Trace(trace) => trace::run(&load(&common)?.config, &trace, *output),
-        Command::SimulateApns(simulate) => simulate_apns::run(&load(&common)?.config, simulate, *output),
+        Command::SimulateApns(simulate) => simulate_apns::run(&log_of(&common)?, simulate, *output),
         Command::Bench(bench) => bench::run(&bench, &common.settings, *output),
         Command::BenchPart(part) => bench::run_one(&part, *output),
         Command::Completions { shell } => Ok(completions::run(shell, *output)),
@@ -38,6 +38,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
 /// The configuration that a command runs with.
 fn load(common: &Common) -> Result<Loaded, Failure> {
     Ok(Config::load(&Sources::of_process(common.files.clone(), common.settings.clone()))?)
+}
+
+/// How a command logs that needs nothing else of the configuration: its faults are not this command's unless it was named.
+fn log_of(common: &Common) -> Result<Log, Failure> {
+    let named = !common.files.is_empty() || !common.settings.is_empty();
+    Ok(if named { load(common)?.config.log } else { Config::default().log })
 }
 
 /// A runtime of one thread, for commands that ask and end.

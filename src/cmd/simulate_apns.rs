@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 use serde_json::json;
 use skein_apns_sim::log::{LogMode, ROWS_MAX_DEFAULT};
 use skein_apns_sim::{Faults, Handle, RunError, SimulatorConfig, StartError, TokenPolicy, realistic};
-use skein_config::Config;
+use skein_config::Log;
 
 use crate::args::{Environment, SimulateApns};
 use crate::exit::{Exit, Failure};
@@ -14,8 +14,8 @@ use crate::logging;
 use crate::output::Output;
 
 /// Runs a simulator until it is asked to end, then prints its counts.
-pub fn run(config: &Config, arguments: SimulateApns, output: Output) -> Result<Exit, Failure> {
-    logging::start(&config.log);
+pub fn run(log: &Log, arguments: SimulateApns, output: Output) -> Result<Exit, Failure> {
+    logging::start(log);
     let ca_out = arguments.ca_out.clone();
     let ready = |handle: &Handle| {
         let ca = ca_out.as_ref().map(|path| path.display().to_string());

@@ -172,3 +172,6 @@ impl Run {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

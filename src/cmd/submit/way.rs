@@ -27,8 +27,8 @@ const REPEAT_PAUSE: Duration = Duration::from_secs(1);
 pub enum Way {
     /// Over HTTP.
     Gateway(GatewayClient, PoolName),
-    /// Over AMQP.
-    Broker(Producer, PoolName),
+    /// Over AMQP, to a pool that sends for these topics.
+    Broker(Producer, PoolName, Vec<String>),
 }
 
 /// What became of one notification.
@@ -97,7 +97,9 @@ impl Way {
             let trouble = producer.trouble().unwrap_or_default();
             return Err(Failure::Away(format!("{error}: {trouble}")));
         }
-        Ok(Self::Broker(producer, pool))
+        let topics =
+            config.pools.get(pool.as_str()).map(|settings| settings.topics.clone()).unwrap_or_default();
+        Ok(Self::Broker(producer, pool, topics))
     }
 
     /// Submits what shares its content, or has contents of its own; one answer each, in order.
@@ -106,14 +108,29 @@ impl Way {
     /// [`Failure::Usage`]: neither these nor any other would be accepted (a wrong key, an unknown pool).
     pub async fn submit(&mut self, notifications: &[Notification]) -> Result<Vec<Told>, Failure> {
         match self {
-            Self::Broker(producer, pool) => {
-                // The seam takes its own copies: contents are shared, so this copies no payload.
-                let outcomes = Submit::submit(producer, pool, notifications.to_vec()).await;
-                Ok(notifications.iter().zip(outcomes).map(|(n, outcome)| told(n.id, outcome)).collect())
+            Self::Broker(producer, pool, topics) => {
+                let foreign = |n: &Notification| !topics.iter().any(|topic| **topic == *n.content.topic);
+                // Contents are shared: this copies no payload.
+                let ours = notifications.iter().filter(|n| !foreign(n)).cloned().collect();
+                let mut outcomes = Submit::submit(producer, pool, ours).await.into_iter();
+                let told = |n: &Notification| {
+                    if foreign(n) {
+                        return refused(
+                            n.id,
+                            &format!("topic: not one of pool {pool}; it sends for {}", topics.join(", ")),
+                        );
+                    }
+                    told(n.id, outcomes.next().unwrap_or(Err(SubmitError::Unknown)))
+                };
+                Ok(notifications.iter().map(told).collect())
             }
             Self::Gateway(gateway, pool) => through_gateway(gateway, pool, notifications).await,
         }
     }
+}
+
+fn refused(id: NotificationId, problem: &str) -> Told {
+    Told { id, outcome: Outcome::NotAccepted, problem: Some(problem.to_owned()), away: false }
 }
 
 fn told(id: NotificationId, outcome: Result<Confirmation, SubmitError>) -> Told {
