@@ -324,4 +324,18 @@ mod tests {
         assert!(!parse(&["--token", "ab"]));
         assert!(!parse(&["--token", "ab", "--topic", "t", "--badge-set", "1", "--badge-add", "1"]));
     }
+
+    #[test]
+    fn every_command_is_documented() {
+        let page = include_str!("../docs/cli.md");
+        for command in Arguments::command().get_subcommands().filter(|c| !c.is_hide_set()) {
+            let name = command.get_name();
+            assert!(page.contains(&format!("`skein {name}")), "docs/cli.md does not name {name}");
+            let grouped = matches!(name, "config" | "run");
+            for sub in command.get_subcommands().filter(|_| grouped) {
+                let whole = format!("`skein {name} {}", sub.get_name());
+                assert!(page.contains(&whole), "docs/cli.md does not name {whole}");
+            }
+        }
+    }
 }
