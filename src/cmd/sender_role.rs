@@ -1,6 +1,6 @@
 //! `skein run sender`: the sender of a cluster.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -38,16 +38,17 @@ pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
     });
     let database = wiring::postgres_ledger(config)?;
     let key = wiring::fingerprint_key(config)?;
-    let starting = Arc::new(Status::default());
-    starting.ledger(None);
     output.line(
         format!("sender {member}, its pages at http://{address}"),
         &serde_json::json!({"member": member, "pages": address}),
     );
-    let shown = Arc::new(std::sync::OnceLock::<Arc<Status>>::new());
+    let shown = Arc::new(OnceLock::<Arc<Status>>::new());
+    let undeclared = Arc::new(Mutex::new("not looked at yet".to_owned()));
     let ready = {
-        let shown = Arc::clone(&shown);
-        move || std::future::ready(shown.get().map_or_else(not_declared, |status| parts(status)))
+        let (shown, undeclared) = (Arc::clone(&shown), Arc::clone(&undeclared));
+        move || {
+            std::future::ready(shown.get().map_or_else(|| not_declared(&undeclared), |status| parts(status)))
+        }
     };
     tokio::spawn(serve(
         listener,
@@ -56,7 +57,7 @@ pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
         std::future::pending(),
     ));
     tokio::select! {
-        declared = declare(config, &link) => declared?,
+        declared = declare(config, &link, &undeclared) => declared?,
         () = signals.ended() => return Ok(Exit::Done),
     }
     let made = ledger_upkeep::begin(&database).await;
@@ -104,12 +105,13 @@ pub fn parts(status: &Status) -> Vec<Part> {
     ]
 }
 
-fn not_declared() -> Vec<Part> {
-    vec![Part { name: "broker", trouble: Some("its exchanges and queues are not declared yet".to_owned()) }]
+fn not_declared(why: &Mutex<String>) -> Vec<Part> {
+    let why = why.lock().unwrap_or_else(PoisonError::into_inner);
+    vec![Part { name: "broker", trouble: Some(format!("its exchanges and queues are not declared: {why}")) }]
 }
 
-/// Declares what the pools need, as long as it takes. Idempotent.
-async fn declare(config: &Config, link: &LinkOptions) -> Result<(), Failure> {
+/// Declares what the pools need, as long as it takes; `undeclared` says why it is not done yet. Idempotent.
+async fn declare(config: &Config, link: &LinkOptions, undeclared: &Mutex<String>) -> Result<(), Failure> {
     let bytes = config.broker.queue_bytes_max.bytes();
     let mut away = false;
     loop {
@@ -123,6 +125,8 @@ async fn declare(config: &Config, link: &LinkOptions) -> Result<(), Failure> {
                     tracing::warn!(%why, "the broker is away; trying again");
                 }
                 away = true;
+                *undeclared.lock().unwrap_or_else(PoisonError::into_inner) =
+                    format!("the broker is away: {why}");
                 tokio::time::sleep(DECLARE_PAUSE).await;
             }
         }
