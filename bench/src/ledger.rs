@@ -68,7 +68,7 @@ impl Drop for Database {
     }
 }
 
-const FINALS: &str = "SELECT count(DISTINCT (id, generation)) FROM final";
+const FINALS: &str = "SELECT count(DISTINCT (id, generation)) FROM skein.final";
 const FINALS_OF_FILE: &str = "SELECT count(*) FROM final";
 
 /// How many notifications have a final verdict in the embedded engine's file, once its process has ended.
