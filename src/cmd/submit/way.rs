@@ -11,7 +11,7 @@ use skein_config::Config;
 use skein_core::seam::{Confirmation, Submit, SubmitError};
 use skein_core::wire::{encode, encode_batch};
 use skein_core::{Notification, NotificationId, PoolName};
-use skein_producer::Producer;
+use skein_producer::{Producer, Wait};
 
 use crate::args::Door;
 use crate::exit::Failure;
@@ -109,24 +109,42 @@ impl Way {
     pub async fn submit(&mut self, notifications: &[Notification]) -> Result<Vec<Told>, Failure> {
         match self {
             Self::Broker(producer, pool, topics) => {
-                let foreign = |n: &Notification| !topics.iter().any(|topic| **topic == *n.content.topic);
+                let ours = |n: &&Notification| topics.iter().any(|topic| **topic == *n.content.topic);
                 // Contents are shared: this copies no payload.
-                let ours = notifications.iter().filter(|n| !foreign(n)).cloned().collect();
-                let mut outcomes = Submit::submit(producer, pool, ours).await.into_iter();
-                let told = |n: &Notification| {
-                    if foreign(n) {
-                        return refused(
-                            n.id,
-                            &format!("topic: not one of pool {pool}; it sends for {}", topics.join(", ")),
-                        );
-                    }
-                    told(n.id, outcomes.next().unwrap_or(Err(SubmitError::Unknown)))
+                let sent: Vec<Notification> = notifications.iter().filter(ours).cloned().collect();
+                let mut outcomes = to_broker(producer, pool, &sent).await.into_iter();
+                let foreign = format!("topic: not one of pool {pool}; it sends for {}", topics.join(", "));
+                let told = |n: &Notification| match ours(&n) {
+                    true => told(n.id, outcomes.next().unwrap_or(Err(SubmitError::Unknown))),
+                    false => refused(n.id, &foreign),
                 };
                 Ok(notifications.iter().map(told).collect())
             }
             Self::Gateway(gateway, pool) => through_gateway(gateway, pool, notifications).await,
         }
     }
+}
+
+/// Publishes; what nobody knows of is published once more, marked, so that none is sent twice without need.
+async fn to_broker(
+    producer: &Producer,
+    pool: &PoolName,
+    notifications: &[Notification],
+) -> Vec<Result<Confirmation, SubmitError>> {
+    let mut outcomes = Submit::submit(producer, pool, notifications.to_vec()).await;
+    let unknown: Vec<usize> =
+        (0..outcomes.len()).filter(|n| outcomes[*n] == Err(SubmitError::Unknown)).collect();
+    if unknown.is_empty() {
+        return outcomes;
+    }
+    output::note(&format!("the outcome of {} is unknown; publishing them again, marked", unknown.len()));
+    let again = unknown.iter().map(|n| notifications[*n].clone()).collect();
+    let second = producer.submit_again(pool, again, Wait::For(REPEAT_LIMIT)).await;
+    for (n, outcome) in unknown.into_iter().zip(second) {
+        // Still not accepted: what the first publication came to stays unknown.
+        outcomes[n] = outcome.map_err(|_| SubmitError::Unknown);
+    }
+    outcomes
 }
 
 fn refused(id: NotificationId, problem: &str) -> Told {
