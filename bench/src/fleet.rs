@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
+use skein_apns_sim::checker::Ids;
 use tempfile::TempDir;
 
 use crate::arguments::{Engine, Services};
@@ -214,6 +215,15 @@ impl Fleet {
         self.sender.take().context("no sender runs")?.end()
     }
 
+    /// Waits until APNs has accepted so many.
+    pub(crate) fn accepted(&mut self, count: u64) -> Result<()> {
+        until("the first notifications to be accepted", START_LIMIT, || {
+            self.sender.as_mut().context("no sender runs")?.check_alive()?;
+            let accepted = self.simulator.as_ref().context("no simulator runs")?.accepted()?;
+            Ok((accepted >= count).then_some(()))
+        })
+    }
+
     /// Makes the simulator stand still with answers held, or go on.
     pub(crate) fn stall(&self, stalled: bool) -> Result<()> {
         let simulator = self.simulator.as_ref().context("another server cannot be stalled")?;
@@ -233,6 +243,11 @@ impl Fleet {
             Some((_, database)) => database.finals(),
             None => finals_of_file(&self.folder.path().join(DATABASE_FILE)),
         }
+    }
+
+    /// The ids that the ledger calls possible copies; none are looked for in the embedded engine's file.
+    pub(crate) fn possible_copies(&self) -> Result<Ids> {
+        self.cluster.as_ref().map_or_else(|| Ok(Ids::new()), |(_, database)| database.possible_copies())
     }
 
     /// What the broker counts as published to the pool's exchange. `None` without a broker.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::str::FromStr as _;
 
 use anyhow::{Context as _, Result};
+use skein_apns_sim::checker::Ids;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection};
 
@@ -42,13 +43,27 @@ impl Database {
 
     /// How many notifications have a final verdict.
     pub(crate) fn finals(&self) -> Result<u64> {
-        let (before, _) = self.server.rsplit_once('/').context("the database's address names no database")?;
-        let url = format!("{before}/{}", self.name);
+        let url = self.url()?;
         block_on(async {
             let mut connection = PgConnection::connect(&url).await?;
             let count: i64 = sqlx::query_scalar(FINALS).fetch_one(&mut connection).await?;
             Ok(u64::try_from(count)?)
         })
+    }
+
+    /// The ids that it calls possible copies.
+    pub(crate) fn possible_copies(&self) -> Result<Ids> {
+        let url = self.url()?;
+        block_on(async {
+            let mut connection = PgConnection::connect(&url).await?;
+            let ids: Vec<Vec<u8>> = sqlx::query_scalar(COPIES).fetch_all(&mut connection).await?;
+            Ok(ids.into_iter().filter_map(|id| id.try_into().ok().map(u128::from_be_bytes)).collect())
+        })
+    }
+
+    fn url(&self) -> Result<String> {
+        let (before, _) = self.server.rsplit_once('/').context("the database's address names no database")?;
+        Ok(format!("{before}/{}", self.name))
     }
 
     fn execute(&self, statement: &str) -> Result<()> {
@@ -69,6 +84,8 @@ impl Drop for Database {
 }
 
 const FINALS: &str = "SELECT count(DISTINCT (id, generation)) FROM skein.final";
+const COPIES: &str = "SELECT uuid_send(id) FROM skein.final WHERE possible_copy \
+                      UNION SELECT uuid_send(id) FROM skein.note WHERE possible_copy";
 const FINALS_OF_FILE: &str = "SELECT count(*) FROM final";
 
 /// How many notifications have a final verdict in the embedded engine's file, once its process has ended.

@@ -159,7 +159,8 @@ fn our_round(arguments: &Pipeline, settings: &[String], name: String, last: bool
     let rss_mb = fleet.peak_rss_mb();
     let sender = fleet.end_sender()?;
     let server = fleet.end_simulator()?;
-    let checked = server.is_some().then(|| check(&fleet.list(), &fleet.log())).transpose()?;
+    let copies = fleet.possible_copies()?;
+    let checked = server.is_some().then(|| check(&fleet.list(), &fleet.log(), &copies)).transpose()?;
     let unrecorded = submitted.confirmed.saturating_sub(fleet.finals()?);
     let lost = checked.as_ref().map_or(0, |checked| checked.report.lost).max(unrecorded);
     if let Some(checked) = checked.as_ref().filter(|checked| !checked.report.is_clean()) {
@@ -219,8 +220,11 @@ pub(crate) fn progress(line: &str) {
     }
 }
 
-/// The commit that the working folder stands at, or `unknown`.
+/// What `SKEIN_COMMIT` says, the commit that the working folder stands at, or `unknown`.
 pub(crate) fn commit() -> String {
+    if let Ok(said) = std::env::var("SKEIN_COMMIT") {
+        return said;
+    }
     let asked = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
     let answered = asked.ok().filter(|output| output.status.success());
     answered.map_or_else(

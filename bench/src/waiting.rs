@@ -18,6 +18,8 @@ const STALL_MIN: Duration = Duration::from_secs(15);
 const REST: Duration = Duration::from_secs(5);
 /// The stall lasts at most so long: shorter than what notifications in doubt are retried for.
 const STALL_MAX: Duration = Duration::from_secs(60);
+/// So many are accepted before the stall.
+const ACCEPTED_FIRST: u64 = 1000;
 const STEP: Duration = Duration::from_millis(250);
 
 /// One row. Memory is a peak in 10^6 bytes.
@@ -41,6 +43,8 @@ pub struct Row {
     pub lost: u64,
     /// Read by APNs again though it may have processed them.
     pub duplicates: u64,
+    /// Those of them that the ledger does not call possible copies.
+    pub duplicates_unrecorded: u64,
     /// First writes that overtook an earlier one of their token.
     pub inversions: u64,
     /// What tokens and payloads were drawn from.
@@ -73,8 +77,10 @@ pub fn run(arguments: &Waiting, settings: &[String]) -> Result<Row> {
     let (submitted, _) = fleet.submit(load)?;
     progress(&format!("{} wait", submitted.confirmed));
 
-    fleet.stall(true)?;
     fleet.start_sender()?;
+    // In full swing: streams are open on every connection when APNs stands still.
+    fleet.accepted(ACCEPTED_FIRST.min(submitted.confirmed / 10))?;
+    fleet.stall(true)?;
     let began = Instant::now();
     let rss_stalled_mb = at_rest(&fleet, began)?;
     let stalled_seconds = tenths(began.elapsed().as_secs_f64());
@@ -85,7 +91,7 @@ pub fn run(arguments: &Waiting, settings: &[String]) -> Result<Row> {
     let rss_mb = fleet.peak_rss_mb();
     fleet.end_sender()?;
     fleet.end_simulator()?.context("no simulator runs")?;
-    let checked = check(&fleet.list(), &fleet.log())?;
+    let checked = check(&fleet.list(), &fleet.log(), &fleet.possible_copies()?)?;
     progress(&checked.report.to_string());
     let unrecorded = submitted.confirmed.saturating_sub(fleet.finals()?);
     let seconds = ended_ns.saturating_sub(resumed_ns) as f64 / 1e9;
@@ -99,6 +105,7 @@ pub fn run(arguments: &Waiting, settings: &[String]) -> Result<Row> {
         resumed_per_second: (submitted.confirmed as f64 / seconds).round(),
         lost: checked.report.lost.max(unrecorded),
         duplicates: checked.report.duplicates,
+        duplicates_unrecorded: checked.report.duplicates_unrecorded,
         inversions: checked.report.inversions,
         seed: arguments.seed,
         commit: commit(),

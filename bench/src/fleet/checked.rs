@@ -21,7 +21,7 @@ pub(crate) struct Checked {
 }
 
 /// Reads the producer's list and the simulator's log, and holds them against each other.
-pub(crate) fn check(list: &Path, log: &Path) -> Result<Checked> {
+pub(crate) fn check(list: &Path, log: &Path, possible_copies: &Ids) -> Result<Checked> {
     let submissions = submissions::read(list)?;
     let log = read_file(log)?;
     let mut answered: HashMap<u128, u64> = HashMap::with_capacity(submissions.len());
@@ -39,13 +39,7 @@ pub(crate) fn check(list: &Path, log: &Path) -> Result<Checked> {
     took.sort_unstable();
     let ms = |share| percentile(&took, share).unwrap_or(0) as f64 / 1e6;
     let confirmed: Vec<Confirmed> = submissions.iter().map(|submission| submission.confirmed).collect();
-    let possible_copies = Ids::new();
-    let history = History {
-        confirmed: &confirmed,
-        log: &log,
-        verdicts: None,
-        possible_copies: &possible_copies,
-        writers: None,
-    };
+    let history =
+        History { confirmed: &confirmed, log: &log, verdicts: None, possible_copies, writers: None };
     Ok(Checked { report: checker::check(&history), p50_ms: ms(0.5), p99_ms: ms(0.99) })
 }
