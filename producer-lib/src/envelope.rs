@@ -7,11 +7,10 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use skein_core::id::NotificationKey;
 use skein_core::notification::Fault;
-use skein_core::slot::token_hash;
 use skein_core::wire::{
     BATCH_V1, BCC_HEADER, BODY_BYTES_MAX, CONTENT_TYPE, NOTIFICATION_V1, REPEAT_HEADER, encode, encode_batch,
 };
-use skein_core::{NotificationId, Slot};
+use skein_core::{NotificationId, SLOTS, Slot};
 use smallvec::SmallVec;
 
 use crate::plan::Group;
@@ -46,14 +45,15 @@ impl Envelope {
             let size = body.len();
             return Err(Fault::new("body", format!("{size} bytes; at most {BODY_BYTES_MAX}")));
         }
-        let mut tokens: SmallVec<[u64; 1]> = notifications.iter().map(|n| token_hash(&n.token)).collect();
+        let mut tokens: SmallVec<[u64; 1]> = group.hashes.iter().copied().collect();
         tokens.sort_unstable();
         tokens.dedup();
         let slot = first.slot();
         let mut others: Vec<Slot> =
-            notifications[1..].iter().map(|n| n.slot()).filter(|s| *s != slot).collect();
+            tokens.iter().filter_map(|hash| Slot::new((hash % u64::from(SLOTS)) as u16)).collect();
         others.sort_unstable();
         others.dedup();
+        others.retain(|other| *other != slot);
         let at = first.content.submitted_at.unwrap_or_else(|| first.id.at());
         Ok(Self {
             exchange,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use skein_core::Notification;
 use skein_core::slot::token_hash;
 use skein_core::wire::{BATCH_ITEMS_MAX, BODY_BYTES_MAX};
+use skein_core::{Content, Notification};
 
 /// How many of the latest groups are compared by value, where the content is no shared one.
 const GROUPS_COMPARED_MAX: usize = 4;
@@ -25,44 +25,83 @@ pub(crate) struct Group {
     pub(crate) notifications: Vec<Notification>,
     /// Where each stood in the submission.
     pub(crate) places: Vec<u32>,
+    /// The hash of each one's device token.
+    pub(crate) hashes: Vec<u64>,
     bytes: usize,
 }
 
 /// Groups a submission. Groups go out in their order; of one token, earlier notifications are in earlier groups or earlier
 /// in the same one.
 pub(crate) fn plan(notifications: Vec<Notification>) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    let alone = notifications.len() == 1;
-    let mut open: HashMap<*const skein_core::Content, usize> = HashMap::new();
-    let mut last_of_token: HashMap<u64, usize> = HashMap::new();
+    let mut planned = Planned::default();
     for (place, notification) in notifications.into_iter().enumerate() {
-        let pointer = Arc::as_ptr(&notification.content);
-        let bytes = item_bytes(&notification);
-        let token = if alone { 0 } else { token_hash(&notification.token) };
-        let earliest = last_of_token.get(&token).copied().unwrap_or(0);
-        let fits = |at: &usize| {
-            let group = &groups[*at];
-            *at >= earliest
-                && group.notifications.len() < BATCH_ITEMS_MAX
-                && group.bytes + bytes <= BODY_BYTES_MAX
-        };
-        let equal = |at: &usize| groups[*at].notifications[0].content == notification.content;
-        let at = open
-            .get(&pointer)
-            .copied()
-            .or_else(|| (groups.len().saturating_sub(GROUPS_COMPARED_MAX)..groups.len()).rev().find(equal));
-        let at = at.filter(fits).unwrap_or_else(|| {
-            let content = notification.content.payload.len() + content_bytes(&notification);
-            groups.push(Group { bytes: BATCH_FRAME_BYTES + content, ..Group::default() });
-            groups.len() - 1
-        });
-        open.insert(pointer, at);
-        last_of_token.insert(token, at);
-        groups[at].bytes += bytes;
-        groups[at].places.push(u32::try_from(place).unwrap_or(u32::MAX));
-        groups[at].notifications.push(notification);
+        planned.add(u32::try_from(place).unwrap_or(u32::MAX), notification);
     }
-    groups
+    planned.groups
+}
+
+#[derive(Default)]
+struct Planned {
+    groups: Vec<Group>,
+    /// Where a shared content went last.
+    group_of: HashMap<*const Content, usize>,
+    /// The last group of each token: made only when something would go into another group than the last one.
+    last_of: Option<HashMap<u64, usize>>,
+}
+
+impl Planned {
+    fn add(&mut self, place: u32, notification: Notification) {
+        let pointer = Arc::as_ptr(&notification.content);
+        let (hash, bytes) = (token_hash(&notification.token), item_bytes(&notification));
+        let at = match self.find(pointer, &notification) {
+            Some(at) if self.groups[at].fits(bytes) && self.keeps_order(at, hash) => at,
+            _ => {
+                let content = notification.content.payload.len() + content_bytes(&notification);
+                self.groups.push(Group { bytes: BATCH_FRAME_BYTES + content, ..Group::default() });
+                self.groups.len() - 1
+            }
+        };
+        let group = &mut self.groups[at];
+        if group.notifications.last().is_none_or(|last| Arc::as_ptr(&last.content) != pointer) {
+            self.group_of.insert(pointer, at);
+        }
+        if let Some(last_of) = &mut self.last_of {
+            last_of.insert(hash, at);
+        }
+        group.bytes += bytes;
+        group.places.push(place);
+        group.hashes.push(hash);
+        group.notifications.push(notification);
+    }
+
+    /// The latest group with this content.
+    fn find(&self, pointer: *const Content, notification: &Notification) -> Option<usize> {
+        let last = self.groups.len().checked_sub(1)?;
+        let same = |at: &usize| Arc::as_ptr(&self.groups[*at].notifications[0].content) == pointer;
+        let equal = |at: &usize| self.groups[*at].notifications[0].content == notification.content;
+        Some(last).filter(same).or_else(|| self.group_of.get(&pointer).copied()).or_else(|| {
+            (self.groups.len().saturating_sub(GROUPS_COMPARED_MAX)..self.groups.len()).rev().find(equal)
+        })
+    }
+
+    /// Whether no later group than this one holds something of the token.
+    fn keeps_order(&mut self, at: usize, hash: u64) -> bool {
+        if at + 1 == self.groups.len() {
+            return true;
+        }
+        let last_of = self.last_of.get_or_insert_with(|| {
+            let hashes =
+                |(at, group): (usize, &Group)| group.hashes.iter().map(|h| (*h, at)).collect::<Vec<_>>();
+            self.groups.iter().enumerate().flat_map(hashes).collect()
+        });
+        last_of.get(&hash).is_none_or(|last| *last <= at)
+    }
+}
+
+impl Group {
+    fn fits(&self, bytes: usize) -> bool {
+        self.notifications.len() < BATCH_ITEMS_MAX && self.bytes + bytes <= BODY_BYTES_MAX
+    }
 }
 
 /// A text's longest form in JSON: each of its bytes escaped.

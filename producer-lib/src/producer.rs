@@ -15,6 +15,9 @@ use crate::session::{Outlook, Session};
 
 const WINDOW_FULL: &str = "the window of notifications under way is full";
 
+/// The widest window that can be set.
+const WINDOW_MAX: usize = 100_000;
+
 /// Submits notifications over one connection to RabbitMQ. Clones share it; when the last one is dropped, what is under way is
 /// brought to its end, and the connection goes.
 ///
@@ -26,7 +29,7 @@ pub struct Producer {
     options: Arc<ProducerOptions>,
     exchanges: Arc<[(PoolName, Arc<str>)]>,
     window: Arc<Semaphore>,
-    outgoing: mpsc::UnboundedSender<Parcel>,
+    outgoing: mpsc::Sender<Parcel>,
     outlook: watch::Receiver<Outlook>,
 }
 
@@ -60,13 +63,14 @@ impl Producer {
     /// Outside of a tokio runtime.
     pub fn connect(options: ProducerOptions) -> Self {
         let options = Arc::new(options);
-        let (outgoing, incoming) = mpsc::unbounded_channel();
+        let window = options.window.clamp(1, WINDOW_MAX);
+        let (outgoing, incoming) = mpsc::channel(window);
         let (shown, outlook) = watch::channel(Outlook { way: Way::Away, trouble: None });
         let session = Session::new(Arc::clone(&options), incoming, shown);
         tokio::spawn(session.run());
         Self {
             exchanges: options.pools.iter().map(|p| (p.clone(), p.exchange().into())).collect(),
-            window: Arc::new(Semaphore::new(options.window.clamp(1, Semaphore::MAX_PERMITS))),
+            window: Arc::new(Semaphore::new(window)),
             outgoing,
             outlook,
             options,
@@ -246,8 +250,8 @@ impl Producer {
         permit: OwnedSemaphorePermit,
     ) -> oneshot::Receiver<Result<(), SubmitError>> {
         let (reply, outcome) = oneshot::channel();
-        // If the task is gone (its runtime ends), the outcome is seen as unknown.
-        let _ = self.outgoing.send(Parcel::new(envelope, wait, repeat, reply, permit));
+        // Never full: each parcel holds one of as many permits. If the task is gone (its runtime ends), the outcome is unknown.
+        let _ = self.outgoing.try_send(Parcel::new(envelope, wait, repeat, reply, permit));
         outcome
     }
 }

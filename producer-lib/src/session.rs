@@ -41,7 +41,7 @@ pub(crate) struct Outlook {
 
 pub(crate) struct Session {
     pub(crate) options: Arc<ProducerOptions>,
-    pub(crate) incoming: mpsc::UnboundedReceiver<Parcel>,
+    pub(crate) incoming: mpsc::Receiver<Parcel>,
     pub(crate) outlook: watch::Sender<Outlook>,
     parcels: Parcels,
     /// Every handle is gone: what is under way is brought to its end, then the task ends.
@@ -57,7 +57,7 @@ enum End {
 impl Session {
     pub(crate) fn new(
         options: Arc<ProducerOptions>,
-        incoming: mpsc::UnboundedReceiver<Parcel>,
+        incoming: mpsc::Receiver<Parcel>,
         outlook: watch::Sender<Outlook>,
     ) -> Self {
         let mut tick = tokio::time::interval(TICK);
