@@ -17,6 +17,7 @@ mod read;
 mod round;
 mod submit;
 mod trace;
+mod upkeep;
 mod writer;
 
 pub use attach::EmbeddedBroker;

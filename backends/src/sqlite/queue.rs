@@ -185,3 +185,78 @@ impl State {
         self.is_behind = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(place: i64) -> Stored {
+        Stored { place, kind: NOTIFICATION, body: Bytes::new() }
+    }
+
+    fn delivered(queue: &Queue) -> Vec<i64> {
+        match queue.next(usize::MAX) {
+            Next::Deliver(messages) => messages.iter().map(|m| m.place).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn reads(queue: &Queue) -> Option<(i64, i64)> {
+        match queue.next(usize::MAX) {
+            Next::Read { position, committed } => Some((position, committed)),
+            _ => None,
+        }
+    }
+
+    /// P1: a message committed while the file is read is neither lost nor delivered twice.
+    #[test]
+    fn p1_commits_during_a_reading() {
+        for seen_by_the_reading in [false, true] {
+            let queue = Queue::new(0, Some(2));
+            assert_eq!(queue.begin(), 2);
+            assert_eq!(reads(&queue), Some((0, 2)));
+            // 3 commits now; the reading may have it already, and its publication may come before or after.
+            let last = if seen_by_the_reading { 3 } else { 2 };
+            queue.have_read(Some(last), true, 2);
+            queue.publish(stored(3));
+            queue.publish(stored(4));
+            let rest = if seen_by_the_reading { vec![4] } else { vec![3, 4] };
+            assert_eq!(delivered(&queue), rest);
+
+            let queue = Queue::new(0, Some(2));
+            queue.begin();
+            queue.publish(stored(3));
+            queue.have_read(Some(last), true, 2);
+            // Published meanwhile: read again, unless the reading had it.
+            assert_eq!(reads(&queue), (!seen_by_the_reading).then_some((2, 3)));
+        }
+    }
+
+    /// All that was there is settled: the reading finds nothing, and what comes then is not taken for it.
+    #[test]
+    fn an_empty_reading_catches_up_to_what_was_committed_before_it() {
+        let queue = Queue::new(0, Some(9));
+        queue.begin();
+        queue.publish(stored(10));
+        queue.have_read(None, true, 9);
+        assert_eq!(reads(&queue), Some((9, 10)));
+        queue.have_read(Some(10), true, 10);
+        queue.publish(stored(11));
+        assert_eq!(delivered(&queue), [11]);
+        queue.end();
+        assert_eq!(queue.begin(), 11);
+        assert_eq!(reads(&queue), Some((0, 11)));
+    }
+
+    /// P8: what exceeds the bound is read from the file, in its turn.
+    #[test]
+    fn p8_memory_is_bounded() {
+        let queue = Queue::new(0, None);
+        queue.begin();
+        queue.have_read(None, true, 0);
+        let past = FRESH_MESSAGES_MAX as i64 + 100;
+        (1..=past).for_each(|place| queue.publish(stored(place)));
+        assert_eq!(delivered(&queue).len(), FRESH_MESSAGES_MAX);
+        assert_eq!(reads(&queue), Some((FRESH_MESSAGES_MAX as i64, past)));
+    }
+}

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use skein_core::fact::Fact;
-use skein_core::seam::{DeadLetter, LedgerError, Recorded, Refused};
-use skein_core::{NotificationId, Timestamp};
+use skein_core::seam::{LedgerError, Recorded, Refused};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
@@ -14,12 +13,11 @@ use super::bulk::Bulk;
 use super::fact_rows::{Care, FactRows};
 use super::fault::Fault;
 use super::queue::Stored;
+use super::upkeep::{bury, delete, forget};
 use super::writer::{Desk, NewMessage, OtherOrder, RecordOrder, Settled, SubmitOrder, Waiting};
 
 /// The most settlements of one transaction.
 const SETTLED_MAX: usize = 8192;
-/// The most rows that one transaction deletes for their age.
-const FORGET_ROWS: i64 = 2000;
 
 /// What one transaction takes.
 pub(super) struct Round {
@@ -274,46 +272,4 @@ impl Rounds {
             }
         }
     }
-}
-
-/// Deletes settled messages, by one statement whatever their number.
-async fn delete(connection: &mut SqliteConnection, settled: &[Settled]) -> Result<(), Fault> {
-    let places: Vec<i64> = settled.iter().map(|s| s.place).collect();
-    let json = serde_json::to_string(&places).map_err(|error| Fault::Away(error.to_string()))?;
-    sqlx::query("DELETE FROM message WHERE place IN (SELECT value FROM json_each(?))")
-        .bind(json)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn bury(connection: &mut SqliteConnection, letter: DeadLetter) -> Result<(), Fault> {
-    sqlx::query(
-        "INSERT INTO dead_letter (at, queue, kind, id, reason, detail, body)
-         VALUES (unixepoch('subsec') * 1000, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(letter.queue.to_string())
-    .bind(letter.kind)
-    .bind(letter.id.map(|id| id.as_bytes().to_vec()))
-    .bind(letter.reason)
-    .bind(letter.detail)
-    .bind(letter.body.to_vec())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Deletes some of the rows whose ids are older; gives how many.
-async fn forget(connection: &mut SqliteConnection, keep_from: Timestamp) -> Result<u64, Fault> {
-    let first = NotificationId::new(keep_from, [0; 10]).as_bytes().to_vec();
-    let mut gone = 0;
-    for statement in [
-        "DELETE FROM final WHERE (id, generation) IN (SELECT id, generation FROM final WHERE id < ? LIMIT ?)",
-        "DELETE FROM note WHERE id IN (SELECT id FROM note WHERE id < ? LIMIT ?)",
-        "DELETE FROM submitted WHERE rowid IN (SELECT rowid FROM submitted WHERE first_id < ? LIMIT ?)",
-    ] {
-        let done = sqlx::query(statement).bind(&*first).bind(FORGET_ROWS).execute(&mut *connection).await?;
-        gone += done.rows_affected();
-    }
-    Ok(gone)
 }
