@@ -46,6 +46,9 @@ pub(super) fn away(error: sqlx::Error) -> LedgerError {
                 _ => LedgerError::Away(text),
             }
         }
+        sqlx::Error::Io(io) if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            LedgerError::Refused(format!("{io}; check the roots, the certificate and the server's name"))
+        }
         sqlx::Error::Configuration(_) | sqlx::Error::Tls(_) => LedgerError::Refused(error.to_string()),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
             LedgerError::Refused(format!("{error}; the schema is another than this version's: migrate it"))
