@@ -9,9 +9,9 @@
 //!
 //! ```
 //! use skein_config::{Config, Sources};
-//! let sources = Sources { flags: vec!["sender.lease=800ms".into()], ..Sources::default() };
+//! let sources = Sources { flags: vec!["sender.lease=650ms".into()], ..Sources::default() };
 //! let loaded = Config::load(&sources)?;
-//! assert_eq!(loaded.config.sender.lease.as_millis(), 800);
+//! assert_eq!(loaded.config.sender.lease.as_millis(), 650);
 //! assert_eq!(loaded.origin("sender.lease").unwrap().to_string(), "flag --set (1)");
 //! # Ok::<(), skein_config::Faults>(())
 //! ```

@@ -12,6 +12,9 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// How long the APNs client may hold a write after the gate was looked at (the binary's own bound, no setting).
+const UNSENT_MAX: Duration = Duration::from_millis(250);
+
 /// Checks every rule; one that needs a faulty setting is passed over.
 pub(crate) fn check_rules(values: &Values, faults: &mut Faults) {
     let mut rules = Rules { values, faults };
@@ -53,10 +56,11 @@ impl Rules<'_> {
             self.fault(&[lease, round_trip], what, "make sender.lease more than twice sender.round_trip");
         }
         if let Some((wait, long)) = self.both::<Duration>(grace, lease)
-            && wait < long
+            && wait < long + UNSENT_MAX
         {
-            let what = "the grace is shorter than the lease, so a predecessor could still be writing";
-            self.fault(&[grace, lease], what, "make sender.grace at least sender.lease");
+            let what =
+                "the grace is shorter than the lease and 250ms, so a predecessor could still be writing";
+            self.fault(&[grace, lease], what, "make sender.grace at least sender.lease + 250ms");
         }
         let backoff = ["broker.backoff_min", "broker.backoff_max"];
         if self.both::<Duration>(backoff[0], backoff[1]).is_some_and(|(min, max)| min > max) {

@@ -280,6 +280,8 @@ section! {
         id_memory: Duration,
         /// Most ids remembered so.
         id_memory_max: usize,
+        /// Where suspects are noted, if messages are to be quarantined.
+        state_folder: Option<PathBuf>,
         /// Deliveries after which a message is handled alone.
         quarantine_after: NonZeroU32,
     }

@@ -7,27 +7,33 @@
 //! | --- | --- |
 //! | [`main_path`] | the five steps, in order |
 //! | [`attachment`] | one queue's session: attach, take, settle, leave; a cut voids it |
+//! | [`work`] | what a pool's lanes and memory hold |
+//! | [`facts`] | what the ledger is told about an item |
 //! | [`window`] | ids that are in a lane or not yet durable are never entered twice |
 //! | [`recorder`] | natural group commit into the ledger |
 //! | [`shard`] | threads, and which queue lives where |
 //! | [`breaker`] | a pool that its credential is refused for writes nothing but probes |
 //! | [`badge`] | the badge's absolute number, put into the payload as late as possible |
+//! | [`quarantine`] | a message that killed its owner is not decoded again |
 //! | [`metrics`], [`status`] | what ops see |
 
 pub mod apns_transport;
 pub mod attachment;
 pub mod badge;
 pub mod breaker;
+pub mod facts;
 pub mod main_path;
 pub mod metrics;
 pub mod options;
 pub mod permits;
+pub mod quarantine;
 pub mod reading;
 pub mod recorder;
 pub mod session;
 pub mod shard;
 pub mod status;
 pub mod window;
+pub mod work;
 
 pub use options::{Options, PoolOptions};
 pub use shard::{Seams, Sender};

@@ -10,27 +10,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_core::answer::Answer;
-use skein_core::fact::{Cause, Fact, Final, Note, NoteKind};
-use skein_core::lane::{LaneId, Lanes};
+use skein_core::fact::Fact;
+use skein_core::lane::LaneId;
 use skein_core::lease::BootMillis;
-use skein_core::retry_budget::RetryBudget;
-use skein_core::retry_schedule::Attempts;
-use skein_core::seam::{Answered, Clock, DeadLetter, Transport, Write};
-use skein_core::verdict::{PoolAction, Scope};
-use skein_core::{
-    Evidence, FinalVerdict, Fingerprint, Notification, NotificationKey, Timestamp, Verdict, judge,
-};
+use skein_core::seam::{Answered, Clock, Transport, Write};
+use skein_core::verdict::PoolAction;
+use skein_core::{FinalVerdict, Timestamp, Verdict, judge};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::attachment::Attachment;
-use crate::badge::{Counts, with_badge};
+use crate::badge::with_badge;
 use crate::breaker::{Breaker, Change};
+use crate::facts::{count, dead_letter, gone_at, words};
 use crate::metrics::PoolMetrics;
 use crate::options::{Options, PoolOptions};
-use crate::permits::{Cost, Permits};
+use crate::permits::Permits;
 use crate::recorder::{Batch, Done};
 use crate::status::Status;
-use crate::window::{DeliveryRef, Window};
+use crate::work::{Item, Waiting, Work};
 
 /// How soon a shut gate is looked at again.
 const GATE_LOOK: Duration = Duration::from_millis(20);
@@ -40,69 +37,6 @@ const BUDGET_PAUSE: Duration = Duration::from_secs(1);
 const TROUBLE_LOOK: Duration = Duration::from_millis(200);
 /// The most notifications handed to the transport before answers are looked at.
 const SEND_MOST: usize = 1024;
-
-/// A notification on its way, and what is known of it.
-pub struct Item {
-    /// The notification.
-    pub notification: Notification,
-    /// Its device token's fingerprint.
-    pub device: Fingerprint,
-    /// The delivery it came with.
-    pub delivery: DeliveryRef,
-    /// What has happened to it in this sender.
-    pub attempts: Attempts,
-    /// When it was taken.
-    pub taken_at: BootMillis,
-    /// APNs may have received it before (P3).
-    pub possible_copy: bool,
-    /// It came through a marked copy.
-    pub repeat: bool,
-    /// What its permit holds.
-    pub cost: Cost,
-}
-
-impl Item {
-    /// What an item takes of memory, beside its share of a content that it shares.
-    pub fn cost_of(notification: &Notification) -> Cost {
-        const BASE: usize = 512;
-        let content = &notification.content;
-        let bytes = BASE + content.payload.len() / Arc::strong_count(content).max(1);
-        Cost(u32::try_from(bytes).unwrap_or(u32::MAX))
-    }
-}
-
-/// What waits for a fact to be durable.
-pub enum Waiting {
-    /// The head of a lane.
-    Lane(LaneId),
-    /// An item that left its lane without being its head: superseded. It keeps its permit until then.
-    Item(Box<Item>),
-    /// An id that never entered a lane: a dead letter's.
-    Key(NotificationKey),
-    /// Nothing.
-    Nobody,
-}
-
-/// What a pool's lanes and memory hold, on one shard.
-pub struct Work {
-    /// The lanes.
-    pub lanes: Lanes<Item>,
-    /// The id window.
-    pub window: Window,
-    /// Badge counts.
-    pub counts: Counts,
-    /// Tokens known gone, and since which insertion.
-    pub gone: hashbrown::HashMap<u64, u64>,
-    /// How many insertions there were.
-    pub gone_stamp: u64,
-    breaker: Breaker,
-    budget: RetryBudget,
-    outbox: Vec<Fact>,
-    outbox_waits: Vec<Waiting>,
-    pending: hashbrown::HashMap<u64, Vec<Waiting>>,
-    next_batch: u64,
-    gate_shut: bool,
-}
 
 /// One pool on one shard.
 pub struct PoolShard<C: Clock> {
@@ -175,7 +109,7 @@ impl<C: Clock> PoolShard<C> {
             for item in older {
                 item.delivery.attachment.began();
                 let fact = self.final_fact(&item, FinalVerdict::Superseded, "superseded".into(), now);
-                work.tell(Fact::Final(Box::new(fact)), Waiting::Item(Box::new(item)));
+                work.outbox.tell(Fact::Final(Box::new(fact)), Waiting::Item(Box::new(item)));
             }
         }
         let token = item.notification.token.clone();
@@ -188,7 +122,7 @@ impl<C: Clock> PoolShard<C> {
     fn send<T: Transport>(&self, transport: &mut T) {
         let (now, boot) = (self.clock.now(), self.clock.boot());
         let mut work = self.work.borrow_mut();
-        let Work { lanes, breaker, budget, gone, counts, outbox, outbox_waits, gate_shut, .. } = &mut *work;
+        let Work { lanes, breaker, budget, gone, counts, outbox, gate_shut, .. } = &mut *work;
         lanes.wake(now);
         let mut allowed = breaker.allows(transport.room().min(SEND_MOST), boot);
         let mut shut = Vec::new();
@@ -208,8 +142,7 @@ impl<C: Clock> PoolShard<C> {
             };
             if let Some((verdict, cause)) = unsendable {
                 let fact = self.final_fact(item, verdict, cause.into(), now);
-                outbox.push(Fact::Final(Box::new(fact)));
-                outbox_waits.push(Waiting::Lane(lane));
+                outbox.tell(Fact::Final(Box::new(fact)), Waiting::Lane(lane));
                 continue;
             }
             let content = &item.notification.content;
@@ -266,7 +199,7 @@ impl<C: Clock> PoolShard<C> {
                     if verdict == FinalVerdict::TokenInvalid {
                         fact.gone_at = Some(gone_at(&answer, &evidence, now));
                     }
-                    work.tell(Fact::Final(Box::new(fact)), Waiting::Lane(lane));
+                    work.outbox.tell(Fact::Final(Box::new(fact)), Waiting::Lane(lane));
                 }
                 Verdict::Retry { after } => {
                     // What was not sent costs APNs nothing.
@@ -274,7 +207,7 @@ impl<C: Clock> PoolShard<C> {
                     let until = now.plus(if free { after } else { after.max(BUDGET_PAUSE) });
                     let note = self.note(item, &answer, cause, status, now, until);
                     self.metrics.retried(note.kind);
-                    work.tell(Fact::Note(Box::new(note)), Waiting::Nobody);
+                    work.outbox.tell(Fact::Note(Box::new(note)), Waiting::Nobody);
                     self.hold(work, lane, until);
                 }
             }
@@ -284,16 +217,7 @@ impl<C: Clock> PoolShard<C> {
 
     /// **record**: facts travel into the ledger; what they wait for is free when they are durable, not before.
     fn record(&self) {
-        let mut work = self.work.borrow_mut();
-        if !work.outbox.is_empty() {
-            let facts = std::mem::take(&mut work.outbox);
-            let waits = std::mem::take(&mut work.outbox_waits);
-            let number = work.next_batch;
-            work.next_batch += 1;
-            work.pending.insert(number, waits);
-            // The recorder lives as long as any shard; when it is gone, the process is ending and nothing is settled.
-            let _ = self.recorder.send(Batch { number, facts, reply: self.reply.clone() });
-        }
+        self.work.borrow_mut().outbox.send(&self.recorder, &self.reply);
     }
 
     /// **settle**: what is durable leaves its lane, its deliveries are acked, its permit is free.
@@ -301,8 +225,7 @@ impl<C: Clock> PoolShard<C> {
         let boot = self.clock.boot();
         let mut work = self.work.borrow_mut();
         let mut permits = Vec::new();
-        for (index, waiting) in work.pending.remove(&done.number).unwrap_or_default().into_iter().enumerate()
-        {
+        for (index, waiting) in work.outbox.done(done.number).into_iter().enumerate() {
             let item = match waiting {
                 Waiting::Nobody => continue,
                 Waiting::Key(key) => {
@@ -360,7 +283,7 @@ impl<C: Clock> PoolShard<C> {
 
     /// Queues a fact that is not a lane's: a dead letter's verdict, a batch's ids.
     pub fn record_for(&self, fact: Fact, waiting: Waiting) {
-        self.work.borrow_mut().tell(fact, waiting);
+        self.work.borrow_mut().outbox.tell(fact, waiting);
         self.wake.notify_one();
     }
 
@@ -413,137 +336,5 @@ impl<C: Clock> PoolShard<C> {
             look = look.min(probe.since(self.clock.boot()).max(Duration::from_millis(1)));
         }
         if work.gate_shut { look.min(GATE_LOOK) } else { look }
-    }
-
-    pub(crate) fn final_fact(
-        &self,
-        item: &Item,
-        verdict: FinalVerdict,
-        cause: Cause,
-        now: Timestamp,
-    ) -> Final {
-        self.metrics.verdict(verdict);
-        let Notification { content, .. } = &item.notification;
-        Final {
-            key: item.notification.key(),
-            pool: self.pool.name.clone(),
-            verdict,
-            cause,
-            status: 0,
-            token: item.device,
-            user: item.notification.user.as_deref().map(|u| self.options.fingerprint_key.text(u)),
-            app: content.app.clone(),
-            reference: content.reference.clone(),
-            collapse: content.collapse_id.as_ref().map(|c| self.options.fingerprint_key.text(c.as_str())),
-            submitted_at: content.submitted_at,
-            at: now,
-            queue: item.delivery.attachment.queue.number,
-            attempts: item.attempts.total(),
-            duration_us: 0,
-            payload_bytes: u16::try_from(content.payload.len()).unwrap_or(u16::MAX),
-            possible_copy: item.possible_copy,
-            repeat: item.repeat,
-            badge: item.notification.badge,
-            gone_at: None,
-            slot: item.notification.slot(),
-            sender: Arc::clone(&self.options.member),
-        }
-    }
-
-    fn note(
-        &self,
-        item: &Item,
-        answer: &Answer,
-        cause: Cause,
-        status: u16,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Note {
-        Note {
-            key: item.notification.key(),
-            pool: self.pool.name.clone(),
-            kind: if matches!(answer, Answer::InDoubt(_)) { NoteKind::InDoubt } else { NoteKind::Retry },
-            cause,
-            status,
-            at: now,
-            attempt: item.attempts.total(),
-            until: Some(until),
-            possible_copy: item.possible_copy,
-            sender: Arc::clone(&self.options.member),
-        }
-    }
-}
-
-impl Work {
-    /// Nothing yet.
-    pub fn new(options: &Options) -> Self {
-        let (share, floor) = options.retry_budget;
-        Self {
-            lanes: Lanes::default(),
-            window: Window::default(),
-            counts: Counts::default(),
-            gone: hashbrown::HashMap::new(),
-            gone_stamp: 0,
-            breaker: Breaker::default(),
-            budget: RetryBudget::new(share, floor),
-            outbox: Vec::new(),
-            outbox_waits: Vec::new(),
-            pending: hashbrown::HashMap::new(),
-            next_batch: 0,
-            gate_shut: false,
-        }
-    }
-
-    fn tell(&mut self, fact: Fact, waiting: Waiting) {
-        self.outbox.push(fact);
-        self.outbox_waits.push(waiting);
-    }
-}
-
-/// The letter for a notification whose verdict the ledger can never store.
-fn dead_letter(item: &Item, why: &str) -> DeadLetter {
-    DeadLetter {
-        queue: item.delivery.attachment.queue.clone(),
-        kind: Arc::from(skein_core::wire::NOTIFICATION_V1),
-        id: Some(item.notification.id),
-        reason: "ledger_refused",
-        detail: why.to_owned(),
-        body: skein_core::wire::encode(&item.notification).unwrap_or_default().into(),
-    }
-}
-
-fn count(attempts: &mut Attempts, answer: &Answer, scope: Scope) {
-    let counter = match (answer, scope) {
-        (Answer::InDoubt(_), _) => &mut attempts.in_doubt,
-        (Answer::NotSent(_), _) => &mut attempts.not_sent,
-        (_, Scope::Token) => &mut attempts.throttled,
-        (_, Scope::Credential) => &mut attempts.credential,
-        _ => &mut attempts.service,
-    };
-    *counter = counter.saturating_add(1);
-}
-
-/// The word and status that stand for an answer in ledger and log.
-fn words(answer: &Answer) -> (Cause, u16) {
-    match answer {
-        Answer::NotSent(why) => (why.label().into(), 0),
-        Answer::InDoubt(why) => (why.label().into(), 0),
-        Answer::Reply(reply) => {
-            let cause = match &reply.reason {
-                Some(skein_core::Reason::Other(text)) => text.to_string().into(),
-                Some(reason) => reason.label().into(),
-                None => "".into(),
-            };
-            (cause, reply.status)
-        }
-    }
-}
-
-/// When a token was found gone: APNs' own word, or when the notification was sent.
-fn gone_at(answer: &Answer, evidence: &Evidence, now: Timestamp) -> Timestamp {
-    let sent_at = now.minus(Duration::from_micros(u64::from(evidence.duration_us)));
-    match answer {
-        Answer::Reply(reply) => reply.timestamp.unwrap_or(sent_at),
-        _ => sent_at,
     }
 }

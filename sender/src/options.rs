@@ -1,5 +1,6 @@
 //! What a sender is told: bounds with their units. Defaults live in `config/default.toml`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ pub struct Options {
     pub id_memory_max: usize,
     /// Retries as a share of first writes, and how many a second whatever the traffic.
     pub retry_budget: (f64, u32),
+    /// Where a suspect is noted before it is decoded; without it no message is quarantined.
+    pub state_folder: Option<PathBuf>,
+    /// How often a message has come back before it is a suspect.
+    pub quarantine_after: u32,
     /// The shortest and longest wait before attaching anew.
     pub backoff: (Duration, Duration),
     /// The most facts in one transaction.

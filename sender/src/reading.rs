@@ -10,8 +10,10 @@ use skein_core::wire::{self, Decoded};
 use skein_core::{FinalVerdict, Fingerprint, Notification, NotificationId, NotificationKey, Slot, SlotMap};
 
 use crate::attachment::Attachment;
-use crate::main_path::{Item, PoolShard, Waiting};
+use crate::main_path::PoolShard;
+use crate::quarantine::{Quarantine, Suspicion};
 use crate::window::{DeliveryRef, Entry};
+use crate::work::{Item, Waiting};
 
 /// How often a look-up is tried again while the ledger is away.
 const LOOK_UP_PAUSE: Duration = Duration::from_millis(100);
@@ -26,6 +28,8 @@ pub struct Reader<'a, C: Clock, L: Ledger> {
     pub attachment: Rc<Attachment>,
     /// Which slots live where.
     pub slots: &'a SlotMap,
+    /// Messages that may kill their owner.
+    pub quarantine: &'a mut Quarantine,
     /// Since when the ledger has not answered look-ups.
     pub away_since: &'a mut Option<tokio::time::Instant>,
 }
@@ -56,10 +60,25 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
         inbox: &mut impl Inbox,
         items: &mut VecDeque<Item>,
     ) -> Result<(), BrokerError> {
+        let suspicion = self.quarantine.look(&delivery.body, delivery.returns).map_err(not_noted)?;
+        if suspicion == Suspicion::Convicted {
+            let detail = format!(
+                "its owner ended while it was decoded, after it had come back {} times",
+                delivery.returns
+            );
+            self.bury(&delivery, None, "killed_its_owner", detail, inbox).await?;
+            self.quarantine.acquit().map_err(not_noted)?;
+            self.attachment.opened(delivery.tag, 0);
+            return Ok(());
+        }
         let now = self.pool.clock.now();
         let number = self.attachment.queue.number;
         let owns = |slot: Slot| self.slots.queue(slot) == number;
-        let decoded = match wire::decode(&delivery.kind, &delivery.body, now, owns) {
+        let decoded = wire::decode(&delivery.kind, &delivery.body, now, owns);
+        if suspicion == Suspicion::Noted {
+            self.quarantine.acquit().map_err(not_noted)?;
+        }
+        let decoded = match decoded {
             Ok(decoded) => decoded,
             Err(malformed) => {
                 self.bury(&delivery, None, malformed.label(), malformed.to_string(), inbox).await?;
@@ -246,4 +265,9 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
         };
         self.pool.record_for(Fact::Final(Box::new(fact)), Waiting::Key(key));
     }
+}
+
+/// A suspect that can't be noted is not decoded: the attachment is given up, and tried anew.
+fn not_noted(error: std::io::Error) -> BrokerError {
+    BrokerError::Refused(format!("a suspect cannot be noted in sender.state_folder: {error}"))
 }

@@ -9,8 +9,10 @@ use skein_core::seam::{Broker, BrokerError, Clock, Delivery, Inbox, Ledger, Owne
 use tokio::sync::watch;
 
 use crate::attachment::Attachment;
-use crate::main_path::{Item, PoolShard};
+use crate::main_path::PoolShard;
+use crate::quarantine::Quarantine;
 use crate::reading::Reader;
+use crate::work::Item;
 
 /// The most deliveries taken at once.
 const TAKE_MOST: usize = 256;
@@ -94,6 +96,10 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
         let pool = &self.pool;
         let mut away_since = None;
         let mut loaded = false;
+        let options = &pool.options;
+        let name = self.owned.queue.to_string();
+        let mut quarantine = Quarantine::open(options.state_folder.as_ref(), &name, options.quarantine_after)
+            .map_err(|error| BrokerError::Refused(format!("sender.state_folder cannot be used: {error}")))?;
         let mut tags = Vec::new();
         pool.status.queue(&self.owned.queue, None);
         loop {
@@ -129,6 +135,7 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                         ledger: &self.ledger,
                         attachment: Rc::clone(attachment),
                         slots: &self.owned.slots,
+                        quarantine: &mut quarantine,
                         away_since: &mut away_since,
                     };
                     reader.read(deliveries, inbox, backlog).await?;

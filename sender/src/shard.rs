@@ -10,12 +10,13 @@ use skein_core::{PoolName, QueueName};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, LocalSet};
 
-use crate::main_path::{PoolShard, Work};
+use crate::main_path::PoolShard;
 use crate::metrics::{Metrics, PoolMetrics};
 use crate::options::Options;
 use crate::recorder;
 use crate::session::Session;
 use crate::status::Status;
+use crate::work::Work;
 
 /// How often the gauges are brought up to date.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);

@@ -74,7 +74,9 @@ impl Status {
             Some(why) if was == 0 && !first => {
                 tracing::warn!(%queue, %why, "cut off from a queue; attaching anew, what was under way comes back");
             }
-            None if was > 0 && is == 0 => tracing::info!(queues = view.queues.len(), "every owned queue is attached"),
+            None if was > 0 && is == 0 => {
+                tracing::info!(queues = view.queues.len(), "every owned queue is attached")
+            }
             _ => {}
         }
     }

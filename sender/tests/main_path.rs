@@ -17,10 +17,11 @@ use skein_core::seam::{Clock, Coordinator, Ledger, Submit};
 use skein_core::{
     FinalVerdict, FingerprintKey, Notification, NotificationId, PoolName, QueueName, Reason, Timestamp,
 };
-use skein_sender::main_path::{PoolShard, Work};
+use skein_sender::main_path::PoolShard;
 use skein_sender::metrics::{Metrics, PoolMetrics};
 use skein_sender::session::Session;
 use skein_sender::status::Status;
+use skein_sender::work::Work;
 use skein_sender::{Options, PoolOptions, recorder};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
@@ -62,6 +63,8 @@ fn options(pool: &PoolName, held_max: usize) -> Options {
         away_hold: Duration::from_secs(10),
         id_memory: Duration::from_secs(600),
         id_memory_max: 1000,
+        state_folder: None,
+        quarantine_after: 3,
         retry_budget: (0.1, 10),
         backoff: (Duration::from_millis(10), Duration::from_millis(100)),
         record_rows_max: 1000,

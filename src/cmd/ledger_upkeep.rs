@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skein_backends::postgres::PostgresLedger;
-use skein_core::seam::LedgerError;
+use skein_core::seam::{Ledger, LedgerError};
 
 use crate::wiring;
 
@@ -11,6 +11,8 @@ use crate::wiring;
 const SCHEMA_PAUSE: Duration = Duration::from_secs(1);
 /// How long between looks at the partitions.
 const DAYS_PAUSE: Duration = Duration::from_secs(3600);
+/// Longest wait for the ledger when `/readyz` is asked.
+const PING_LIMIT: Duration = Duration::from_secs(2);
 
 /// Brings the schema up to this version, if the database answers. Whether it did.
 pub async fn begin(ledger: &PostgresLedger) -> bool {
@@ -39,6 +41,14 @@ pub async fn keep(ledger: PostgresLedger, retention: Duration, mut made: bool) {
             tracing::warn!(%error, "the ledger's partitions are not kept; trying again within the hour");
         }
         tokio::time::sleep(DAYS_PAUSE).await;
+    }
+}
+
+/// What keeps a ledger from answering, if anything does: for `/readyz`.
+pub async fn trouble(ledger: &impl Ledger) -> Option<String> {
+    match tokio::time::timeout(PING_LIMIT, ledger.ping()).await {
+        Ok(answer) => answer.err().map(|error| error.to_string()),
+        Err(_) => Some(format!("the ledger does not answer within {PING_LIMIT:?}")),
     }
 }
 

@@ -19,9 +19,6 @@ use crate::output::Output;
 use crate::signals::Signals;
 use crate::{logging, wiring};
 
-/// Longest wait for the ledger when `/readyz` is asked.
-const PING_LIMIT: Duration = Duration::from_secs(2);
-
 type ClusterGateway = Gateway<Producer, PostgresLedger, SystemClock>;
 
 /// Runs a role until it is asked to end.
@@ -83,11 +80,7 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
 }
 
 async fn readiness(producer: Producer, ledger: PostgresLedger) -> Vec<Part> {
-    let trouble = match tokio::time::timeout(PING_LIMIT, ledger.ping()).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("the ledger does not answer within {PING_LIMIT:?}")),
-    };
+    let trouble = ledger_upkeep::trouble(&ledger).await;
     vec![Part { name: "broker", trouble: producer.trouble() }, Part { name: "ledger", trouble }]
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use prometheus::Registry;
+use skein_backends::postgres::PostgresLedger;
 use skein_backends::rabbitmq::{RabbitBroker, RabbitOptions, SpooledLedger, Topology, declare_shared};
 use skein_config::Config;
 use skein_core::seam::BrokerError;
@@ -45,10 +46,8 @@ pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
     let shown = Arc::new(OnceLock::<Arc<Status>>::new());
     let undeclared = Arc::new(Mutex::new("not looked at yet".to_owned()));
     let ready = {
-        let (shown, undeclared) = (Arc::clone(&shown), Arc::clone(&undeclared));
-        move || {
-            std::future::ready(shown.get().map_or_else(|| not_declared(&undeclared), |status| parts(status)))
-        }
+        let (shown, undeclared, database) = (Arc::clone(&shown), Arc::clone(&undeclared), database.clone());
+        move || readiness(Arc::clone(&shown), Arc::clone(&undeclared), database.clone())
     };
     tokio::spawn(serve(
         listener,
@@ -103,6 +102,20 @@ pub fn parts(status: &Status) -> Vec<Part> {
         Part { name: "ledger", trouble: view.ledger },
         Part { name: "sender", trouble: draining },
     ]
+}
+
+/// What `/readyz` names: also a ledger that is away while its facts go to RabbitMQ, or while nothing is recorded.
+async fn readiness(
+    shown: Arc<OnceLock<Arc<Status>>>,
+    undeclared: Arc<Mutex<String>>,
+    database: PostgresLedger,
+) -> Vec<Part> {
+    let Some(status) = shown.get() else { return not_declared(&undeclared) };
+    let mut parts = parts(status);
+    if let Some(part) = parts.iter_mut().find(|part| part.name == "ledger" && part.trouble.is_none()) {
+        part.trouble = ledger_upkeep::trouble(&database).await;
+    }
+    parts
 }
 
 fn not_declared(why: &Mutex<String>) -> Vec<Part> {

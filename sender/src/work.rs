@@ -1,0 +1,135 @@
+//! What a pool's lanes and memory hold, on one shard.
+
+use std::sync::Arc;
+
+use skein_core::fact::Fact;
+use skein_core::lane::{LaneId, Lanes};
+use skein_core::lease::BootMillis;
+use skein_core::retry_budget::RetryBudget;
+use skein_core::retry_schedule::Attempts;
+use skein_core::{Fingerprint, Notification, NotificationKey};
+use tokio::sync::mpsc;
+
+use crate::badge::Counts;
+use crate::breaker::Breaker;
+use crate::options::Options;
+use crate::permits::Cost;
+use crate::recorder::{Batch, Done};
+use crate::window::{DeliveryRef, Window};
+
+/// A notification on its way, and what is known of it.
+pub struct Item {
+    /// The notification.
+    pub notification: Notification,
+    /// Its device token's fingerprint.
+    pub device: Fingerprint,
+    /// The delivery it came with.
+    pub delivery: DeliveryRef,
+    /// What has happened to it in this sender.
+    pub attempts: Attempts,
+    /// When it was taken.
+    pub taken_at: BootMillis,
+    /// APNs may have received it before (P3).
+    pub possible_copy: bool,
+    /// It came through a marked copy.
+    pub repeat: bool,
+    /// What its permit holds.
+    pub cost: Cost,
+}
+
+impl Item {
+    /// What an item takes of memory, beside its share of a content that it shares.
+    pub fn cost_of(notification: &Notification) -> Cost {
+        const BASE: usize = 512;
+        let content = &notification.content;
+        let bytes = BASE + content.payload.len() / Arc::strong_count(content).max(1);
+        Cost(u32::try_from(bytes).unwrap_or(u32::MAX))
+    }
+}
+
+/// What waits for a fact to be durable.
+pub enum Waiting {
+    /// The head of a lane.
+    Lane(LaneId),
+    /// An item that left its lane without being its head: superseded. It keeps its permit until then.
+    Item(Box<Item>),
+    /// An id that never entered a lane: a dead letter's.
+    Key(NotificationKey),
+    /// Nothing.
+    Nobody,
+}
+
+/// What a pool's lanes and memory hold, on one shard.
+pub struct Work {
+    /// The lanes.
+    pub lanes: Lanes<Item>,
+    /// The id window.
+    pub window: Window,
+    /// Badge counts.
+    pub counts: Counts,
+    /// Tokens known gone, and since which insertion.
+    pub gone: hashbrown::HashMap<u64, u64>,
+    /// How many insertions there were.
+    pub gone_stamp: u64,
+    /// Whether the pool may write.
+    pub breaker: Breaker,
+    /// How many retries it may make.
+    pub budget: RetryBudget,
+    /// Facts for the recorder, and what waits for each.
+    pub outbox: Outbox,
+    /// Whether something is ready whose gate is shut.
+    pub gate_shut: bool,
+}
+
+impl Work {
+    /// Nothing yet.
+    pub fn new(options: &Options) -> Self {
+        let (share, floor) = options.retry_budget;
+        Self {
+            lanes: Lanes::default(),
+            window: Window::default(),
+            counts: Counts::default(),
+            gone: hashbrown::HashMap::new(),
+            gone_stamp: 0,
+            breaker: Breaker::default(),
+            budget: RetryBudget::new(share, floor),
+            outbox: Outbox::default(),
+            gate_shut: false,
+        }
+    }
+}
+
+/// Facts on their way to the recorder, and what waits for those that are with it.
+#[derive(Default)]
+pub struct Outbox {
+    facts: Vec<Fact>,
+    waits: Vec<Waiting>,
+    pending: hashbrown::HashMap<u64, Vec<Waiting>>,
+    next_batch: u64,
+}
+
+impl Outbox {
+    /// A fact, and what waits for it to be durable.
+    pub fn tell(&mut self, fact: Fact, waiting: Waiting) {
+        self.facts.push(fact);
+        self.waits.push(waiting);
+    }
+
+    /// Hands what has gathered to the recorder, as one batch.
+    pub fn send(&mut self, recorder: &mpsc::UnboundedSender<Batch>, reply: &mpsc::UnboundedSender<Done>) {
+        if self.facts.is_empty() {
+            return;
+        }
+        let number = self.next_batch;
+        self.next_batch += 1;
+        self.pending.insert(number, std::mem::take(&mut self.waits));
+        let facts = std::mem::take(&mut self.facts);
+        // The recorder lives as long as any shard; when it is gone, the process is ending and nothing is settled.
+        let _ = recorder.send(Batch { number, facts, reply: reply.clone() });
+    }
+
+    /// What waited for a batch, by the index of its facts.
+    pub fn done(&mut self, number: u64) -> Vec<Waiting> {
+        self.pending.remove(&number).unwrap_or_default()
+    }
+}
