@@ -32,6 +32,19 @@ async fn last_words(mut tap: Wiretap) -> Vec<(u16, u16)> {
     said[consume..].to_vec()
 }
 
+/// The control: what the driver itself says when it is dropped, and that the tap hears it.
+#[tokio::test]
+async fn the_driver_alone_says_good_bye() {
+    need!("rabbitmq");
+    let world = World::new("polite").await;
+    let mut tap = Wiretap::start(world.rabbit.amqp()).await;
+    let url = world.url.replace(&world.rabbit.amqp().to_string(), &tap.address.to_string());
+    let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await.unwrap();
+    drop(connection);
+    tap.ended.wait_for(Option::is_some).await.unwrap();
+    assert!(tap.said.lock().unwrap().iter().any(|m| POLITE.contains(m)));
+}
+
 /// P2: a polite good-bye with deliveries unsettled reorders; a drop must not say one.
 #[tokio::test]
 async fn a_drop_says_nothing() {
