@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_millis(300);
 /// The prefetch of the facts queue, equal for all who drain it.
 const PREFETCH: u16 = 20;
-/// How long the ledger may take to answer, or to record one message.
+/// How long the ledger may take to answer, or to record the messages taken at once.
 const LEDGER_LIMIT: Duration = Duration::from_secs(10);
 
 enum Stop {
@@ -61,38 +61,64 @@ async fn round<L: Ledger>(inner: &L, spool: &Spool) -> Result<(), Stop> {
         let inbox = spool.broker.attach_to(FACTS_QUEUE, "facts back", PREFETCH).await;
         write_back(inner, spool, inbox.map_err(Stop::Broker)?).await?;
     }
-    if was_away && spool.came_back() {
-        info!("the ledger is back: facts go into it");
+    if was_away {
+        back(spool);
     }
     Ok(())
 }
 
+/// From now on new facts go into the ledger.
+fn back(spool: &Spool) {
+    if spool.came_back() {
+        info!("the ledger is back: facts go into it");
+    }
+}
+
 /// Until the queue is silent. Then the socket goes, and with it the sign that something may be in hand.
+///
+/// Once the ledger has taken something, new facts go there and no longer behind those that wait: under load the queue would
+/// never be silent. Look-ups stay unanswered until it is empty.
 async fn write_back<L: Ledger>(inner: &L, spool: &Spool, mut inbox: RabbitInbox) -> Result<(), Stop> {
     let mut total = 0;
     while let Ok(taken) = timeout(SILENCE, inbox.take(usize::from(PREFETCH))).await {
-        for delivery in taken.map_err(Stop::Broker)? {
-            let facts = record(inner, &mut inbox, &delivery).await?;
-            inbox.settle(&mut vec![delivery.tag]).await.map_err(Stop::Broker)?;
-            spool.wrote_back(facts);
-            total += facts;
-        }
+        let deliveries = taken.map_err(Stop::Broker)?;
+        let facts = record(inner, &mut inbox, &deliveries).await?;
+        let mut tags = deliveries.iter().map(|delivery| delivery.tag).collect();
+        inbox.settle(&mut tags).await.map_err(Stop::Broker)?;
+        spool.wrote_back(facts);
+        total += facts;
+        back(spool);
     }
     inbox.leave().await;
     info!(facts = total, "facts written back from the facts queue");
     Ok(())
 }
 
-/// Records one message; what can never be recorded goes to the dead letters. How many facts it held.
-async fn record<L: Ledger>(inner: &L, inbox: &mut RabbitInbox, delivery: &Delivery) -> Result<usize, Stop> {
-    let read = (*delivery.kind == *FACTS_V1).then(|| serde_json::from_slice::<Facts>(&delivery.body));
-    let Some(Ok(Facts { facts })) = read else {
-        bury(inbox, delivery, "bad_facts", "no message of facts that this version can read").await?;
+/// Records messages in one transaction; what can never be recorded goes to the dead letters. How many facts they held.
+async fn record<L: Ledger>(
+    inner: &L,
+    inbox: &mut RabbitInbox,
+    deliveries: &[Delivery],
+) -> Result<usize, Stop> {
+    let mut facts = Vec::new();
+    let mut ends = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        match (*delivery.kind == *FACTS_V1).then(|| serde_json::from_slice::<Facts>(&delivery.body)) {
+            Some(Ok(read)) => facts.extend(read.facts),
+            _ => bury(inbox, delivery, "bad_facts", "no message of facts that this version can read").await?,
+        }
+        ends.push(facts.len());
+    }
+    if facts.is_empty() {
         return Ok(0);
-    };
+    }
     let recorded = answered(inner.record(&facts)).await?;
-    if let Some(first) = recorded.refused.first() {
-        bury(inbox, delivery, "fact_refused", &first.why).await?;
+    let mut last = None;
+    for refused in &recorded.refused {
+        let place = ends.partition_point(|end| *end <= refused.index);
+        if last.replace(place) != Some(place) {
+            bury(inbox, &deliveries[place], "fact_refused", &refused.why).await?;
+        }
     }
     Ok(facts.len())
 }
