@@ -1,18 +1,15 @@
 //! `skein run gateway`, and the choice between the roles.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use prometheus::Registry;
 use skein_backends::clock::SystemClock;
 use skein_backends::postgres::PostgresLedger;
 use skein_config::{Config, Engine, Loaded};
-use skein_core::seam::Ledger as _;
 use skein_gateway::{Gateway, Part, ServeOptions, pages, serve};
 use skein_producer::Producer;
 use tokio::net::TcpListener;
 
-use super::{bind, load, sender_role};
+use super::{bind, ledger_upkeep, load, sender_role};
 use crate::args::{Common, Run};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
