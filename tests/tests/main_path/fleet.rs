@@ -7,6 +7,7 @@ use skein_backends::rabbitmq::{DEAD_QUEUE, FACTS_QUEUE};
 use skein_core::{NotificationId, PoolName};
 use skein_producer::{BrokerAddress, LinkOptions, Producer, ProducerOptions};
 use skein_tests::{
+    http,
     ports::Port,
     process::{Child, skein},
     services::{PostgreSqlAddress, RabbitMqAddress},
@@ -182,12 +183,28 @@ tls = {{ mode = "off" }}
         &self.errors
     }
 
+    /// What `/readyz` says is wrong with a part of the role, if anything is.
+    pub async fn trouble(&self, part: &str) -> Option<String> {
+        let page = http::get(&self.site.page("readyz")).await.ok()?.json().ok()?;
+        let parts = page["parts"].as_array()?;
+        let named = parts.iter().find(|known| known["name"] == part)?;
+        named["trouble"].as_str().map(str::to_owned)
+    }
+
+    /// Waits until `/readyz` tells of a trouble with `part` that has `words` in it.
+    pub async fn tells(&self, part: &str, words: &str) {
+        let told = async || self.trouble(part).await.filter(|why| why.contains(words)).map(drop);
+        if until("/readyz to say what is wrong", FLOW_LIMIT, told).await.is_err() {
+            panic!("nothing about {words:?} with {part} in {:?}", http::get(&self.site.page("readyz")).await);
+        }
+    }
+
     /// Waits until the simulator has read so many more requests: only then has a fault something to hit.
     pub async fn flowing(&self, more: u64) {
         let from = self.site.simulator.stats().requests;
         let flows = async || (self.site.simulator.stats().requests >= from + more).then_some(());
         if until("traffic", FLOW_LIMIT, flows).await.is_err() {
-            let ready = skein_tests::http::get(&self.site.page("readyz")).await;
+            let ready = http::get(&self.site.page("readyz")).await;
             panic!("no {more} more requests in {FLOW_LIMIT:?}; readyz: {ready:?}");
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skein_backends::rabbitmq::FACTS_QUEUE;
 use skein_tests::{
-    http, need,
+    need,
     services::{PostgreSql, RabbitMq},
     until,
 };
@@ -35,9 +35,7 @@ async fn sending_goes_on_without_the_ledger() {
     let client = fleet.client().await;
     let spooled = async || (client.waiting(FACTS_QUEUE).await > 0).then_some(());
     until("facts in skein.facts", FLOW_LIMIT, spooled).await.unwrap();
-    let page = fleet.site.page("readyz");
-    let told = async || http::get(&page).await.ok().filter(|page| page.body.contains("ledger")).map(drop);
-    until("/readyz to name the ledger", FLOW_LIMIT, told).await.unwrap();
+    fleet.tells("ledger", "").await;
     while outage.elapsed() < away {
         fleet.flowing(500).await;
     }

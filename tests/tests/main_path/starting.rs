@@ -4,32 +4,19 @@ use std::time::Duration;
 
 use skein_apns_sim::Faults;
 use skein_tests::{
-    http, need,
+    need,
     relay::Relay,
     services::{PostgreSql, RabbitMq},
-    until,
 };
 
 use crate::{
-    fleet::{FLOW_LIMIT, Fleet, Services},
+    fleet::{Fleet, Services},
     load::Load,
     scenario::Scenario,
 };
 
 /// How long it is watched while the service stays away: time for many attempts, each of which could log a line.
 const AWAY: Duration = Duration::from_secs(5);
-
-/// Waits until `/readyz` answers 503 and names `what`.
-async fn names_trouble(fleet: &Fleet, what: &str) {
-    let page = fleet.site.page("readyz");
-    let told = async || {
-        let answer = http::get(&page).await.ok()?;
-        (answer.status == 503 && answer.body.contains(what)).then_some(())
-    };
-    if until("/readyz to say what is away", FLOW_LIMIT, told).await.is_err() {
-        panic!("{what} is not in /readyz: {:?}", http::get(&page).await);
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_away_at_start() {
@@ -44,7 +31,7 @@ async fn rabbitmq_away_at_start() {
     };
     let mut fleet = Fleet::prepare("no_broker", services, Faults::default()).await;
     fleet.start_sender();
-    names_trouble(&fleet, "the broker is away").await;
+    fleet.tells("broker", "the broker is away").await;
     tokio::time::sleep(AWAY).await;
     let complaints = fleet.sender().complaints();
     assert_eq!(complaints.len(), 1, "one line a change of state, not: {complaints:#?}");
@@ -69,7 +56,7 @@ async fn postgresql_away_at_start() {
     };
     let mut fleet = Fleet::prepare("no_ledger", services, Faults::default()).await;
     fleet.start_sender();
-    names_trouble(&fleet, "ledger").await;
+    fleet.tells("ledger", "").await;
     tokio::time::sleep(AWAY).await;
     let complaints = fleet.sender().complaints();
     assert!((1..=2).contains(&complaints.len()), "one line a change of state, not: {complaints:#?}");
