@@ -11,6 +11,7 @@ use lapin::types::AMQPValue;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties, ErrorKind};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
 mod address;
 mod cutter;
@@ -138,19 +139,30 @@ impl Link {
         stream.set_nodelay(true).map_err(away)?;
         let cutter = Cutter::of(&stream).map_err(away)?;
 
-        let stream = Mutex::new(Some(stream));
+        // The driver may keep an error of the handshake to itself until the limit is over.
+        let (say, said) = oneshot::channel();
+        let parts = Mutex::new(Some((stream, say)));
         let connector = async move |uri: AMQPUri, _runtime| {
-            let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let stream = stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
+            let parts = parts.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let (stream, say) = parts.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
             let plain = AsyncTcpStream::Plain(Compat::new(stream));
-            match &tls {
-                None => Ok(plain),
-                Some(tls) => Ok(plain.into_rustls(tls, &uri.authority.host).await?),
+            let Some(tls) = &tls else { return Ok(plain) };
+            match plain.into_rustls(tls, &uri.authority.host).await {
+                Ok(encrypted) => Ok(encrypted),
+                Err(error) => {
+                    // Nobody listens any more only if the attempt was given up.
+                    let _ = say.send(error.to_string());
+                    Err(error.into())
+                }
             }
         };
         let runtime = lapin::runtime::default_runtime()?;
         let opening = Connection::connector(uri, runtime, connector, properties(&options.name));
-        match opening.await {
+        let opened = tokio::select! {
+            opened = opening => opened,
+            Ok(why) = said => return Err(LinkError::Refused(format!("{address}: TLS: {why}"))),
+        };
+        match opened {
             Ok(connection) => Ok(Self {
                 cutter,
                 connection,

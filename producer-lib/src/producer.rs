@@ -264,6 +264,14 @@ impl Submit for Producer {
     ) -> Vec<Result<Confirmation, SubmitError>> {
         self.submit_many(pool, notifications, self.options.wait).await
     }
+
+    async fn submit_again(
+        &self,
+        pool: &PoolName,
+        notifications: Vec<Notification>,
+    ) -> Vec<Result<Confirmation, SubmitError>> {
+        Producer::submit_again(self, pool, notifications, self.options.wait).await
+    }
 }
 
 fn mark(outcomes: &mut [Result<Confirmation, SubmitError>], places: &[u32], error: &SubmitError) {
