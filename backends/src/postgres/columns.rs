@@ -10,7 +10,7 @@ use sqlx::query::Query;
 use sqlx::{Decode, Encode, Postgres, Type};
 use uuid::Uuid;
 
-use super::statements::{INSERT_FINALS, INSERT_NOTES};
+use super::statements::{INSERT_FINALS, INSERT_NEW_FINALS, INSERT_NOTES};
 
 /// `timestamptz` counts from 2000-01-01.
 const POSTGRES_EPOCH_MILLIS: i64 = 946_684_800_000;
@@ -68,9 +68,18 @@ fn column<'a, T>(finals: &[&'a Final], value: impl Fn(&'a Final) -> T) -> Vec<T>
     finals.iter().map(|f| value(f)).collect()
 }
 
-/// The insert of finals with its values.
+/// The insert of finals of which some may be there, with its values.
 pub(super) fn insert_finals<'a>(finals: &[&'a Final]) -> Statement<'a> {
-    sqlx::query(INSERT_FINALS)
+    bind_finals(INSERT_FINALS, finals).bind(i64::try_from(finals.len()).unwrap_or(i64::MAX))
+}
+
+/// The insert of finals that are all new, with its values.
+pub(super) fn insert_new_finals<'a>(finals: &[&'a Final]) -> Statement<'a> {
+    bind_finals(INSERT_NEW_FINALS, finals)
+}
+
+fn bind_finals<'a>(statement: &'static str, finals: &[&'a Final]) -> Statement<'a> {
+    sqlx::query(statement)
         .bind(column(finals, |f| f.key.id.as_uuid()))
         .bind(column(finals, |f| i32::from(f.key.generation)))
         .bind(column(finals, |f| Instant(f.at)))
@@ -93,7 +102,6 @@ pub(super) fn insert_finals<'a>(finals: &[&'a Final]) -> Statement<'a> {
         .bind(column(finals, |f| f.app.as_deref()))
         .bind(column(finals, |f| f.reference.as_deref()))
         .bind(column(finals, |f| &*f.sender))
-        .bind(i64::try_from(finals.len()).unwrap_or(i64::MAX))
 }
 
 /// The insert of notes with its values.

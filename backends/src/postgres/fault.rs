@@ -7,6 +7,8 @@ use skein_core::seam::LedgerError;
 pub(super) enum Fault {
     /// A value that the database will never take (classes 22 data exception, 23 integrity, 54 limits). Holds no value.
     Data(String),
+    /// A final of the batch has one before it (unique violation): to be done again, asking which.
+    NotAllNew,
     /// Everything else.
     Ledger(LedgerError),
 }
@@ -14,6 +16,7 @@ pub(super) enum Fault {
 impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
         match &error {
+            sqlx::Error::Database(db) if db.code().as_deref() == Some("23505") => Self::NotAllNew,
             sqlx::Error::Database(db) if db.code().is_some_and(|code| is_data(&code)) => {
                 Self::Data(format!("{} ({})", db.message(), db.code().unwrap_or_default()))
             }

@@ -10,7 +10,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row};
 use uuid::Uuid;
 
-use super::columns::{Instant, NoteIdentity, insert_finals, insert_notes, small};
+use super::columns::{Instant, NoteIdentity, insert_finals, insert_new_finals, insert_notes, small};
 use super::devices::{change_badges, find_gone};
 use super::fault::{Fault, away};
 use super::statements::{INSERT_SUBMITTED, STANDING};
@@ -24,13 +24,28 @@ struct Sorted<'a> {
     late: Vec<Told<'a, Final>>,
 }
 
+/// Whether finals may be there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// As nearly always: if one is there, [`Fault::NotAllNew`].
+    AllAreNew,
+    /// Each is asked for.
+    SomeAreThere,
+}
+
 pub(super) async fn record(pool: &PgPool, facts: &[Fact]) -> Result<Recorded, LedgerError> {
     let every: Vec<usize> = (0..facts.len()).collect();
     let mut transaction = pool.begin().await.map_err(away)?;
-    let mut recorded = match apply(&mut transaction, facts, &every).await {
+    let mut done = apply(&mut transaction, facts, &every, Care::AllAreNew).await;
+    if matches!(done, Err(Fault::NotAllNew)) {
+        transaction.rollback().await.map_err(away)?;
+        transaction = pool.begin().await.map_err(away)?;
+        done = apply(&mut transaction, facts, &every, Care::SomeAreThere).await;
+    }
+    let mut recorded = match done {
         Ok(recorded) => recorded,
         Err(Fault::Ledger(error)) => return Err(error),
-        Err(Fault::Data(_)) => {
+        Err(Fault::Data(_) | Fault::NotAllNew) => {
             transaction.rollback().await.map_err(away)?;
             transaction = pool.begin().await.map_err(away)?;
             apply_split(&mut transaction, facts, every).await?
@@ -52,13 +67,14 @@ async fn apply_split(
     let mut parts = vec![every];
     while let Some(part) = parts.pop() {
         sqlx::query("SAVEPOINT part").execute(&mut *connection).await.map_err(away)?;
-        match apply(connection, facts, &part).await {
+        match apply(connection, facts, &part, Care::SomeAreThere).await {
             Ok(mut done) => {
                 sqlx::query("RELEASE SAVEPOINT part").execute(&mut *connection).await.map_err(away)?;
                 all.late.append(&mut done.late);
                 all.gone.append(&mut done.gone);
             }
             Err(Fault::Ledger(error)) => return Err(error),
+            Err(Fault::NotAllNew) => return Err(LedgerError::Away("another writer was faster".into())),
             Err(Fault::Data(why)) => {
                 sqlx::query("ROLLBACK TO SAVEPOINT part").execute(&mut *connection).await.map_err(away)?;
                 if let [index] = part[..] {
@@ -75,7 +91,12 @@ async fn apply_split(
 }
 
 /// Appends the facts of the indices given, and what they change elsewhere.
-async fn apply(connection: &mut PgConnection, facts: &[Fact], part: &[usize]) -> Result<Recorded, Fault> {
+async fn apply(
+    connection: &mut PgConnection,
+    facts: &[Fact],
+    part: &[usize],
+    care: Care,
+) -> Result<Recorded, Fault> {
     let (mut finals, mut notes, mut batches) = (Vec::new(), Vec::new(), Vec::new());
     for &index in part {
         match &facts[index] {
@@ -86,7 +107,7 @@ async fn apply(connection: &mut PgConnection, facts: &[Fact], part: &[usize]) ->
         }
     }
     let mut recorded = Recorded::default();
-    let Sorted { mut first, late } = append_finals(connection, finals).await?;
+    let Sorted { mut first, late } = append_finals(connection, finals, care).await?;
     let late_notes = if late.is_empty() { Vec::new() } else { notes_of(connection, &late).await? };
     recorded.late.extend(late.iter().map(|(index, _)| *index));
     append_notes(connection, &notes, &late_notes, &mut recorded.late).await?;
@@ -102,12 +123,17 @@ async fn apply(connection: &mut PgConnection, facts: &[Fact], part: &[usize]) ->
 async fn append_finals<'a>(
     connection: &mut PgConnection,
     mut finals: Vec<Told<'a, Final>>,
+    care: Care,
 ) -> Result<Sorted<'a>, Fault> {
     if finals.is_empty() {
         return Ok(Sorted { first: finals, late: Vec::new() });
     }
     finals.sort_unstable_by_key(|(index, f)| (f.key, *index));
     let rows: Vec<&Final> = finals.iter().map(|(_, f)| *f).collect();
+    if care == Care::AllAreNew {
+        insert_new_finals(&rows).execute(&mut *connection).await?;
+        return Ok(Sorted { first: finals, late: Vec::new() });
+    }
     let answer = insert_finals(&rows).fetch_one(&mut *connection).await?;
     if usize::try_from(answer.try_get::<i64, _>(0)?) == Ok(finals.len()) {
         return Ok(Sorted { first: finals, late: Vec::new() });

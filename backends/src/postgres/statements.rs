@@ -1,23 +1,28 @@
 //! The statements that write. Each takes columns, and gives back one row: how many rows were inserted and, only if that is
 //! not all of them, which.
 
+macro_rules! insert_finals {
+    () => {
+        "INSERT INTO final (id, generation, at, submitted_at, gone_at, duration_us, payload_bytes, queue, attempts, status,
+        verdict, slot, possible_copy, repeat, token, user_print, collapse, pool, cause, app, ref, sender)
+    SELECT * FROM unnest($1::uuid[], $2::int4[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::int4[],
+        $7::int4[], $8::int4[], $9::int4[], $10::int2[], $11::int2[], $12::int2[], $13::bool[], $14::bool[], $15::bytea[],
+        $16::bytea[], $17::bytea[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[])"
+    };
+}
+
+/// Finals that are all new; a unique violation if one is not. A quarter less work than asking for conflicts.
+pub(super) const INSERT_NEW_FINALS: &str = insert_finals!();
+
 /// Finals; `$23` is how many there are.
-pub(super) const INSERT_FINALS: &str = "
-WITH inserted AS (
-    INSERT INTO final (id, generation, at, submitted_at, gone_at, duration_us, payload_bytes, queue, attempts, status,
-        verdict, slot, possible_copy, repeat, token, user_print, collapse, pool, cause, app, ref, sender)
-    SELECT id, generation, at, submitted_at, gone_at, duration_us, payload_bytes, queue, attempts, status,
-        verdict, slot, possible_copy, repeat, token, user_print, collapse, pool, cause, app, ref, sender
-    FROM unnest($1::uuid[], $2::int4[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::int4[], $7::int4[],
-        $8::int4[], $9::int4[], $10::int2[], $11::int2[], $12::int2[], $13::bool[], $14::bool[], $15::bytea[],
-        $16::bytea[], $17::bytea[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[])
-        AS u(id, generation, at, submitted_at, gone_at, duration_us, payload_bytes, queue, attempts, status,
-        verdict, slot, possible_copy, repeat, token, user_print, collapse, pool, cause, app, ref, sender)
-    ON CONFLICT DO NOTHING
-    RETURNING id, generation
-)
-SELECT count(*), CASE WHEN count(*) < $23 THEN array_agg(id) END, CASE WHEN count(*) < $23 THEN array_agg(generation) END
-FROM inserted";
+pub(super) const INSERT_FINALS: &str = concat!(
+    "WITH inserted AS (",
+    insert_finals!(),
+    " ON CONFLICT DO NOTHING RETURNING id, generation)
+SELECT count(*), CASE WHEN count(*) < $23 THEN array_agg(id) END,
+    CASE WHEN count(*) < $23 THEN array_agg(generation) END
+FROM inserted"
+);
 
 /// Notes.
 pub(super) const INSERT_NOTES: &str = "
