@@ -1,6 +1,7 @@
 //! `POST /v1/notifications`: enter → read → submit → answer.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -17,6 +18,8 @@ use crate::routes::Shared;
 use crate::submission;
 
 pub(crate) const PATH: &str = "/v1/notifications";
+/// An id that a caller made longer ago than this may have been submitted before.
+const FRESH: Duration = Duration::from_secs(1);
 
 type Given<S, L, C> = Arc<Shared<S, L, C>>;
 
@@ -115,6 +118,7 @@ impl<S: Submit, L: Ledger, C: Clock> Work<S, L, C> {
         self.find_final(&submission, &mut accepted).await;
         let _ = self.ids.set(ids.clone());
 
+        let submission_known = submission.known.iter().any(|known| *known);
         let mut open = Vec::new();
         let mut places = Vec::new();
         for (place, notification) in submission.notifications.into_iter().enumerate() {
@@ -126,7 +130,13 @@ impl<S: Submit, L: Ledger, C: Clock> Work<S, L, C> {
         let mut outcomes: Vec<Result<Confirmation, SubmitError>> =
             ids.iter().map(|id| Ok(Confirmation { id: *id })).collect();
         if !open.is_empty() {
-            let mut results = self.shared.submit.submit(&self.pool, open).await.into_iter();
+            let submit = &self.shared.submit;
+            let results = if self.may_be_again(earlier.is_some(), submission_known, &open) {
+                submit.submit_again(&self.pool, open).await
+            } else {
+                submit.submit(&self.pool, open).await
+            };
+            let mut results = results.into_iter();
             for place in places {
                 outcomes[place] = results.next().unwrap_or(Err(SubmitError::Unknown));
                 accepted[place] = outcomes[place].is_ok();
@@ -145,6 +155,13 @@ impl<S: Submit, L: Ledger, C: Clock> Work<S, L, C> {
             End::Open(Remembered { ids, accepted })
         };
         (end, answer)
+    }
+
+    /// Whether some of these may have been submitted before: the request goes on with an earlier one, or it brings ids of its own
+    /// that were not made just now. Then all of it goes marked, so that the order of a token stays that of the request.
+    fn may_be_again(&self, continued: bool, has_own_ids: bool, open: &[Notification]) -> bool {
+        let now = self.shared.clock.now();
+        continued || has_own_ids && open.iter().any(|n| now.since(n.id.at()) > FRESH)
     }
 
     /// Reads the body, under the ids made the first time.

@@ -12,7 +12,7 @@ use skein_core::{PoolName, wire};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::fault::Fault;
-use super::queue::{BATCH, NOTIFICATION, Queue};
+use super::queue::{BATCH, NOTIFICATION, Queue, REPEAT};
 use super::writer::{NewMessage, SubmitOrder};
 use super::{Engine, Pool};
 
@@ -85,11 +85,13 @@ fn disk_is_low(options: &super::EmbeddedOptions) -> bool {
         .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < options.disk_free_min)
 }
 
-impl Submit for EmbeddedSubmit {
-    async fn submit(
+impl EmbeddedSubmit {
+    /// Stores all; `mark` is added to the kind of each message.
+    async fn submit_marked(
         &self,
         pool: &PoolName,
         notifications: Vec<Notification>,
+        mark: i64,
     ) -> Vec<Result<Confirmation, SubmitError>> {
         let Some(known) = self.engine.pools.get(pool) else {
             return notifications.iter().map(|_| Err(SubmitError::UnknownPool(pool.to_string()))).collect();
@@ -102,7 +104,7 @@ impl Submit for EmbeddedSubmit {
             let later = made.split_off(made.len().min(rows_max));
             let (messages, of): (Vec<NewMessage>, Vec<Vec<usize>>) = made
                 .into_iter()
-                .map(|m| (NewMessage { queue: m.queue, kind: m.kind, body: m.body }, m.of))
+                .map(|m| (NewMessage { queue: m.queue, kind: m.kind + mark, body: m.body }, m.of))
                 .unzip();
             if let Err(error) = self.store(messages).await {
                 of.iter().flatten().for_each(|place| outcomes[*place] = Err(error.clone()));
@@ -110,6 +112,24 @@ impl Submit for EmbeddedSubmit {
             made = later;
         }
         outcomes
+    }
+}
+
+impl Submit for EmbeddedSubmit {
+    async fn submit(
+        &self,
+        pool: &PoolName,
+        notifications: Vec<Notification>,
+    ) -> Vec<Result<Confirmation, SubmitError>> {
+        self.submit_marked(pool, notifications, 0).await
+    }
+
+    async fn submit_again(
+        &self,
+        pool: &PoolName,
+        notifications: Vec<Notification>,
+    ) -> Vec<Result<Confirmation, SubmitError>> {
+        self.submit_marked(pool, notifications, REPEAT).await
     }
 }
 

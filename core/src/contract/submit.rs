@@ -39,6 +39,7 @@ suite!(SubmitHarness:
     more_than_a_batch_is_taken,
     nothing_is_nothing,
     unknown_pool_is_refused,
+    again_arrives_marked,
 );
 
 fn draft(token: u32) -> Draft {
@@ -192,4 +193,28 @@ pub async fn unknown_pool_is_refused<H: SubmitHarness>(harness: &H) -> Outcome {
     let pool = works("pool name", PoolName::parse("nobody-has-this"))?;
     let outcomes = harness.submit().submit(&pool, shared(0..3)?).await;
     same("outcomes", outcomes, vec![Err(SubmitError::UnknownPool(pool.to_string())); 3])
+}
+
+/// P3: what may have been accepted before arrives marked, alone and in a batch; what is new does not.
+pub async fn again_arrives_marked<H: SubmitHarness>(harness: &H) -> Outcome {
+    let pool = harness.fresh_pool(QUEUES).await;
+    let slots = SlotMap::even(QUEUES);
+    let same_queue = |n: &Notification| slots.queue(n.slot()) == 0;
+    let list: Vec<Notification> = shared(0..64)?.into_iter().filter(same_queue).take(3).collect();
+    submit(harness, &pool, &list[..1]).await?;
+    for outcome in harness.submit().submit_again(&pool, list.clone()).await {
+        works("submit again", outcome)?;
+    }
+    let queue = QueueName { pool, number: 0 };
+    let mut inbox = works("attach", harness.broker().attach(&queue, PREFETCH).await)?;
+    let (mut marks, mut items) = (Vec::new(), 0);
+    while items < 4 {
+        for delivery in works("take", inbox.take(100).await)? {
+            let decoded = wire::decode(&delivery.kind, &delivery.body, NotificationId::now().at(), |_| true);
+            items += works("decode", decoded)?.items.len();
+            marks.push(delivery.repeat);
+        }
+    }
+    same("the first is new", marks.first(), Some(&false))?;
+    require(marks.len() > 1 && marks[1..].iter().all(|mark| *mark), || format!("marks: {marks:?}"))
 }

@@ -216,21 +216,40 @@ impl Broker for MemoryBroker {
     }
 }
 
+impl MemoryBroker {
+    fn publish_all(
+        &self,
+        pool: &PoolName,
+        notifications: &[Notification],
+        repeat: bool,
+    ) -> Vec<Result<Confirmation, SubmitError>> {
+        let mut outcomes = Vec::with_capacity(notifications.len());
+        let mut rest = notifications;
+        while !rest.is_empty() {
+            let (message, after) = rest.split_at(message_len(rest));
+            let published = self.shared.change(|state| publish(state, pool, message, repeat));
+            outcomes.extend(message.iter().map(|n| published.clone().map(|()| Confirmation { id: n.id })));
+            rest = after;
+        }
+        outcomes
+    }
+}
+
 impl Submit for MemoryBroker {
     async fn submit(
         &self,
         pool: &PoolName,
         notifications: Vec<Notification>,
     ) -> Vec<Result<Confirmation, SubmitError>> {
-        let mut outcomes = Vec::with_capacity(notifications.len());
-        let mut rest = notifications.as_slice();
-        while !rest.is_empty() {
-            let (message, after) = rest.split_at(message_len(rest));
-            let published = self.shared.change(|state| publish(state, pool, message, false));
-            outcomes.extend(message.iter().map(|n| published.clone().map(|()| Confirmation { id: n.id })));
-            rest = after;
-        }
-        outcomes
+        self.publish_all(pool, &notifications, false)
+    }
+
+    async fn submit_again(
+        &self,
+        pool: &PoolName,
+        notifications: Vec<Notification>,
+    ) -> Vec<Result<Confirmation, SubmitError>> {
+        self.publish_all(pool, &notifications, true)
     }
 }
 

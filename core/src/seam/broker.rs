@@ -124,6 +124,14 @@ pub trait Submit: Clone + Send + Sync + 'static {
         pool: &PoolName,
         notifications: Vec<Notification>,
     ) -> impl Future<Output = Vec<Result<Confirmation, SubmitError>>> + Send;
+
+    /// The same for notifications that may have been accepted before without their producer learning it: marked, so that what is
+    /// final already is not sent again, and what else is sent is recorded as a possible copy.
+    fn submit_again(
+        &self,
+        pool: &PoolName,
+        notifications: Vec<Notification>,
+    ) -> impl Future<Output = Vec<Result<Confirmation, SubmitError>>> + Send;
 }
 
 /// The notification is accepted.

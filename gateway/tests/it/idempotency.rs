@@ -151,6 +151,14 @@ impl Submit for Slow {
         self.gate.acquire().await.expect("open").forget();
         notifications.iter().map(|n| Ok(Confirmation { id: n.id })).collect()
     }
+
+    async fn submit_again(
+        &self,
+        pool: &PoolName,
+        notifications: Vec<Notification>,
+    ) -> Vec<Result<Confirmation, SubmitError>> {
+        self.submit(pool, notifications).await
+    }
 }
 
 /// P1: what is begun is ended, though its caller was told that nobody knows.

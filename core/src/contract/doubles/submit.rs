@@ -19,6 +19,7 @@ enum Flaw {
     RefusesLargeBatches,
     AnswersNothingWithSomething,
     ConfirmsAnyPool,
+    ForgetsTheMark,
 }
 
 #[derive(Clone)]
@@ -70,6 +71,17 @@ impl Submit for Flawed {
             _ => {}
         }
         self.broker.submit(pool, notifications).await
+    }
+
+    async fn submit_again(
+        &self,
+        pool: &PoolName,
+        notifications: Vec<Notification>,
+    ) -> Vec<Result<Confirmation, SubmitError>> {
+        match self.flaw {
+            Flaw::ForgetsTheMark => self.broker.submit(pool, notifications).await,
+            _ => self.broker.submit_again(pool, notifications).await,
+        }
     }
 }
 
@@ -124,6 +136,7 @@ async fn doubles_are_refused() {
         (Flaw::RefusesLargeBatches, "more_than_a_batch_is_taken"),
         (Flaw::AnswersNothingWithSomething, "nothing_is_nothing"),
         (Flaw::ConfirmsAnyPool, "unknown_pool_is_refused"),
+        (Flaw::ForgetsTheMark, "again_arrives_marked"),
     ] {
         runs.push((flaw, broken, each(&Harness::new(flaw)).await));
     }
