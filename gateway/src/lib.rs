@@ -13,7 +13,7 @@
 //!
 //! **Submitting again.** With an `Idempotency-Key`, the same key and body gets the first answer, and a request that ended
 //! without one goes on where it stopped, under the ids made the first time. Without it, submit again with the same ids:
-//! one that has its final verdict is not published again, and one that still waits is recognised by the sender.
+//! one that has its final verdict is not published again, and one that was made more than a second ago is published marked, so that the sender looks it up first.
 
 mod access;
 mod devices;
