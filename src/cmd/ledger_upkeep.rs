@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use skein_backends::postgres::PostgresLedger;
 use skein_core::seam::{Ledger, LedgerError};
+use tokio::sync::oneshot;
 
 use crate::wiring;
 
@@ -14,21 +15,19 @@ const DAYS_PAUSE: Duration = Duration::from_secs(3600);
 /// Longest wait for the ledger when `/readyz` is asked.
 const PING_LIMIT: Duration = Duration::from_secs(2);
 
-/// Brings the schema up to this version, if the database answers. Whether it did.
-pub async fn begin(ledger: &PostgresLedger) -> bool {
-    let made = ledger.migrate(wiring::now()).await;
+/// Brings the schema up to this version, as often as it takes, then keeps the days. Never returns; `tried` hears of the end of
+/// the first attempt.
+pub async fn keep(ledger: PostgresLedger, retention: Duration, tried: oneshot::Sender<()>) {
+    let mut made = ledger.migrate(wiring::now()).await;
     if let Err(error) = &made {
         tell(error);
     }
-    made.is_ok()
-}
-
-/// Goes on with what [`begin`] could not do, then keeps the days. Never returns.
-pub async fn keep(ledger: PostgresLedger, retention: Duration, mut made: bool) {
-    while !made {
+    // Nobody listens once the wait for it is over.
+    let _ = tried.send(());
+    while made.is_err() {
         tokio::time::sleep(SCHEMA_PAUSE).await;
-        made = ledger.migrate(wiring::now()).await.is_ok();
-        if made {
+        made = ledger.migrate(wiring::now()).await;
+        if made.is_ok() {
             tracing::info!("the ledger's schema is there");
         }
     }

@@ -13,6 +13,7 @@ use skein_gateway::{Part, ServeOptions, pages, serve};
 use skein_producer::LinkOptions;
 use skein_sender::Sender;
 use skein_sender::status::Status;
+use tokio::sync::oneshot;
 
 use super::{bind, ledger_upkeep};
 use crate::exit::{Exit, Failure};
@@ -22,6 +23,8 @@ use crate::wiring;
 
 /// How long between attempts to declare while the broker is away.
 const DECLARE_PAUSE: Duration = Duration::from_secs(1);
+/// Longest wait for the ledger's schema before the sender starts without it.
+const SCHEMA_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs until it is asked to end, then leaves its queues by the one way.
 pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
@@ -59,14 +62,20 @@ pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
         declared = declare(config, &link, &undeclared) => declared?,
         () = signals.ended() => return Ok(Exit::Done),
     }
-    let made = ledger_upkeep::begin(&database).await;
+    let (tried, first_try) = oneshot::channel();
+    let mut upkeep = std::pin::pin!(ledger_upkeep::keep(database.clone(), config.ledger.retention, tried));
+    // A new database gets its tables before the first fact; one that is away is not waited for.
+    tokio::select! {
+        () = &mut upkeep => {}
+        _ = tokio::time::timeout(SCHEMA_WAIT, first_try) => {}
+    }
     // Not before its queue is declared.
-    let ledger = SpooledLedger::new(database.clone(), broker.clone());
+    let ledger = SpooledLedger::new(database, broker.clone());
     let sender = wiring::sender::start(config, broker, ledger, key, &registry)?;
     let _ = shown.set(sender.status());
     tokio::select! {
         () = signals.ended() => {}
-        () = ledger_upkeep::keep(database, config.ledger.retention, made) => {}
+        () = &mut upkeep => {}
     }
     end(sender, config).await
 }

@@ -58,6 +58,20 @@ impl<L: Ledger> SpooledLedger<L> {
         self.spool.status()
     }
 
+    /// Asks the database, unless it is known to be away: then nobody waits for its connect timeout once more.
+    async fn ask<T>(&self, asked: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
+        if self.spool.is_away() {
+            return Err(LedgerError::Away("its facts wait in the facts queue".into()));
+        }
+        let answer = asked.await;
+        if let Err(LedgerError::Away(why)) = &answer
+            && self.spool.went_away()
+        {
+            warn!(why, "the ledger is away: facts wait in the facts queue");
+        }
+        answer
+    }
+
     async fn spool(&self, facts: &[Fact], why: &str) -> Result<Recorded, LedgerError> {
         if self.spool.went_away() {
             warn!(why, "the ledger is away: facts wait in the facts queue");
@@ -87,15 +101,15 @@ impl<L: Ledger> Ledger for SpooledLedger<L> {
                 "facts wait in the facts queue until they are written back".into(),
             ));
         }
-        self.inner.look_up(asked).await
+        self.ask(self.inner.look_up(asked)).await
     }
 
     async fn gone(&self, pool: &PoolName, slots: &[Slot]) -> Result<Vec<u64>, LedgerError> {
-        self.inner.gone(pool, slots).await
+        self.ask(self.inner.gone(pool, slots)).await
     }
 
     async fn repeats(&self, pool: &PoolName, since: Timestamp) -> Result<Vec<NotificationKey>, LedgerError> {
-        self.inner.repeats(pool, since).await
+        self.ask(self.inner.repeats(pool, since)).await
     }
 
     async fn register(&self, registrations: &[Registration]) -> Result<(), LedgerError> {
