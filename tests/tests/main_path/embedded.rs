@@ -11,6 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 use skein_apns_sim::{
+    Faults,
     checker::{Confirmed, Ids},
     fingerprint_of_hex,
 };
@@ -26,7 +27,7 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     books::Books,
     fleet::{END_LIMIT, FLOW_LIMIT, START_LIMIT},
-    keys::API_KEY,
+    keys::{self, API_KEY},
     load::{Random, Sent, payload},
     scenario::Scenario,
     site::{POOL, Site, TOPIC, bad_day},
@@ -72,6 +73,39 @@ async fn a_killed_process_loses_nothing_and_keeps_the_order() {
     let waiting: i64 =
         sqlx::query_scalar("SELECT count(*) FROM message").fetch_one(&mut connection).await.unwrap();
     assert_eq!(waiting, 0, "messages in the queue");
+}
+
+/// The shortest way from nothing to a device: one process, one command, and what became of it.
+#[tokio::test]
+async fn the_command_line_submits_through_the_one_process() {
+    let site = Site::new(Faults::default());
+    keys::private_file(site.path("").as_path(), "key", API_KEY);
+    let mut process = start(&site).await;
+    let (url, key) = (site.front(), site.path("key").display().to_string());
+    let run = async |arguments: &[&str]| {
+        let door = ["--json", "--url", &url, "--key-file", &key];
+        let mut child = skein(arguments.iter().copied().chain(door)).unwrap().start().unwrap();
+        let status = child.wait_exit(END_LIMIT).await.unwrap();
+        assert_eq!(status.code(), Some(0), "{}{}", child.output(), child.log());
+        serde_json::from_str::<Value>(child.output().trim()).unwrap()
+    };
+    let token = Random(5).token();
+    let submit =
+        ["submit", "--pool", POOL, "--token", &token, "--topic", TOPIC, "--title", "Ann", "--body", "Hello"];
+    let told = run(&submit).await;
+    assert_eq!(told["outcome"], "accepted", "{told}");
+    let file = site.path("skein.db");
+    let durable = async || (count(&file).await == 1).then_some(());
+    until("the verdict", FLOW_LIMIT, durable).await.unwrap();
+    let trace = run(&["trace", told["id"].as_str().unwrap()]).await;
+    assert_eq!(
+        (&trace["events"][0]["what"], &trace["events"][0]["status"]),
+        (&json!("accepted"), &json!(200))
+    );
+    let shown = site.simulator.device(fingerprint_of_hex(&token).unwrap());
+    assert!(shown.is_some(), "the device shows it");
+    process.terminate();
+    assert_eq!(process.wait_exit(END_LIMIT).await.unwrap().code(), Some(0), "{}", process.log());
 }
 
 async fn start(site: &Site) -> Child {

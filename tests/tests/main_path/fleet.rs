@@ -17,6 +17,7 @@ use skein_tests::{
 use crate::{
     amqp::Client,
     books::{Books, number},
+    load::PAYLOAD_TEXT,
     site::{POOL, Site},
 };
 
@@ -26,6 +27,9 @@ pub const START_LIMIT: Duration = Duration::from_secs(60);
 pub const END_LIMIT: Duration = Duration::from_secs(30);
 /// How long traffic may take to flow (again).
 pub const FLOW_LIMIT: Duration = Duration::from_secs(60);
+const FIRST_ID: &str = "00000000-0000-7000-8000-000000000000";
+/// Hexadecimal digits in a row that only a raw device token has: an id has hyphens, a fingerprint has 32.
+const TOKEN_DIGITS: usize = 64;
 /// How long what was confirmed may take to its verdict once the faults are over.
 const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 
@@ -57,7 +61,7 @@ pub struct Fleet {
     errors: Vec<String>,
     /// Written and not yet durable when a sender was killed, all kills together.
     pub at_risk: u64,
-    last_kill: Option<NotificationId>,
+    counted_from: Option<NotificationId>,
 }
 
 impl Fleet {
@@ -102,7 +106,7 @@ tls = {{ mode = "off" }}
             sender: None,
             errors: Vec::new(),
             at_risk: 0,
-            last_kill: None,
+            counted_from: None,
         }
     }
 
@@ -140,8 +144,13 @@ tls = {{ mode = "off" }}
     /// `kill -9`, counting what was written to APNs and had no durable verdict; then a new one in its place.
     pub async fn replace_sender(&mut self) {
         self.kill_sender().await;
-        let since =
-            self.last_kill.map_or_else(|| "00000000-0000-7000-8000-000000000000".into(), |id| id.to_string());
+        self.count_at_risk().await;
+        self.start_sender();
+    }
+
+    /// Adds what was written to APNs and has no durable verdict, while no sender runs.
+    pub async fn count_at_risk(&mut self) {
+        let since = self.counted_from.map_or_else(|| FIRST_ID.to_owned(), |id| id.to_string());
         let sql = format!("SELECT id FROM skein.final WHERE id >= '{since}'");
         let durable: Ids =
             self.query(&sql).await.iter().map(|row| number(row[0].as_deref().unwrap())).collect();
@@ -149,17 +158,21 @@ tls = {{ mode = "off" }}
         let rows = self.site.simulator.log().rows;
         let written: Ids = rows.iter().map(|row| row.id()).filter(|id| *id >= since).collect();
         self.at_risk += written.difference(&durable).count() as u64;
-        // What is older than a minute at the next kill has its verdict.
+        // What is older than a minute next time has its verdict.
         let minute_ago = NotificationId::now().at().minus(Duration::from_secs(60));
-        self.last_kill = Some(NotificationId::new(minute_ago, [0; 10]));
-        self.start_sender();
+        self.counted_from = Some(NotificationId::new(minute_ago, [0; 10]));
     }
 
     /// `kill -9`, and waits until the simulator has read what the sender had written.
     pub async fn kill_sender(&mut self) {
-        let mut sender = self.sender.take().expect("no sender runs");
-        sender.kill9();
-        self.note_errors(&sender);
+        self.sender().kill9();
+        self.gone().await;
+    }
+
+    /// After its end, however it came: its log is looked through, and the simulator has read what it had written.
+    pub async fn gone(&mut self) {
+        let sender = self.sender.take().expect("no sender ran");
+        self.look_through(&sender);
         let closed = async || (self.site.simulator.stats().connections_open == 0).then_some(());
         until("the dead sender's connections to end", END_LIMIT, closed).await.unwrap();
     }
@@ -169,13 +182,17 @@ tls = {{ mode = "off" }}
         let mut sender = self.sender.take().expect("no sender runs");
         sender.terminate();
         let status = sender.wait_exit(END_LIMIT).await.unwrap();
-        self.note_errors(&sender);
+        self.look_through(&sender);
         assert_eq!(status.code(), Some(0), "a drained sender ends with 0; its log: {}", sender.log());
     }
 
-    fn note_errors(&mut self, sender: &Child) {
+    fn look_through(&mut self, sender: &Child) {
         let errors = sender.complaints().into_iter().filter(|line| line.contains("ERROR"));
         self.errors.extend(errors);
+        let log = sender.log();
+        let mut words = log.split(|c: char| !c.is_ascii_hexdigit());
+        assert!(!words.any(|word| word.len() >= TOKEN_DIGITS), "P9: a device token in the log");
+        assert!(!log.contains(PAYLOAD_TEXT), "P9: a payload in the log");
     }
 
     /// Lines at level ERROR of every sender that has ended.

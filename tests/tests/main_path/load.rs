@@ -24,6 +24,9 @@ const SINGLES: usize = 12;
 const MEMBERS: usize = 8;
 const FINISH_LIMIT: Duration = Duration::from_secs(180);
 
+/// What a group message says.
+pub const PAYLOAD_TEXT: &str = "the whole class meets at noon";
+
 /// Random numbers from a seed (SplitMix64).
 #[derive(Debug, Clone)]
 pub struct Random(pub u64);
@@ -184,7 +187,7 @@ impl Worker {
         }
         let first = self.random.below(self.devices.len() - MEMBERS);
         let members = &mut self.devices[first..first + MEMBERS];
-        let group = Draft::new("", TOPIC).payload_json(payload("to all of you", self.random.next() >> 1));
+        let group = Draft::new("", TOPIC).payload_json(payload(PAYLOAD_TEXT, self.random.next() >> 1));
         let devices = members.iter().map(|device| (device.token.clone(), None));
         let built = group.build_for(devices, now).unwrap_or_else(|faults| panic!("{faults:?}"));
         for (device, notification) in members.iter_mut().zip(built) {

@@ -6,7 +6,6 @@ use skein_apns_sim::{Faults, faults::Stall};
 use skein_tests::{
     need,
     services::{PostgreSql, RabbitMq},
-    until,
 };
 
 use crate::{
@@ -56,11 +55,9 @@ async fn a_second_sigterm_ends_at_once() {
     sender.terminate();
     let status = sender.wait_exit(Duration::from_secs(5)).await.unwrap();
     assert_eq!(status.code(), Some(1), "ended at once is not done");
-    let closed = async || (fleet.site.simulator.stats().connections_open == 0).then_some(());
-    until("the connections to end", END_LIMIT, closed).await.unwrap();
+    fleet.gone().await;
     fleet.site.simulator.set_faults(Faults::default()).unwrap();
-    fleet.at_risk =
-        fleet.site.simulator.log().rows.iter().filter(|row| row.written_ns().is_none()).count() as u64;
+    fleet.count_at_risk().await;
     fleet.start_sender();
     fleet.sender_ready().await;
     fleet.flowing(300).await;
