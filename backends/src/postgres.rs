@@ -69,7 +69,7 @@ impl PostgresLedger {
         self.make_days(now).await
     }
 
-    /// Makes the partitions from the day before now to [`days::AHEAD`] days after. A sender calls it now and then; ids of other
+    /// Makes the partitions from the day before now to `days::AHEAD` days after. A sender calls it now and then; ids of other
     /// days are provided for when they come.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Broker, submit and ledger over one SQLite file: the embedded engine, for one machine.
 //!
-//! One writer with group commit (see [`writer`]) does every change; a commit is synced before anybody is told. A message is
+//! One writer with group commit (see `writer`) does every change; a commit is synced before anybody is told. A message is
 //! a row of its queue until it is settled; what is stored while a queue is served goes to its attachment in memory, and is read
 //! from the file only after a restart, after an attachment ended, or when the attachment fell behind.
 

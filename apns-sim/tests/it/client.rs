@@ -15,6 +15,8 @@ use skein_apns::hpack::{Decoder, Indexing, Name, encode_literal};
 use skein_apns_sim::authority::PemPair;
 use skein_apns_sim::{Handle, Simulator, SimulatorConfig};
 
+pub use crate::fields::{Fields, fields, with, without};
+
 /// Far beyond what any answer takes; a test that reaches it fails.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
@@ -94,36 +96,6 @@ impl Answer {
     pub fn timestamp(&self) -> Option<u64> {
         serde_json::from_str::<serde_json::Value>(&self.body).ok()?["timestamp"].as_u64()
     }
-}
-
-pub type Fields = Vec<(String, String)>;
-
-/// The fields of a good request, which a test then spoils.
-pub fn fields(token: &str) -> Fields {
-    let path = format!("/3/device/{token}");
-    let bearer = bearer();
-    [
-        (":method", "POST"),
-        (":scheme", "https"),
-        (":authority", "localhost"),
-        (":path", &path),
-        ("authorization", &bearer),
-        ("apns-topic", "com.example.im"),
-        ("apns-push-type", "alert"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .to_vec()
-}
-
-pub fn with(mut fields: Fields, name: &str, value: &str) -> Fields {
-    fields.retain(|(other, _)| other != name);
-    fields.push((name.to_owned(), value.to_owned()));
-    fields
-}
-
-pub fn without(mut fields: Fields, name: &str) -> Fields {
-    fields.retain(|(other, _)| other != name);
-    fields
 }
 
 pub struct Client {

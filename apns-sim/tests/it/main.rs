@@ -5,6 +5,7 @@ mod connections;
 mod control;
 mod credentials;
 mod faults;
+mod fields;
 mod history;
 mod interop;
 mod requests;
