@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod demo;
 mod ledger_upkeep;
+mod reload;
 mod run;
 mod sender_role;
 mod simulate_apns;
@@ -25,7 +26,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Config(config) => config::run(&common, &config, *output),
         Command::Run(role) => run::run(&load(&common)?, &common, &role, *output),
         Command::Demo(demo) => demo::run(&demo, *output),
-        Command::Standalone => standalone::run(&load(&common)?, *output),
+        Command::Standalone => standalone::run(&load(&common)?, &common, *output),
         Command::Submit(submit) => submit::run(&load(&common)?.config, &submit, *output),
         Command::Trace(trace) => trace::run(&load(&common)?.config, &trace, *output),
         Command::SimulateApns(simulate) => simulate_apns::run(&log_of(&common)?, simulate, *output),

@@ -23,7 +23,7 @@ mod writer;
 pub use attach::EmbeddedBroker;
 pub use inbox::EmbeddedInbox;
 pub use ledger::EmbeddedLedger;
-pub use options::{EmbeddedOptions, OpenError};
+pub use options::{EmbeddedOptions, OpenError, Synchronous};
 pub use submit::EmbeddedSubmit;
 
 use std::collections::HashMap;

@@ -198,6 +198,7 @@ impl<C: Clock> PoolShard<C> {
                     fact.duration_us = evidence.duration_us;
                     if verdict == FinalVerdict::TokenInvalid {
                         fact.gone_at = Some(gone_at(&answer, &evidence, now));
+                        item.found_gone = true;
                     }
                     work.outbox.tell(Fact::Final(Box::new(fact)), Waiting::Lane(lane));
                 }
@@ -250,12 +251,14 @@ impl<C: Clock> PoolShard<C> {
 
     fn finished(&self, work: &mut Work, item: &Item, index: usize, done: &Done, boot: BootMillis) {
         let key = item.notification.key();
-        if done.recorded.gone.contains(&index) {
+        // A verdict whose first commit had an unknown end comes back late, and says no more whether its token is gone.
+        let late = done.recorded.late.contains(&index);
+        if done.recorded.gone.contains(&index) || late && item.found_gone {
             work.gone_stamp += 1;
             let stamp = work.gone_stamp;
             work.gone.insert(item.device.short(), stamp);
         }
-        if let (Some(badge), false) = (item.notification.badge, done.recorded.late.contains(&index)) {
+        if let (Some(badge), false) = (item.notification.badge, late) {
             work.counts.applied(&item.device, badge);
         }
         if item.repeat {

@@ -122,6 +122,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
                 taken_at: self.pool.clock.boot(),
                 possible_copy: delivery.redelivered || delivery.repeat,
                 repeat: delivery.repeat,
+                found_gone: false,
             }),
         }
     }

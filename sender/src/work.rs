@@ -33,6 +33,8 @@ pub struct Item {
     pub possible_copy: bool,
     /// It came through a marked copy.
     pub repeat: bool,
+    /// APNs declared its token gone.
+    pub found_gone: bool,
     /// What its permit holds.
     pub cost: Cost,
 }

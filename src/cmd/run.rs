@@ -9,14 +9,12 @@ use skein_gateway::{Gateway, Part, ServeOptions, pages, serve};
 use skein_producer::Producer;
 use tokio::net::TcpListener;
 
-use super::{bind, ledger_upkeep, load, sender_role};
+use super::{bind, ledger_upkeep, reload, sender_role};
 use crate::args::{Common, Run};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::Signals;
 use crate::{logging, wiring};
-
-type ClusterGateway = Gateway<Producer, PostgresLedger, SystemClock>;
 
 /// Runs a role until it is asked to end.
 pub fn run(loaded: &Loaded, common: &Common, role: &Run, output: Output) -> Result<Exit, Failure> {
@@ -71,7 +69,7 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
     tokio::select! {
         ended = door => ended.context("the front door ended")?,
         ended = served_pages => ended.context("the role pages ended")?,
-        () = reload_access(&gateway, common, &mut signals) => {}
+        () = reload::access(&gateway, common, &mut signals) => {}
     }
     Ok(Exit::Done)
 }
@@ -79,30 +77,4 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
 async fn readiness(producer: Producer, ledger: PostgresLedger) -> Vec<Part> {
     let trouble = ledger_upkeep::trouble(&ledger).await;
     vec![Part { name: "broker", trouble: producer.trouble() }, Part { name: "ledger", trouble }]
-}
-
-/// At each SIGHUP: the configuration's keys and topics anew. A configuration with faults changes nothing.
-async fn reload_access(gateway: &ClusterGateway, common: &Common, signals: &mut Signals) {
-    loop {
-        signals.reload().await;
-        let loaded = load(common).and_then(|loaded| Ok((wiring::access(&loaded.config)?, loaded.config)));
-        match loaded {
-            Ok((access, config)) => {
-                tracing::info!(
-                    keys = access.keys.len(),
-                    pools = access.pools.len(),
-                    "API keys, topics and rates are read again"
-                );
-                gateway.replace_access(access);
-                gateway.replace_options(wiring::gateway_options(&config));
-            }
-            Err(failure) => {
-                let label = failure.label();
-                tracing::error!(
-                    label,
-                    "the configuration has faults: the old keys stay; run `skein config check`"
-                );
-            }
-        }
-    }
 }

@@ -1,19 +1,26 @@
 //! `skein standalone`: the embedded engine with its front door, in one process.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use prometheus::Registry;
 use skein_backends::clock::SystemClock;
+use skein_backends::sqlite::EmbeddedLedger;
 use skein_config::{Config, Engine, Loaded};
 use skein_gateway::{Gateway, ServeOptions, pages, serve};
 
-use super::{bind, sender_role};
+use super::{bind, reload, sender_role};
+use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::Signals;
 use crate::{logging, wiring};
 
+/// How long between looks at what is older than the retention.
+const KEEP_PAUSE: Duration = Duration::from_secs(3600);
+
 /// Runs until it is asked to end.
-pub fn run(loaded: &Loaded, output: Output) -> Result<Exit, Failure> {
+pub fn run(loaded: &Loaded, common: &Common, output: Output) -> Result<Exit, Failure> {
     loaded.require_pool()?;
     if loaded.config.engine != Engine::Embedded {
         let why = "standalone is the embedded engine; for engine = \"cluster\" start `skein run sender` and `skein run gateway`";
@@ -21,11 +28,11 @@ pub fn run(loaded: &Loaded, output: Output) -> Result<Exit, Failure> {
     }
     logging::start(&loaded.config.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start a runtime")?.block_on(serve_all(&loaded.config, output))
+    runtime.context("cannot start a runtime")?.block_on(serve_all(&loaded.config, common, output))
 }
 
-async fn serve_all(config: &Config, output: Output) -> Result<Exit, Failure> {
-    let signals = Signals::listen().context("signals cannot be listened to")?;
+async fn serve_all(config: &Config, common: &Common, output: Output) -> Result<Exit, Failure> {
+    let mut signals = Signals::listen().context("signals cannot be listened to")?;
     let registry = Registry::new();
     let engine = wiring::embedded::open(config).await?;
     let gateway = Gateway::new(
@@ -55,8 +62,22 @@ async fn serve_all(config: &Config, output: Output) -> Result<Exit, Failure> {
     let ending = signals.clone();
     let door =
         serve(front, gateway.router(), wiring::front_door(config)?, async move { ending.ended().await });
-    door.await.context("the front door ended")?;
+    tokio::select! {
+        ended = door => ended.context("the front door ended")?,
+        () = reload::access(&gateway, common, &mut signals) => {}
+        () = keep(engine.embedded.ledger(), config) => {}
+    }
     let exit = sender_role::end(sender, config).await?;
     engine.embedded.close().await;
     Ok(exit)
+}
+
+/// Drops what is older than the retention, every hour. Never returns.
+async fn keep(ledger: EmbeddedLedger, config: &Config) {
+    loop {
+        if let Err(error) = ledger.drop_before(wiring::now().minus(config.ledger.retention)).await {
+            tracing::warn!(%error, "old verdicts are not dropped; trying again within the hour");
+        }
+        tokio::time::sleep(KEEP_PAUSE).await;
+    }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use skein_backends::sqlite::{Embedded, EmbeddedOptions, OpenError};
+use skein_backends::sqlite::{Embedded, EmbeddedOptions, OpenError, Synchronous};
 use skein_backends::token_cipher::TokenCipher;
 use skein_config::Config;
 use skein_core::FingerprintKey;
@@ -35,6 +35,10 @@ pub async fn open(config: &Config) -> Result<Engine, Failure> {
         queue_bytes_max: settings.queue_bytes_max.bytes(),
         disk_free_min: settings.disk_free_min.bytes(),
         batch_rows_max: settings.batch_rows_max,
+        synchronous: match settings.synchronous {
+            skein_config::Synchronous::Full => Synchronous::Full,
+            skein_config::Synchronous::Extra => Synchronous::Extra,
+        },
         ..EmbeddedOptions::new(&settings.path, pools(config)?)
     };
     let embedded = Embedded::open(options, TokenCipher::new(parking)).await.map_err(|error| match error {

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::queue::Queue;
 use super::writer::{self, Desk};
-use super::{EmbeddedOptions, Engine, OpenError, Pool};
+use super::{EmbeddedOptions, Engine, OpenError, Pool, Synchronous};
 use crate::token_cipher::TokenCipher;
 
 /// Connections that read beside the writer.
@@ -93,7 +93,10 @@ fn connect_options(options: &EmbeddedOptions) -> SqliteConnectOptions {
         .create_if_missing(true)
         .page_size(PAGE_BYTES)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(match options.synchronous {
+            Synchronous::Full => SqliteSynchronous::Full,
+            Synchronous::Extra => SqliteSynchronous::Extra,
+        })
         .busy_timeout(BUSY_TIMEOUT)
         // On macOS a plain sync leaves data in the drive's cache.
         .pragma("fullfsync", "1")

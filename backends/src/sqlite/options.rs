@@ -17,6 +17,8 @@ pub struct EmbeddedOptions {
     pub disk_free_min: u64,
     /// The most rows of a kind in one commit.
     pub batch_rows_max: usize,
+    /// How hard a commit is synced to the disk.
+    pub synchronous: Synchronous,
     /// The largest size of the file; at it submissions get back-pressure and facts wait.
     pub file_bytes_max: Option<u64>,
 }
@@ -30,9 +32,20 @@ impl EmbeddedOptions {
             queue_bytes_max: 4 << 30,
             disk_free_min: 512 << 20,
             batch_rows_max: 2000,
+            synchronous: Synchronous::Full,
             file_bytes_max: None,
         }
     }
+}
+
+/// SQLite's `synchronous`; less than full would lose what was confirmed at a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Synchronous {
+    /// The log is synced at each commit.
+    #[default]
+    Full,
+    /// Its folder too, where a checkpoint changes it.
+    Extra,
 }
 
 /// The file cannot be opened.
