@@ -17,6 +17,7 @@ use crate::stop;
 
 /// A baseline slower than this, in messages a second, says that the machine is too loaded for the row to mean anything.
 pub const BASELINE_PER_SECOND_MIN: f64 = 15_000.0;
+const DELIVERIES: &str = "skein_deliveries_total";
 const PART_LIMIT: Duration = Duration::from_secs(1800);
 
 /// One row. Rates and times are medians of the rounds, CPU is microseconds a notification of one whole process, memory a peak
@@ -150,31 +151,35 @@ fn our_round(arguments: &Pipeline, settings: &[String], name: String, last: bool
         paced: arguments.paced.unwrap_or(0),
         seed: arguments.seed,
     };
+    let warmed = fleet.warm_up(load)?;
+    let deliveries_before = fleet.metric(DELIVERIES)?;
     let (submitted, producer) = fleet.submit(load)?;
     let ended_ns = fleet.recorded(submitted.confirmed)?;
     let deliveries = match arguments.engine {
         Engine::Embedded => None,
-        Engine::Cluster => Some(fleet.metric("skein_deliveries_total")?),
+        Engine::Cluster => Some(fleet.metric(DELIVERIES)? - deliveries_before),
     };
     let rss_mb = fleet.peak_rss_mb();
     let sender = fleet.end_sender()?;
     let server = fleet.end_simulator()?;
     let copies = fleet.possible_copies()?;
     let checked = server.is_some().then(|| check(&fleet.list(), &fleet.log(), &copies)).transpose()?;
-    let unrecorded = submitted.confirmed.saturating_sub(fleet.finals()?);
+    let unrecorded = (submitted.confirmed + warmed).saturating_sub(fleet.finals()?);
     let lost = checked.as_ref().map_or(0, |checked| checked.report.lost).max(unrecorded);
     if let Some(checked) = checked.as_ref().filter(|checked| !checked.report.is_clean()) {
         progress(&checked.report.to_string());
     }
+    let warm_publishes = warmed.div_ceil(load.batch.into());
     let publishes = if last { fleet.broker_publishes()? } else { None };
-    let each = |usage: Usage| usage.cpu.as_secs_f64() * 1e6 / submitted.confirmed as f64;
+    let per = |usage: Usage, count: u64| usage.cpu.as_secs_f64() * 1e6 / count as f64;
+    let each = |usage: Usage| per(usage, submitted.confirmed + warmed);
     Ok(Ours {
         per_second: rate(submitted.confirmed, submitted.began_ns, ended_ns),
         sender_cpu_us: each(sender),
-        producer_cpu_us: each(producer),
+        producer_cpu_us: per(producer, submitted.confirmed),
         server_cpu_us: server.map(each),
         deliveries,
-        publishes,
+        publishes: publishes.map(|count| count.saturating_sub(warm_publishes)),
         p50_ms: checked.as_ref().map(|checked| checked.p50_ms),
         p99_ms: checked.as_ref().map(|checked| checked.p99_ms),
         rss_mb,
