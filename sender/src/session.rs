@@ -15,7 +15,10 @@ use crate::reading::Reader;
 use crate::work::Item;
 
 /// The most deliveries taken at once.
-const TAKE_MOST: usize = 256;
+const TAKE_MOST: usize = 64;
+/// How many items of a queue may wait for permits before no more is taken. A batch that is read keeps its own items alone, which
+/// is a fraction of its body where it has gone to many queues; so reading early costs less memory than waiting.
+const BACKLOG_ITEMS: usize = 4096;
 
 /// One owned queue.
 pub struct Session<B: Broker, L: Ledger, C: Clock> {
@@ -118,7 +121,7 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                 }
                 () = attachment.changed() => self.settle(inbox, attachment, &mut tags).await?,
                 () = pool.permits.available(), if !backlog.is_empty() => {}
-                taken = next(inbox, backlog.is_empty()) => {
+                taken = next(inbox, backlog.len() < BACKLOG_ITEMS) => {
                     let deliveries = match taken {
                         Ok(deliveries) => deliveries,
                         Err(error) => return Ok(End::Cut(error)),
@@ -138,7 +141,10 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                         quarantine: &mut quarantine,
                         away_since: &mut away_since,
                     };
-                    reader.read(deliveries, inbox, backlog).await?;
+                    let mut fresh = VecDeque::new();
+                    let read = reader.read(deliveries, inbox, &mut fresh).await;
+                    backlog.append(&mut fresh);
+                    read?;
                 }
             }
         }
