@@ -24,6 +24,8 @@ use super::topology::DEAD_QUEUE;
 
 /// How long leaving waits for the broker to have read the settlements; then the socket goes anyway.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
+/// How long the broker gets to commit the settlements that it has read.
+const LEAVE_PAUSE: Duration = Duration::from_millis(50);
 
 /// An attachment. Dropping it resets its socket: nothing polite is said.
 pub struct RabbitInbox {
@@ -218,6 +220,9 @@ impl Inbox for RabbitInbox {
             // Behind the last acknowledgement on the same channel: answered, all of them have been read.
             let asked = self.channel.basic_qos(self.prefetch, BasicQosOptions::default());
             let _ = tokio::time::timeout(LEAVE_LIMIT, asked).await;
+            // Read is not applied: beyond 32 commands under way to a quorum queue, the channel keeps further ones until those
+            // are committed, and loses them with its connection (`quorum_commands_soft_limit`). Nothing tells when.
+            tokio::time::sleep(LEAVE_PAUSE).await;
         }
     }
 }
