@@ -118,7 +118,8 @@ impl<C: Clock> PoolShard<C> {
         self.wake.notify_one();
     }
 
-    /// **send**: begins what may begin: its lane is free, the gate is open, it has not expired, its token is not known gone.
+    /// **send**: begins what may begin: its lane is free, the gate is open, it has not expired, its topic is the
+    /// pool's, its token is not known gone.
     fn send<T: Transport>(&self, transport: &mut T) {
         let (now, boot) = (self.clock.now(), self.clock.boot());
         let mut work = self.work.borrow_mut();
@@ -135,6 +136,8 @@ impl<C: Clock> PoolShard<C> {
             item.delivery.attachment.began();
             let unsendable = if item.notification.is_expired(now) {
                 Some((FinalVerdict::Expired, "expired"))
+            } else if !self.pool.covers(&item.notification.content) {
+                Some((FinalVerdict::Failed, "topic_not_in_pool"))
             } else if gone.contains_key(&item.device.short()) {
                 Some((FinalVerdict::Suppressed, "token_gone"))
             } else {

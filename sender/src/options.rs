@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_core::retry_schedule::RetrySchedule;
-use skein_core::{FingerprintKey, PoolName};
+use skein_core::{Content, FingerprintKey, PoolName};
 
 use crate::permits::Permits;
 
@@ -51,8 +51,19 @@ pub struct Options {
 pub struct PoolOptions {
     /// Its name.
     pub name: PoolName,
+    /// The topics it may send for, each with or without the suffix of a push type; empty allows any. APNs answers a foreign topic
+    /// with a refusal that speaks about the whole credential, so one is not sent.
+    pub topics: Vec<String>,
     /// Whether a newer notification with the same collapse id supersedes an older one waiting in the same lane.
     pub collapse: bool,
+}
+
+impl PoolOptions {
+    /// Whether the pool may send this.
+    pub fn covers(&self, content: &Content) -> bool {
+        let bundle = content.topic.strip_suffix(content.push_type.topic_suffix()).unwrap_or(&content.topic);
+        self.topics.is_empty() || self.topics.iter().any(|topic| *topic == *content.topic || topic == bundle)
+    }
 }
 
 impl Options {

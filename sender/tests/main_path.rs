@@ -68,7 +68,11 @@ fn options(pool: &PoolName, held_max: usize) -> Options {
         retry_budget: (0.1, 10),
         backoff: (Duration::from_millis(10), Duration::from_millis(100)),
         record_rows_max: 1000,
-        pools: vec![PoolOptions { name: pool.clone(), collapse: false }],
+        pools: vec![PoolOptions {
+            name: pool.clone(),
+            topics: vec!["com.example.im".into()],
+            collapse: false,
+        }],
         fingerprint_key: FingerprintKey::derive(b"test"),
     }
 }
@@ -343,7 +347,9 @@ fn what_waits_expires_and_what_cannot_be_read_is_buried() {
         transport.set_room(0);
         let fleet = start(transport, 1000, 50);
         let soon = fleet.clock.now().plus(Duration::from_secs(5));
-        let draft = Draft::new("aa", "t").payload_json("{}").expiration(skein_core::Expiration::At(soon));
+        let draft = Draft::new("aa", "com.example.im")
+            .payload_json("{}")
+            .expiration(skein_core::Expiration::At(soon));
         fleet.broker.submit(&fleet.pool, vec![draft.build(fleet.clock.now()).unwrap()]).await;
         let queue = QueueName { pool: fleet.pool.clone(), number: 0 };
         let bad = skein_core::memory::Message {
@@ -359,5 +365,22 @@ fn what_waits_expires_and_what_cannot_be_read_is_buried() {
         assert_eq!(fleet.broker.dead_letters()[0].reason, "not_json");
         let tally = fleet.ledger.tally(&fleet.pool, Timestamp::default()).await.unwrap();
         assert_eq!(tally.of(FinalVerdict::Expired), 1);
+    });
+}
+
+#[test]
+fn p5_a_foreign_topic_ends_alone_and_is_not_sent() {
+    local(async {
+        let fleet = start(ScriptedTransport::accepting(), 1000, 50);
+        let draft = |token: &str, topic: &str| Draft::new(token, topic).payload_json("{}");
+        let now = fleet.clock.now();
+        let voip = draft("bb", "com.example.im.voip").push_type(skein_core::PushType::Voip);
+        let many =
+            [draft("aa", "com.other"), voip, draft("cc", "com.example.im")].map(|d| d.build(now).unwrap());
+        fleet.broker.submit(&fleet.pool, many.to_vec()).await;
+        fleet.settled(0).await;
+        assert_eq!(fleet.transport.writes().len(), 2);
+        let tally = fleet.ledger.tally(&fleet.pool, Timestamp::default()).await.unwrap();
+        assert_eq!((tally.of(FinalVerdict::Failed), tally.of(FinalVerdict::Accepted)), (1, 2));
     });
 }
