@@ -65,7 +65,7 @@ async fn a_killed_process_loses_nothing_and_keeps_the_order() {
     process.terminate();
     assert_eq!(process.wait_exit(END_LIMIT).await.unwrap().code(), Some(0), "{}", process.log());
     let books = books(&file).await;
-    let verdict = scenario.judge(&sent, &books, &site.simulator.log());
+    let verdict = scenario.judge(&sent, &books, site.simulator.log());
     assert!(settled, "P1: {} of {} have a verdict", books.verdicts.len(), sent.len());
     let bound = at_risk + books.in_doubt.len() as u64;
     assert!(verdict.report.duplicates <= bound, "P3: at most {bound}: {}", verdict.report);

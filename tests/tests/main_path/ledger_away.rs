@@ -1,7 +1,8 @@
 //! P1–P3 without PostgreSQL: sending goes on, facts wait in RabbitMQ, and are written when it is back.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
+use skein_apns_sim::{Faults, log::Row};
 use skein_backends::rabbitmq::FACTS_QUEUE;
 use skein_tests::{
     need,
@@ -11,7 +12,7 @@ use skein_tests::{
 
 use crate::{
     fleet::{FLOW_LIMIT, Fleet, Services},
-    load::Load,
+    load::{GROUP_SEQUENCE_MIN, Load},
     scenario::{Scenario, is_full},
     site::bad_day,
 };
@@ -69,4 +70,32 @@ async fn a_sender_killed_without_the_ledger_leaves_possible_copies() {
     ledger.start_again().await.unwrap();
     fleet.sender_ready().await;
     scenario.check(fleet, load).await;
+}
+
+/// P1, P2, P3: a sender that is told to end meanwhile drains as ever, with its facts in RabbitMQ: what was published by itself
+/// is not written twice. Of a batch that was begun, the rest comes back with the whole, and nobody can look up what was done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_drains_without_the_ledger() {
+    need!("rabbitmq", "postgresql");
+    let scenario = Scenario::new("sender ended by SIGTERM, PostgreSQL away", 2, 5);
+    let mut ledger = PostgreSql::start().await.unwrap();
+    let services = Services::direct(RabbitMq::shared().await.unwrap(), &ledger);
+    let mut fleet = Fleet::start("ledger_drain", services, Faults::default()).await;
+    let load = Load::start(fleet.producer(None), scenario.seed, PER_SECOND);
+    fleet.flowing(1_000).await;
+    ledger.kill9().await.unwrap();
+    for _ in 0..scenario.runs {
+        fleet.flowing(500).await;
+        fleet.end_sender().await;
+        fleet.start_sender();
+    }
+    fleet.flowing(500).await;
+    ledger.start_again().await.unwrap();
+    fleet.sender_ready().await;
+    let is_single = |row: &Row| row.sequence().is_some_and(|sequence| sequence < GROUP_SEQUENCE_MIN);
+    fleet.at_risk = fleet.site.simulator.log().rows.iter().filter(|row| !is_single(row)).count() as u64;
+    let log = scenario.check(fleet, load).await.log;
+    let mut seen = HashSet::new();
+    let twice = log.rows.iter().filter(|row| is_single(row) && !seen.insert(row.id())).count();
+    assert_eq!(twice, 0, "P3: written twice although their owner left in order");
 }

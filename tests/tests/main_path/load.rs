@@ -27,6 +27,9 @@ const FINISH_LIMIT: Duration = Duration::from_secs(180);
 /// What a group message says.
 pub const PAYLOAD_TEXT: &str = "the whole class meets at noon";
 
+/// A group message carries a number from here on in place of a device's sequence.
+pub const GROUP_SEQUENCE_MIN: u64 = 1 << 32;
+
 /// Random numbers from a seed (SplitMix64).
 #[derive(Debug, Clone)]
 pub struct Random(pub u64);
@@ -173,7 +176,9 @@ impl Worker {
             let sequence = device.sequence;
             let mut draft = Draft::new(&device.token, TOPIC)
                 .payload_json(payload("a message", sequence))
-                .user(&format!("u-{place}"));
+                .user(&format!("u-{place}"))
+                // Its own content, so that no two go out as one batch.
+                .reference(&format!("r-{place}-{sequence}"));
             if self.random.below(8) == 0 {
                 draft = draft.collapse_id(&format!("chat-{}", sequence % 3));
             }
@@ -187,7 +192,8 @@ impl Worker {
         }
         let first = self.random.below(self.devices.len() - MEMBERS);
         let members = &mut self.devices[first..first + MEMBERS];
-        let group = Draft::new("", TOPIC).payload_json(payload(PAYLOAD_TEXT, self.random.next() >> 1));
+        let group = Draft::new("", TOPIC)
+            .payload_json(payload(PAYLOAD_TEXT, GROUP_SEQUENCE_MIN + (self.random.next() >> 32)));
         let devices = members.iter().map(|device| (device.token.clone(), None));
         let built = group.build_for(devices, now).unwrap_or_else(|faults| panic!("{faults:?}"));
         for (device, notification) in members.iter_mut().zip(built) {

@@ -47,7 +47,7 @@ impl Scenario {
         let (pending, dead, facts) = fleet.waiting().await;
         let books = fleet.books().await;
         let log = fleet.site.simulator.log();
-        let verdict = self.judge(&sent, &books, &log);
+        let verdict = self.judge(&sent, &books, log);
         assert!(settled, "P1: {} of {} have a verdict; {}", books.verdicts.len(), sent.len(), verdict.report);
         assert_eq!((pending, facts), (0, 0), "messages in the pool's queues and in skein.facts");
         assert_eq!(u64::from(dead), books.count(FinalVerdict::Dead), "dead letters against the ledger");
@@ -65,11 +65,11 @@ impl Scenario {
     }
 
     /// Holds the three sides against each other and appends the row.
-    pub fn judge(&self, sent: &[Sent], books: &Books, log: &Snapshot) -> Verdict {
+    pub fn judge(&self, sent: &[Sent], books: &Books, log: Snapshot) -> Verdict {
         let confirmed: Vec<Confirmed> = sent.iter().map(|sent| sent.confirmed).collect();
         let report = check(&History {
             confirmed: &confirmed,
-            log,
+            log: &log,
             verdicts: Some(&books.verdicts),
             possible_copies: &books.possible_copies,
             writers: None,
@@ -103,7 +103,7 @@ impl Scenario {
         assert!(disputed.is_empty(), "APNs took {} that the ledger says it refused", disputed.len());
         let badges: u64 = sent.iter().map(|sent| sent.badge).sum();
         assert_eq!(books.badges, badges, "each badge counts once");
-        Verdict { report, accepted }
+        Verdict { report, accepted, log }
     }
 }
 
@@ -111,6 +111,7 @@ impl Scenario {
 pub struct Verdict {
     pub report: Report,
     pub accepted: u64,
+    pub log: Snapshot,
 }
 
 fn commit() -> String {
