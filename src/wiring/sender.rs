@@ -44,7 +44,9 @@ pub fn pools(config: &Config) -> Result<Vec<(PoolName, u16)>, Failure> {
 fn options(config: &Config, fingerprint_key: FingerprintKey) -> Result<Options, Failure> {
     let (sender, retry) = (&config.sender, &config.retry);
     let pools = config.pools.iter();
-    let pools = pools.map(|(name, pool)| Ok(PoolOptions { name: named(name)?, topics: pool.topics.clone(), collapse: pool.collapse }));
+    let pools = pools.map(|(name, pool)| {
+        Ok(PoolOptions { name: named(name)?, topics: pool.topics.clone(), collapse: pool.collapse })
+    });
     Ok(Options {
         member: member(config).into(),
         shards: shards(config),
