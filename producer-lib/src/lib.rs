@@ -13,7 +13,7 @@
 //! let draft = Draft::new("0f5c…hex…", "com.example.im").payload(&hello).user("u-42").collapse_id("chat-7");
 //! let notification = draft.build(NotificationId::now().at()).map_err(|faults| format!("{faults:?}"))?;
 //! let confirmed = producer.submit(&pool, notification).await?; // stored durably; will end in exactly one verdict
-//! println!("skein why {}", confirmed.id);
+//! println!("skein trace {}", confirmed.id);
 //! # Ok(()) }
 //! ```
 //!
