@@ -153,6 +153,8 @@ fn our_round(arguments: &Pipeline, settings: &[String], name: String, last: bool
     };
     let warmed = fleet.warm_up(load)?;
     let deliveries_before = fleet.metric(DELIVERIES)?;
+    // Read, not reckoned: the broker forgets what a connection published that ends before its next statistics.
+    let publishes_before = if last { fleet.broker_publishes()? } else { None };
     let (submitted, producer) = fleet.submit(load)?;
     let ended_ns = fleet.recorded(submitted.confirmed)?;
     let deliveries = match arguments.engine {
@@ -169,7 +171,6 @@ fn our_round(arguments: &Pipeline, settings: &[String], name: String, last: bool
     if let Some(checked) = checked.as_ref().filter(|checked| !checked.report.is_clean()) {
         progress(&checked.report.to_string());
     }
-    let warm_publishes = warmed.div_ceil(load.batch.into());
     let publishes = if last { fleet.broker_publishes()? } else { None };
     let per = |usage: Usage, count: u64| usage.cpu.as_secs_f64() * 1e6 / count as f64;
     let each = |usage: Usage| per(usage, submitted.confirmed + warmed);
@@ -179,7 +180,7 @@ fn our_round(arguments: &Pipeline, settings: &[String], name: String, last: bool
         producer_cpu_us: per(producer, submitted.confirmed),
         server_cpu_us: server.map(each),
         deliveries,
-        publishes: publishes.map(|count| count.saturating_sub(warm_publishes)),
+        publishes: publishes.map(|count| count.saturating_sub(publishes_before.unwrap_or(0))),
         p50_ms: checked.as_ref().map(|checked| checked.p50_ms),
         p99_ms: checked.as_ref().map(|checked| checked.p99_ms),
         rss_mb,
