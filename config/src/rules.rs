@@ -231,8 +231,8 @@ impl Rules<'_> {
             (deadline, self.values.get::<Duration>("sender.drain_deadline"))
             && deadline > drain
         {
-            let what = "is longer than sender.drain_deadline, so an orderly stop leaves writes in doubt";
-            let remedy = "shorten it, or raise sender.drain_deadline";
+            let what = "the request_deadline of a pool is longer than sender.drain_deadline, so an orderly stop leaves writes in doubt";
+            let remedy = "shorten request_deadline, or raise sender.drain_deadline";
             self.fault(&[&at("request_deadline"), "sender.drain_deadline"], what, remedy);
         }
         self.credential(&at("credential"));

@@ -193,6 +193,15 @@ impl<T> Lanes<T> {
         removed
     }
 
+    /// Every item of one token's lane that has not begun, in order.
+    pub fn waiting_of(&mut self, token: &DeviceToken) -> impl Iterator<Item = &mut T> {
+        let lane = self.of_token.get(token).and_then(|place| self.places[*place].as_mut());
+        lane.into_iter().flat_map(|lane| {
+            let head = (lane.state != State::Begun).then_some(&mut lane.head);
+            head.into_iter().chain(lane.rest.iter_mut())
+        })
+    }
+
     /// Whether a token has a lane.
     pub fn has_lane(&self, token: &DeviceToken) -> bool {
         self.of_token.contains_key(token)

@@ -51,7 +51,12 @@ pub struct Attempts {
     pub throttled: u16,
     /// Replies that refused the credential.
     pub credential: u16,
+    /// Replies that spoke about the connection it was written on.
+    pub connection: u16,
 }
+
+/// So many replies about the connection in a row are about more than connections: the clock, or the key.
+pub const CONNECTION_REPLIES_MAX: u16 = 3;
 
 impl Attempts {
     /// Answers other than *not sent*, and those that spoke about the credential, not the notification.
@@ -66,5 +71,6 @@ impl Attempts {
             .saturating_add(self.in_doubt)
             .saturating_add(self.throttled)
             .saturating_add(self.credential)
+            .saturating_add(self.connection)
     }
 }

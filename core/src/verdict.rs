@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Reply};
 use crate::reason::Reason;
-use crate::retry_schedule::{Attempts, RetrySchedule};
+use crate::retry_schedule::{Attempts, CONNECTION_REPLIES_MAX, RetrySchedule};
 use crate::time::Timestamp;
 
 /// The final verdicts: exactly one ends each generation of a notification.
@@ -198,10 +198,11 @@ fn judge_reply(
             | R::BadEnvironmentKeyIdInToken,
         ) => wait(Scope::Credential, PoolAction::Pause),
         Some(R::ExpiredProviderToken | R::UnrelatedKeyIdInToken | R::TooManyProviderTokenUpdates) => {
-            wait(Scope::Connection, PoolAction::None)
+            let again = attempts.connection + 1 >= CONNECTION_REPLIES_MAX;
+            wait(Scope::Connection, if again { PoolAction::Pause } else { PoolAction::None })
         }
         Some(R::IdleTimeout) => {
-            retry(&schedule.transport, attempts.service, Scope::Connection, PoolAction::None)
+            retry(&schedule.transport, attempts.connection, Scope::Connection, PoolAction::None)
         }
         Some(R::ExpiredToken | R::Unregistered) => gone,
         Some(R::TooManyRequests) => {

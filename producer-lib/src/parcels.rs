@@ -134,7 +134,7 @@ impl Parcels {
 
     pub(crate) fn acked(&mut self, seq: Seq) {
         let returned = self.all.get(&seq).is_some_and(|p| p.progress.returned);
-        let unbound = "no queue is bound to its slot; run `skein cluster init`";
+        let unbound = "no queue is bound to its slot; start `skein run sender`, which declares it";
         self.settle(seq, if returned { Err(SubmitError::Rejected(unbound)) } else { Ok(()) });
     }
 
@@ -197,7 +197,9 @@ impl Parcels {
         let seqs: Vec<Seq> = self.all.iter().filter(|(_, p)| of(p)).map(|(seq, _)| *seq).collect();
         for seq in seqs {
             let published = self.all.get(&seq).is_some_and(|p| p.progress.first_published.is_some());
-            let missing = SubmitError::Rejected("its pool's exchange is missing; run `skein cluster init`");
+            let missing = SubmitError::Rejected(
+                "its pool's exchange is missing; start `skein run sender`, which declares it",
+            );
             self.settle(seq, Err(if published { SubmitError::Unknown } else { missing }));
         }
     }

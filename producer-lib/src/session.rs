@@ -278,7 +278,7 @@ impl Session {
             match asked.await {
                 Ok(()) => channel.close(200, "asked".into()).await?,
                 Err(e) if is_not_found(&e) => {
-                    warn!(exchange, "missing; run `skein cluster init`");
+                    warn!(exchange, "missing; start `skein run sender`, which declares it");
                     missing.push(exchange);
                 }
                 Err(e) => return Err(e.into()),

@@ -1,68 +1,69 @@
 //! The badge: absolute on the wire to APNs, kept as a count by the ledger. Its number is put into the payload as late as
 //! possible, when the notification is written.
 
-use std::collections::VecDeque;
+use std::cell::Cell;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
 use serde_json::Value;
 use skein_core::{Badge, Fingerprint};
 
-/// How many devices' counts are kept in memory, a pool and shard.
+/// How many devices' counts are kept in memory beyond those in use, a pool and shard.
 pub const COUNTS_MAX: usize = 65_536;
 
-/// The counts of devices whose badge this shard changes. A count that is here is the ledger's plus what is not yet durable;
-/// no other sender changes it while this one owns the device's queue.
-#[derive(Debug, Default)]
-pub struct Counts {
-    of: HashMap<Fingerprint, u32>,
-    oldest: VecDeque<Fingerprint>,
-}
+/// A device's count, shared by its notifications: the ledger's plus what is not yet durable. No other sender changes it while
+/// this one owns the device's queue.
+#[derive(Debug, Clone, Default)]
+pub struct Count(Option<Rc<Cell<u32>>>);
 
-impl Counts {
-    /// Whether a device's count is known.
-    pub fn knows(&self, device: &Fingerprint) -> bool {
-        self.of.contains_key(device)
+impl Count {
+    /// Whether it is known.
+    pub const fn is_known(&self) -> bool {
+        self.0.is_some()
     }
 
-    /// A count from the ledger; what is known already is newer.
-    pub fn loaded(&mut self, device: Fingerprint, count: u32) {
-        if !self.of.contains_key(&device) {
-            self.of.insert(device, count);
-            self.oldest.push_back(device);
+    /// The number to show for a notification that is about to be written. `None` if it would have to be added to a count that is
+    /// not known: then the badge is left as it is.
+    pub fn shown(&self, badge: Badge) -> Option<u32> {
+        match (&self.0, badge) {
+            (Some(count), _) => Some(badge.applied_to(count.get())),
+            (None, Badge::Set(number)) => Some(number),
+            (None, Badge::Add(_)) => None,
         }
-    }
-
-    /// The number to show for a notification that is about to be written.
-    pub fn shown(&self, device: &Fingerprint, badge: Badge) -> u32 {
-        badge.applied_to(self.of.get(device).copied().unwrap_or(0))
     }
 
     /// A notification's final fact stands: its change counts.
-    pub fn applied(&mut self, device: &Fingerprint, badge: Badge) {
-        if let Some(count) = self.of.get_mut(device) {
-            *count = badge.applied_to(*count);
+    pub fn applied(&self, badge: Badge) {
+        if let Some(count) = &self.0 {
+            count.set(badge.applied_to(count.get()));
         }
     }
+}
 
-    /// Forgets the oldest beyond [`COUNTS_MAX`], but none that is in use.
-    pub fn prune(&mut self, in_use: impl Fn(&Fingerprint) -> bool) {
-        let mut looks = self.oldest.len();
-        while self.of.len() > COUNTS_MAX && looks > 0 {
-            looks -= 1;
-            let Some(device) = self.oldest.pop_front() else { break };
-            if in_use(&device) {
-                self.oldest.push_back(device);
-            } else {
-                self.of.remove(&device);
-            }
-        }
+/// The counts of devices whose badge this shard changes.
+#[derive(Debug, Default)]
+pub struct Counts {
+    of: HashMap<Fingerprint, Rc<Cell<u32>>>,
+}
+
+impl Counts {
+    /// A device's count, if it is known.
+    pub fn get(&self, device: &Fingerprint) -> Count {
+        Count(self.of.get(device).cloned())
     }
 
-    /// Forgets everything: the queues may have had another owner since.
-    pub fn clear(&mut self) {
-        self.of.clear();
-        self.oldest.clear();
+    /// A count from the ledger; what is known already is newer.
+    pub fn loaded(&mut self, device: Fingerprint, count: u32) -> Count {
+        if self.of.len() > COUNTS_MAX {
+            self.forget_unused();
+        }
+        Count(Some(Rc::clone(self.of.entry(device).or_insert_with(|| Rc::new(Cell::new(count))))))
+    }
+
+    /// Forgets the counts that no notification holds: there are too many, or their devices may have had another owner since.
+    pub fn forget_unused(&mut self) {
+        self.of.retain(|_, count| Rc::strong_count(count) > 1);
     }
 }
 
@@ -89,11 +90,21 @@ mod tests {
     #[test]
     fn counts_add_up_and_the_ledger_s_older_word_does_not_undo_them() {
         let (mut counts, device) = (Counts::default(), Fingerprint([1; 16]));
-        counts.loaded(device, 3);
-        assert_eq!(counts.shown(&device, Badge::Add(1)), 4);
-        counts.applied(&device, Badge::Add(1));
-        counts.loaded(device, 3);
-        assert_eq!(counts.shown(&device, Badge::Add(1)), 5);
-        assert_eq!(counts.shown(&device, Badge::Set(0)), 0);
+        let count = counts.loaded(device, 3);
+        assert_eq!(count.shown(Badge::Add(1)), Some(4));
+        count.applied(Badge::Add(1));
+        assert_eq!(counts.loaded(device, 3).shown(Badge::Add(1)), Some(5));
+        assert_eq!(counts.get(&device).shown(Badge::Set(0)), Some(0));
+        assert_eq!(Count::default().shown(Badge::Add(1)), None, "an unknown count is not guessed");
+    }
+
+    #[test]
+    fn p8_only_counts_in_use_are_kept() {
+        let mut counts = Counts::default();
+        let kept = counts.loaded(Fingerprint([1; 16]), 1);
+        drop(counts.loaded(Fingerprint([2; 16]), 1));
+        counts.forget_unused();
+        assert!(counts.get(&Fingerprint([1; 16])).is_known() && kept.is_known());
+        assert!(!counts.get(&Fingerprint([2; 16])).is_known());
     }
 }

@@ -90,9 +90,7 @@ impl Breaker {
         }
         if action == PoolAction::Pause || suspect {
             let stopped = self.state == State::Closed;
-            if !stopped {
-                self.pause = (self.pause * 2).min(PAUSE_MAX);
-            }
+            self.probe_failed();
             self.state = State::Open { until: now.plus(self.pause) };
             return if stopped { Change::Stopped } else { Change::None };
         }
@@ -105,9 +103,17 @@ impl Breaker {
                 Change::Resumed
             }
             _ => {
+                self.probe_failed();
                 self.state = State::Open { until: now.plus(self.pause) };
                 Change::None
             }
+        }
+    }
+
+    /// A probe's failure makes the next pause twice as long; what was in flight when the pool stopped does not.
+    fn probe_failed(&mut self) {
+        if self.state == State::Probing {
+            self.pause = (self.pause * 2).min(PAUSE_MAX);
         }
     }
 }

@@ -92,6 +92,7 @@ pub(crate) fn count(attempts: &mut Attempts, answer: &Answer, scope: Scope) {
         (Answer::NotSent(_), _) => &mut attempts.not_sent,
         (_, Scope::Token) => &mut attempts.throttled,
         (_, Scope::Credential) => &mut attempts.credential,
+        (_, Scope::Connection) => &mut attempts.connection,
         _ => &mut attempts.service,
     };
     *counter = counter.saturating_add(1);

@@ -4,7 +4,7 @@
 //! inside a step. A notification is in exactly one place: waiting in its lane, begun (with the transport, or its verdict on
 //! its way into the ledger), or settled.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub struct PoolShard<C: Clock> {
     pub clock: C,
     /// Permits for items in lanes.
     pub permits: Permits,
+    /// Items that were read and wait for permits.
+    pub backlog: Cell<usize>,
     /// The state; never borrowed across an await.
     pub work: RefCell<Work>,
     /// Something was entered or dropped.
@@ -101,15 +103,10 @@ impl<C: Clock> PoolShard<C> {
         let notification = &item.notification;
         let fresh = !item.possible_copy && !notification.is_expired(now);
         if let (true, true, Some(id)) = (self.pool.collapse, fresh, &notification.content.collapse_id) {
-            let older = work.lanes.remove_of(&notification.token, |i| {
-                i.notification.content.collapse_id.as_ref() == Some(id)
-                    && i.attempts.total() == 0
-                    && !i.possible_copy
-            });
-            for item in older {
-                item.delivery.attachment.began();
-                let fact = self.final_fact(&item, FinalVerdict::Superseded, "superseded".into(), now);
-                work.outbox.tell(Fact::Final(Box::new(fact)), Waiting::Item(Box::new(item)));
+            // It stays in its place and is concluded in its turn: what comes after it waits until that is durable.
+            for older in work.lanes.waiting_of(&notification.token) {
+                let same = older.notification.content.collapse_id.as_ref() == Some(id);
+                older.superseded |= same && older.attempts.total() == 0 && !older.possible_copy;
             }
         }
         let token = item.notification.token.clone();
@@ -123,7 +120,7 @@ impl<C: Clock> PoolShard<C> {
     fn send<T: Transport>(&self, transport: &mut T) {
         let (now, boot) = (self.clock.now(), self.clock.boot());
         let mut work = self.work.borrow_mut();
-        let Work { lanes, breaker, budget, gone, counts, outbox, gate_shut, .. } = &mut *work;
+        let Work { lanes, breaker, budget, gone, outbox, gate_shut, .. } = &mut *work;
         lanes.wake(now);
         let mut allowed = breaker.allows(transport.room().min(SEND_MOST), boot);
         let mut shut = Vec::new();
@@ -134,7 +131,9 @@ impl<C: Clock> PoolShard<C> {
                 continue;
             }
             item.delivery.attachment.began();
-            let unsendable = if item.notification.is_expired(now) {
+            let unsendable = if item.superseded {
+                Some((FinalVerdict::Superseded, "superseded"))
+            } else if item.notification.is_expired(now) {
                 Some((FinalVerdict::Expired, "expired"))
             } else if !self.pool.covers(&item.notification.content) {
                 Some((FinalVerdict::Failed, "topic_not_in_pool"))
@@ -151,7 +150,10 @@ impl<C: Clock> PoolShard<C> {
             let content = &item.notification.content;
             let payload = match item.notification.badge {
                 None => content.payload.clone(),
-                Some(badge) => with_badge(&content.payload, counts.shown(&item.device, badge))
+                Some(badge) => item
+                    .count
+                    .shown(badge)
+                    .and_then(|number| with_badge(&content.payload, number))
                     .unwrap_or_else(|| content.payload.clone()),
             };
             if item.attempts.total() == 0 {
@@ -209,9 +211,12 @@ impl<C: Clock> PoolShard<C> {
                     // What was not sent costs APNs nothing.
                     let free = matches!(answer, Answer::NotSent(_)) || work.budget.take(boot);
                     let until = now.plus(if free { after } else { after.max(BUDGET_PAUSE) });
-                    let note = self.note(item, &answer, cause, status, now, until);
-                    self.metrics.retried(note.kind);
-                    work.outbox.tell(Fact::Note(Box::new(note)), Waiting::Nobody);
+                    // What is tried for want of a connection is noted once, however long that lasts.
+                    if !matches!(answer, Answer::NotSent(_)) || item.attempts.not_sent == 1 {
+                        let note = self.note(item, &answer, cause, status, now, until);
+                        self.metrics.retried(note.kind);
+                        work.outbox.tell(Fact::Note(Box::new(note)), Waiting::Nobody);
+                    }
                     self.hold(work, lane, until);
                 }
             }
@@ -238,7 +243,6 @@ impl<C: Clock> PoolShard<C> {
                     }
                     continue;
                 }
-                Waiting::Item(item) => *item,
                 Waiting::Lane(lane) => match work.lanes.finish(lane) {
                     Some(item) => item,
                     None => continue,
@@ -262,7 +266,7 @@ impl<C: Clock> PoolShard<C> {
             work.gone.insert(item.device.short(), stamp);
         }
         if let (Some(badge), false) = (item.notification.badge, late) {
-            work.counts.applied(&item.device, badge);
+            item.count.applied(badge);
         }
         if item.repeat {
             work.window.remember(key, boot, self.options.id_memory_max);

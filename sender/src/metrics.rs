@@ -10,6 +10,8 @@ use skein_core::answer::{Answer, Evidence};
 use skein_core::fact::NoteKind;
 use skein_core::{FinalVerdict, PoolName, Reason};
 
+use crate::status::View;
+
 /// Buckets for what takes between 1 ms and a minute, in seconds.
 const SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
@@ -31,6 +33,8 @@ pub struct Metrics {
     record_rows: IntCounter,
     record_seconds: Histogram,
     draining: IntGauge,
+    ledger_away: IntGauge,
+    queues_away: IntGauge,
 }
 
 /// The metrics of one pool, looked up once.
@@ -81,7 +85,14 @@ impl Metrics {
         registry.register(Box::new(record_seconds.clone()))?;
         let draining = IntGauge::new("skein_sender_draining", "1 while the sender leaves its queues.")?;
         registry.register(Box::new(draining.clone()))?;
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let metric = IntGauge::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
         Ok(Self {
+            ledger_away: gauge("skein_ledger_away", "1 while the ledger takes no facts.")?,
+            queues_away: gauge("skein_queues_unattached", "Owned queues that are not attached.")?,
             notifications: counters(
                 "skein_notifications_total",
                 "Notifications by final verdict.",
@@ -141,6 +152,12 @@ impl Metrics {
     /// A group commit took so long.
     pub fn record_took(&self, took: Duration) {
         self.record_seconds.observe(took.as_secs_f64());
+    }
+
+    /// What of the broker and the ledger is away.
+    pub fn away(&self, view: &View) {
+        self.ledger_away.set(i64::from(view.ledger.is_some()));
+        self.queues_away.set(view.queues.values().filter(|why| why.is_some()).count() as i64);
     }
 
     /// The sender leaves its queues.

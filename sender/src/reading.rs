@@ -10,6 +10,7 @@ use skein_core::wire::{self, Decoded};
 use skein_core::{FinalVerdict, Fingerprint, Notification, NotificationId, NotificationKey, Slot, SlotMap};
 
 use crate::attachment::Attachment;
+use crate::badge::Count;
 use crate::main_path::PoolShard;
 use crate::quarantine::{Quarantine, Suspicion};
 use crate::window::{DeliveryRef, Entry};
@@ -17,6 +18,9 @@ use crate::work::{Item, Waiting};
 
 /// How often a look-up is tried again while the ledger is away.
 const LOOK_UP_PAUSE: Duration = Duration::from_millis(100);
+
+/// Since when the ledger has not answered look-ups, and whether that was told.
+pub type Away = Option<(tokio::time::Instant, bool)>;
 
 /// Reads the deliveries of one attachment.
 pub struct Reader<'a, C: Clock, L: Ledger> {
@@ -30,8 +34,8 @@ pub struct Reader<'a, C: Clock, L: Ledger> {
     pub slots: &'a SlotMap,
     /// Messages that may kill their owner.
     pub quarantine: &'a mut Quarantine,
-    /// Since when the ledger has not answered look-ups.
-    pub away_since: &'a mut Option<tokio::time::Instant>,
+    /// Since when the ledger has not answered look-ups, and whether that was told.
+    pub away: &'a mut Away,
 }
 
 impl<C: Clock, L: Ledger> Reader<'_, C, L> {
@@ -113,29 +117,38 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
         match entry {
             Entry::Hangs => {}
             Entry::WasFinal => self.attachment.done(delivery.tag),
-            Entry::First => items.push_back(Item {
-                cost: Item::cost_of(&notification),
-                device: self.pool.options.fingerprint_key.token(&notification.token),
-                notification,
-                delivery: reference,
-                attempts: skein_core::retry_schedule::Attempts::default(),
-                taken_at: self.pool.clock.boot(),
-                possible_copy: delivery.redelivered || delivery.repeat,
-                repeat: delivery.repeat,
-                found_gone: false,
-            }),
+            Entry::First => {
+                let device = self.pool.options.fingerprint_key.token(&notification.token);
+                let count = match notification.badge {
+                    Some(_) => self.pool.work.borrow().counts.get(&device),
+                    None => Count::default(),
+                };
+                items.push_back(Item {
+                    cost: Item::cost_of(&notification),
+                    device,
+                    notification,
+                    delivery: reference,
+                    attempts: skein_core::retry_schedule::Attempts::default(),
+                    taken_at: self.pool.clock.boot(),
+                    possible_copy: delivery.redelivered || delivery.repeat,
+                    repeat: delivery.repeat,
+                    superseded: false,
+                    count,
+                    found_gone: false,
+                });
+            }
         }
     }
 
     /// Looks up, in one batch, the items that may have been here before, whose token may be gone, or whose badge count is not
-    /// known. While the ledger is away they are held, but not beyond the hold; then they are possible copies.
+    /// known. While the ledger is away the first are held, but not beyond the hold; then they are sent as possible copies.
     async fn look_up(&mut self, items: &mut VecDeque<Item>) {
         let asked: Vec<usize> = {
             let work = self.pool.work.borrow();
             let needs = |item: &Item| {
                 item.possible_copy
                     || work.gone.contains_key(&item.device.short())
-                    || (item.notification.badge.is_some() && !work.counts.knows(&item.device))
+                    || (item.notification.badge.is_some() && !item.count.is_known())
             };
             items.iter().enumerate().filter(|(_, item)| needs(item)).map(|(index, _)| index).collect()
         };
@@ -147,13 +160,12 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
             .map(|i| LookUp { key: items[*i].notification.key(), token: items[*i].device })
             .collect();
         let stamp = self.pool.work.borrow().gone_stamp;
-        let Some(known) = self.ask(&keys).await else {
-            asked.iter().for_each(|index| items[*index].possible_copy = true);
-            return;
-        };
+        // A badge or a token that may be gone is not worth holding a queue for.
+        let hold = asked.iter().any(|index| items[*index].possible_copy);
+        let Some(known) = self.ask(&keys, hold).await else { return };
         let mut settled = Vec::new();
         for (index, known) in asked.into_iter().zip(known) {
-            if self.learn(&items[index], known, stamp) {
+            if self.learn(&mut items[index], known, stamp) {
                 settled.push(index);
             }
         }
@@ -163,7 +175,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
     }
 
     /// Takes in what the ledger knows. Whether the item was final, and is settled.
-    fn learn(&self, item: &Item, known: Known, stamp: u64) -> bool {
+    fn learn(&self, item: &mut Item, known: Known, stamp: u64) -> bool {
         let mut work = self.pool.work.borrow_mut();
         let short = item.device.short();
         match known.device.gone_at {
@@ -176,7 +188,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
             None => {}
         }
         if item.notification.badge.is_some() {
-            work.counts.loaded(item.device, known.device.badge);
+            item.count = work.counts.loaded(item.device, known.device.badge);
         }
         if known.verdict.is_none() {
             return false;
@@ -187,18 +199,23 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
         true
     }
 
-    async fn ask(&mut self, keys: &[LookUp]) -> Option<Vec<Known>> {
+    /// Asks the ledger. While it is away, and `hold` says that copies are at stake, it is asked again until the hold is over.
+    async fn ask(&mut self, keys: &[LookUp], hold: bool) -> Option<Vec<Known>> {
         loop {
             match self.ledger.look_up(keys).await {
                 Ok(known) => {
-                    *self.away_since = None;
+                    *self.away = None;
                     return Some(known);
                 }
                 Err(error) => {
                     let now = tokio::time::Instant::now();
-                    let since = *self.away_since.get_or_insert(now);
-                    if now - since >= self.pool.options.away_hold || self.attachment.is_void() {
-                        tracing::warn!(queue = %self.attachment.queue, %error, items = keys.len(), "look-ups can't be answered: sent as possible copies");
+                    let (since, told) = *self.away.get_or_insert((now, false));
+                    let over = now - since >= self.pool.options.away_hold;
+                    if hold && over && !told {
+                        *self.away = Some((since, true));
+                        tracing::warn!(queue = %self.attachment.queue, %error, "look-ups can't be answered: what may have been here before is sent as a possible copy");
+                    }
+                    if !hold || over || self.attachment.is_void() {
                         return None;
                     }
                     tokio::time::sleep(LOOK_UP_PAUSE).await;

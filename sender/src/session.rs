@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use crate::attachment::Attachment;
 use crate::main_path::PoolShard;
 use crate::quarantine::Quarantine;
-use crate::reading::Reader;
+use crate::reading::{Away, Reader};
 use crate::work::Item;
 
 /// The most deliveries taken at once.
 const TAKE_MOST: usize = 64;
-/// How many items of a queue may wait for permits before no more is taken. A batch that is read keeps its own items alone, which
+/// How many items of a pool and shard may wait for permits before no more is taken. A batch that is read keeps its own items alone, which
 /// is a fraction of its body where it has gone to many queues; so reading early costs less memory than waiting.
 const BACKLOG_ITEMS: usize = 4096;
 
@@ -97,7 +97,7 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<End, BrokerError> {
         let pool = &self.pool;
-        let mut away_since = None;
+        let mut away: Away = None;
         let mut loaded = false;
         let options = &pool.options;
         let name = self.owned.queue.to_string();
@@ -111,6 +111,7 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                     backlog.push_front(item);
                     break;
                 }
+                pool.backlog.set(pool.backlog.get() - 1);
                 pool.take(item);
             }
             tokio::select! {
@@ -121,7 +122,7 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                 }
                 () = attachment.changed() => self.settle(inbox, attachment, &mut tags).await?,
                 () = pool.permits.available(), if !backlog.is_empty() => {}
-                taken = next(inbox, backlog.len() < BACKLOG_ITEMS) => {
+                taken = next(inbox, backlog.is_empty() || pool.backlog.get() < BACKLOG_ITEMS) => {
                     let deliveries = match taken {
                         Ok(deliveries) => deliveries,
                         Err(error) => return Ok(End::Cut(error)),
@@ -131,7 +132,7 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                         *predecessor_gone = true;
                     }
                     if !loaded {
-                        loaded = self.load(&mut away_since).await;
+                        loaded = self.load(&mut away).await;
                     }
                     let mut reader = Reader {
                         pool: &**pool,
@@ -139,10 +140,11 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                         attachment: Rc::clone(attachment),
                         slots: &self.owned.slots,
                         quarantine: &mut quarantine,
-                        away_since: &mut away_since,
+                        away: &mut away,
                     };
                     let mut fresh = VecDeque::new();
                     let read = reader.read(deliveries, inbox, &mut fresh).await;
+                    pool.backlog.set(pool.backlog.get() + fresh.len());
                     backlog.append(&mut fresh);
                     read?;
                 }
@@ -181,7 +183,7 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
 
     /// Loads what must be known before the first write: tokens known gone, ids made final through marked copies. `false` if
     /// the ledger stayed away for the whole hold; it is tried again with the next deliveries.
-    async fn load(&self, away_since: &mut Option<tokio::time::Instant>) -> bool {
+    async fn load(&self, away: &mut Away) -> bool {
         let name = &self.owned.queue.pool;
         let slots: Vec<_> = self.owned.slots.slots(self.owned.queue.number).collect();
         loop {
@@ -194,17 +196,18 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                 Ok((gone, repeats)) => {
                     let boot = self.pool.clock.boot();
                     let mut work = self.pool.work.borrow_mut();
+                    work.counts.forget_unused();
                     let stamp = work.gone_stamp;
                     work.gone.extend(gone.into_iter().map(|short| (short, stamp)));
                     repeats
                         .into_iter()
                         .for_each(|key| work.window.remember(key, boot, self.pool.options.id_memory_max));
-                    *away_since = None;
+                    *away = None;
                     return true;
                 }
                 Err(error) => {
                     let now = tokio::time::Instant::now();
-                    let since = *away_since.get_or_insert(now);
+                    let (since, _) = *away.get_or_insert((now, false));
                     self.pool.status.ledger(Some(error.to_string()));
                     if now - since >= self.pool.options.away_hold {
                         return false;
@@ -217,6 +220,7 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
 
     /// Items that were read and never entered: their ids are free again.
     fn forget(&self, items: VecDeque<Item>) {
+        self.pool.backlog.set(self.pool.backlog.get() - items.len());
         let mut work = self.pool.work.borrow_mut();
         for item in items {
             work.window.leave(&item.notification.key());

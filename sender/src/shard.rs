@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use skein_core::seam::{Assignment, Broker, Clock, Coordinator, Ledger, OwnedQueue, Transport};
 use skein_core::{PoolName, QueueName};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
 
 use crate::main_path::PoolShard;
@@ -36,7 +36,7 @@ pub struct Seams<B, L, K, C> {
 /// A running sender. Dropped, its process is expected to end: nothing is left politely.
 pub struct Sender {
     stop: watch::Sender<bool>,
-    shards: Vec<std::thread::JoinHandle<()>>,
+    shards: Vec<oneshot::Receiver<()>>,
     recorder: JoinHandle<()>,
     status: Arc<Status>,
     metrics: Arc<Metrics>,
@@ -91,7 +91,13 @@ impl Sender {
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}"));
-            shards.push(thread.spawn(move || runtime.block_on(LocalSet::new().run_until(shard.run())))?);
+            let (ended, end) = oneshot::channel();
+            thread.spawn(move || {
+                runtime.block_on(LocalSet::new().run_until(shard.run()));
+                // Nobody waits once the deadline of a drain has passed.
+                let _ = ended.send(());
+            })?;
+            shards.push(end);
         }
         Ok(Self { stop, shards, recorder, status, metrics })
     }
@@ -102,16 +108,21 @@ impl Sender {
     }
 
     /// Leaves every queue by the one way: starts nothing new, waits for what has begun, records, settles, cuts. `false` if the
-    /// deadline came first: then what was begun comes back to the next owner as redelivered.
+    /// deadline came first: then what was begun comes back to the next owner as redelivered, and the process is expected to end at
+    /// once; its threads end with it.
     pub async fn drain(self, deadline: Duration) -> bool {
         self.status.draining();
         self.metrics.draining();
         // Fails only if every shard has ended already.
         let _ = self.stop.send(true);
-        let shards = self.shards;
-        let joined =
-            tokio::task::spawn_blocking(move || shards.into_iter().all(|shard| shard.join().is_ok()));
-        let all = async { matches!(joined.await, Ok(true)) && self.recorder.await.is_ok() };
+        let all = async {
+            for shard in self.shards {
+                if shard.await.is_err() {
+                    return false;
+                }
+            }
+            self.recorder.await.is_ok()
+        };
         tokio::time::timeout(deadline, all).await.unwrap_or(false)
     }
 }
@@ -184,6 +195,7 @@ where
                 _ = self.stopped.wait_for(|stop| *stop) => break,
                 Ok(()) = self.assignment.changed() => {}
                 () = tokio::time::sleep(GAUGES_EVERY) => {
+                    self.metrics.away(&self.status.view());
                     for pool in pools.values() {
                         pool.metrics.in_lanes(self.number, pool.work.borrow().lanes.len());
                     }
@@ -232,6 +244,7 @@ where
             pool: options.clone(),
             clock: self.clock.clone(),
             permits: self.options.permits(),
+            backlog: std::cell::Cell::new(0),
             work: std::cell::RefCell::new(Work::new(&self.options)),
             wake: tokio::sync::Notify::new(),
             metrics: PoolMetrics::new(&self.metrics, name),

@@ -10,7 +10,7 @@ use skein_core::retry_schedule::Attempts;
 use skein_core::{Fingerprint, Notification, NotificationKey};
 use tokio::sync::mpsc;
 
-use crate::badge::Counts;
+use crate::badge::{Count, Counts};
 use crate::breaker::Breaker;
 use crate::options::Options;
 use crate::permits::Cost;
@@ -33,6 +33,10 @@ pub struct Item {
     pub possible_copy: bool,
     /// It came through a marked copy.
     pub repeat: bool,
+    /// A newer one with its collapse id came while it waited.
+    pub superseded: bool,
+    /// Its device's badge count, where its badge needs one.
+    pub count: Count,
     /// APNs declared its token gone.
     pub found_gone: bool,
     /// What its permit holds.
@@ -53,8 +57,6 @@ impl Item {
 pub enum Waiting {
     /// The head of a lane.
     Lane(LaneId),
-    /// An item that left its lane without being its head: superseded. It keeps its permit until then.
-    Item(Box<Item>),
     /// An id that never entered a lane: a dead letter's.
     Key(NotificationKey),
     /// Nothing.

@@ -100,6 +100,7 @@ fn start(transport: ScriptedTransport, held_max: usize, prefetch: u16) -> Fleet 
         pool: options.pools[0].clone(),
         clock: clock.clone(),
         permits: options.permits(),
+        backlog: std::cell::Cell::new(0),
         work: std::cell::RefCell::new(Work::new(&options)),
         wake: tokio::sync::Notify::new(),
         metrics: PoolMetrics::new(&metrics, &pool),
@@ -382,5 +383,30 @@ fn p5_a_foreign_topic_ends_alone_and_is_not_sent() {
         assert_eq!(fleet.transport.writes().len(), 2);
         let tally = fleet.ledger.tally(&fleet.pool, Timestamp::default()).await.unwrap();
         assert_eq!((tally.of(FinalVerdict::Failed), tally.of(FinalVerdict::Accepted)), (1, 2));
+    });
+}
+
+#[test]
+fn p2_what_supersedes_waits_until_that_is_durable() {
+    local(async {
+        let transport = ScriptedTransport::accepting();
+        transport.set_room(0);
+        let fleet = start(transport, 1000, 50);
+        fleet.ledger.set_delay(Duration::from_secs(5));
+        let draft = |body: &str| {
+            Draft::new("aa", "com.example.im").payload_json(format!("{{\"a\":\"{body}\"}}")).collapse_id("c")
+        };
+        let now = fleet.clock.now();
+        let many = ["older", "newer"].map(|body| draft(body).build(now).unwrap());
+        fleet.broker.submit(&fleet.pool, many.to_vec()).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        fleet.transport.set_room(10);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(fleet.transport.writes().len(), 0, "the verdict of the older one is not durable yet");
+        fleet.settled(0).await;
+        let written: Vec<NotificationId> = fleet.transport.writes().iter().map(|w| w.id).collect();
+        assert_eq!(written, [many[1].id]);
+        let tally = fleet.ledger.tally(&fleet.pool, Timestamp::default()).await.unwrap();
+        assert_eq!((tally.of(FinalVerdict::Superseded), tally.of(FinalVerdict::Accepted)), (1, 1));
     });
 }

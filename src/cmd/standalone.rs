@@ -68,7 +68,9 @@ async fn serve_all(config: &Config, common: &Common, output: Output) -> Result<E
         () = keep(engine.embedded.ledger(), config) => {}
     }
     let exit = sender_role::end(sender, config).await?;
-    engine.embedded.close().await;
+    if exit == Exit::Done {
+        engine.embedded.close().await;
+    }
     Ok(exit)
 }
 

@@ -24,6 +24,8 @@ pub struct Engine {
 
 /// Opens the file of the configuration, and makes it and its key where there is none.
 pub async fn open(config: &Config) -> Result<Engine, Failure> {
+    // The file holds tokens and payloads that wait: it and what belongs to it are for their owner alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let settings = &config.embedded;
     if let Some(folder) = settings.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

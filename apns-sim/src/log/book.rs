@@ -258,7 +258,11 @@ impl ShardInner {
         if std::mem::take(&mut self.unsaved) {
             super::file::encode_connection(&self.connection, out);
         }
-        for number in std::mem::take(&mut self.changed) {
+        let mut changed = std::mem::take(&mut self.changed);
+        // A row may have changed more than once since; it is saved once.
+        changed.sort_unstable();
+        changed.dedup();
+        for number in changed {
             if let Some(row) = self.rows.get(number.wrapping_sub(self.first) as usize) {
                 row.encode(number, out);
             }

@@ -133,7 +133,7 @@ impl Client {
     }
 
     fn note_failure(&mut self, error: DialError, now: Instant) {
-        tracing::warn!(class = error.failure.label(), detail = %error.detail, "can't connect to apns");
+        tracing::debug!(class = error.failure.label(), detail = %error.detail, "can't connect to apns");
         self.ended.connect_failures[error.failure.index()] += 1;
         self.last_failure = Some((error, now));
         self.pacing.failed(now);

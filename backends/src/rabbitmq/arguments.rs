@@ -85,7 +85,7 @@ pub(super) async fn exchange(channel: &Channel, name: &str, kind: ExchangeKind) 
     let declared = channel.exchange_declare(name.into(), kind, options, FieldTable::default());
     declared.await.map_err(|e| match code(&e) {
         Some(406) => BrokerError::Refused(format!(
-            "exchange {name} is of another kind than it must be ({e}); delete it and run `skein cluster init`"
+            "exchange {name} is of another kind than it must be ({e}); delete it and start `skein run sender`, which declares it"
         )),
         _ => driver_error(e),
     })
@@ -105,12 +105,12 @@ fn differs(name: &str, error: &lapin::Error) -> BrokerError {
     }
     let why = if text.contains("x-delivery-limit") {
         "it has a delivery limit, by which a sender's crashes would throw innocent messages away; empty it, delete it and run \
-         `skein cluster init`"
+         `skein run sender`"
     } else if text.contains("x-max-length-bytes") {
-        "its size differs from the setting; set `max_length_bytes` back, or empty it, delete it and run `skein cluster init`"
+        "its size differs from the setting; set `max_length_bytes` back, or empty it, delete it and start `skein run sender`, which declares it"
     } else {
         "it is not the quorum queue with a single active consumer that the order rests on; empty it, delete it and run \
-         `skein cluster init`"
+         `skein run sender`"
     };
     BrokerError::Refused(format!("queue {name}: {why} ({text})"))
 }

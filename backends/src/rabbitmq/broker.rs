@@ -93,7 +93,9 @@ impl RabbitBroker {
         // 0 would mean without bound.
         let prefetch = prefetch.max(1);
         if arguments::look(&link, queue).await?.is_none() {
-            return Err(BrokerError::Refused(format!("queue {queue} is missing; run `skein cluster init`")));
+            return Err(BrokerError::Refused(format!(
+                "queue {queue} is missing; start `skein run sender`, which declares it"
+            )));
         }
         self.declarer.queue(&link, queue, self.options.max_length_bytes).await?;
         let events = link.connection().events_listener();

@@ -60,9 +60,9 @@ impl Publisher {
             match sent.map_err(driver_error)?.await.map_err(driver_error)? {
                 Confirmation::Ack(None) => Ok(()),
                 // A returned message may come with another's confirmation: both fail then, which is safe.
-                Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
-                    Err(BrokerError::Refused(format!("queue {queue} is missing; run `skein cluster init`")))
-                }
+                Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(BrokerError::Refused(
+                    format!("queue {queue} is missing; start `skein run sender`, which declares it"),
+                )),
                 Confirmation::Nack(None) => Err(BrokerError::Away(format!("queue {queue} is full"))),
                 Confirmation::NotRequested => Err(BrokerError::Refused("the broker does not confirm".into())),
             }

@@ -1,4 +1,4 @@
-//! Exchanges, queues and bindings. Nobody but `skein cluster init` and the monitor declares any.
+//! Exchanges, queues and bindings. Nobody but `skein run sender`, as it starts, declares any.
 
 use futures_util::future::try_join_all;
 use lapin::ExchangeKind;
@@ -71,7 +71,7 @@ impl Topology {
         let than = if last { "more" } else { "fewer" };
         Err(BrokerError::Refused(format!(
             "pool {} has {than} than {} queues already, and their number cannot change while it is in use; set the number it \
-             has, or drain the pool, delete its queues and run `skein cluster init`",
+             has, or drain the pool, delete its queues and start `skein run sender`, which declares it",
             self.pool, self.queues
         )))
     }

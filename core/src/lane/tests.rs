@@ -74,6 +74,19 @@ fn removing_a_held_head_lets_the_next_begin() {
 }
 
 #[test]
+fn what_waits_in_a_lane_can_be_changed_and_what_has_begun_cannot() {
+    let mut lanes = Lanes::default();
+    for n in 1..=3 {
+        lanes.enter(&token(1), n);
+    }
+    assert_eq!(lanes.waiting_of(&token(1)).map(|n| *n).collect::<Vec<_>>(), [1, 2, 3]);
+    lanes.begin();
+    lanes.waiting_of(&token(1)).for_each(|n| *n += 10);
+    assert_eq!(lanes.remove_of(&token(1), |_| true), [12, 13]);
+    assert_eq!(lanes.waiting_of(&token(2)).count(), 0);
+}
+
+#[test]
 fn p2_random_walk_keeps_every_token_s_order() {
     for seed in 1..200_u64 {
         let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);

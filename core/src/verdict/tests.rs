@@ -116,6 +116,21 @@ fn not_sent_never_fails_and_in_doubt_does() {
 }
 
 #[test]
+fn an_expired_token_that_stays_expired_pauses_the_pool() {
+    let answer = Answer::Reply(Reply::refusal(403, Reason::ExpiredProviderToken));
+    let after = |connection| {
+        let attempts = Attempts { connection, ..Attempts::default() };
+        judge(&answer, &attempts, &RetrySchedule::default(), Duration::ZERO)
+    };
+    assert_eq!((after(0).pool, after(1).pool), (PoolAction::None, PoolAction::None));
+    assert_eq!(
+        (after(2).pool, after(2).verdict),
+        (PoolAction::Pause, SECOND),
+        "a clock that is off: alarm, keep the queue"
+    );
+}
+
+#[test]
 fn p4_the_410_rule() {
     let t = Timestamp::from_millis;
     assert!(is_gone(Some(t(1000)), t(5000), None));

@@ -146,9 +146,9 @@ impl Spool {
         let Some(open) = publisher.as_ref() else { return Err(BrokerError::Away("not connected".into())) };
         match arguments::look(open.link(), FACTS_QUEUE).await {
             Ok(Some(holding)) => Ok(holding),
-            Ok(None) => {
-                Err(BrokerError::Refused(format!("queue {FACTS_QUEUE} is missing; run `skein cluster init`")))
-            }
+            Ok(None) => Err(BrokerError::Refused(format!(
+                "queue {FACTS_QUEUE} is missing; start `skein run sender`, which declares it"
+            ))),
             Err(error) => {
                 *publisher = None;
                 Err(error)
