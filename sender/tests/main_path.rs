@@ -71,7 +71,7 @@ fn options(pool: &PoolName, held_max: usize) -> Options {
         pools: vec![PoolOptions {
             name: pool.clone(),
             topics: vec!["com.example.im".into()],
-            collapse: false,
+            collapse: true,
         }],
         fingerprint_key: FingerprintKey::derive(b"test"),
     }
