@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 const WATCHDOG: &str = r#"
 read -r word
@@ -86,6 +86,7 @@ impl Guarded {
     pub(crate) fn signal(&mut self, signal: Signal) {
         if self.exit_status().is_none() {
             let _gone = kill_process(Pid::from_child(&self.child), signal);
+            self.await_stop(signal);
         }
     }
 
@@ -93,6 +94,15 @@ impl Guarded {
     pub(crate) fn signal_group(&mut self, signal: Signal) {
         if self.exit_status().is_none() {
             let _gone = kill_process_group(Pid::from_child(&self.child), signal);
+            self.await_stop(signal);
+        }
+    }
+
+    /// A stop is in force when its last thread has stopped, which takes a moment: the kernel tells the parent.
+    fn await_stop(&self, signal: Signal) {
+        if signal == Signal::STOP {
+            let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let _gone = waitid(WaitId::Pid(Pid::from_child(&self.child)), options);
         }
     }
 
