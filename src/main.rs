@@ -17,10 +17,6 @@ use crate::args::Arguments;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
-/// Ten per cent less CPU than the system's allocator on the main path (`docs/decisions/0007-mimalloc.md`).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // Before anything can speak TLS: there is one provider in the process.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
