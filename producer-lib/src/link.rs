@@ -140,7 +140,7 @@ impl Link {
         let cutter = Cutter::of(&stream).map_err(away)?;
 
         // The driver may keep an error of the handshake to itself until the limit is over.
-        let (say, said) = oneshot::channel();
+        let (say, mut said) = oneshot::channel();
         let parts = Mutex::new(Some((stream, say)));
         let connector = async move |uri: AMQPUri, _runtime| {
             let parts = parts.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -158,10 +158,15 @@ impl Link {
         };
         let runtime = lapin::runtime::default_runtime()?;
         let opening = Connection::connector(uri, runtime, connector, properties(&options.name));
+        let refused = |why: String| LinkError::Refused(format!("{address}: TLS: {why}"));
         let opened = tokio::select! {
+            biased;
+            Ok(why) = &mut said => return Err(refused(why)),
             opened = opening => opened,
-            Ok(why) = said => return Err(LinkError::Refused(format!("{address}: TLS: {why}"))),
         };
+        if let (Err(_), Ok(why)) = (&opened, said.try_recv()) {
+            return Err(refused(why));
+        }
         match opened {
             Ok(connection) => Ok(Self {
                 cutter,
