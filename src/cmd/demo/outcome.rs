@@ -184,12 +184,27 @@ async fn possible_copies(
 }
 
 fn in_doubt(registry: &Registry) -> u64 {
+    count(registry, "skein_apns_answers_total", |label, value| label == "status" && value == "in_doubt")
+}
+
+/// How many notifications have a verdict, durable or on its way.
+pub fn judged(registry: &Registry) -> u64 {
+    count(registry, "skein_notifications_total", |label, _| label == "verdict")
+}
+
+/// How many of them APNs accepted.
+pub fn accepted(registry: &Registry) -> u64 {
+    count(registry, "skein_notifications_total", |label, value| label == "verdict" && value == "accepted")
+}
+
+/// The sum of a counter over the series that have such a label.
+fn count(registry: &Registry, name: &str, has: impl Fn(&str, &str) -> bool) -> u64 {
     let families = registry.gather();
-    let answers = families.iter().filter(|family| family.name() == "skein_apns_answers_total");
-    let in_doubt = answers.flat_map(|family| family.get_metric()).filter(|metric| {
-        metric.get_label().iter().any(|label| label.name() == "status" && label.value() == "in_doubt")
-    });
-    in_doubt.map(|metric| metric.get_counter().get_value() as u64).sum()
+    let series =
+        families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric());
+    let counted =
+        series.filter(|metric| metric.get_label().iter().any(|label| has(label.name(), label.value())));
+    counted.map(|metric| metric.get_counter().get_value() as u64).sum()
 }
 
 /// CPU time of this process so far, user and system, in microseconds.
