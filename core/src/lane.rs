@@ -161,11 +161,6 @@ impl<T> Lanes<T> {
         self.held.peek().map(|Reverse((until, _))| *until)
     }
 
-    /// Whether a lane is ready.
-    pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
     /// Takes the finished head out of its lane; the next one is ready.
     pub fn finish(&mut self, id: LaneId) -> Option<T> {
         self.lane_mut(id).filter(|lane| lane.state == State::Begun)?;
@@ -183,16 +178,6 @@ impl<T> Lanes<T> {
         removed
     }
 
-    /// The same in one token's lane.
-    pub fn remove_of(&mut self, token: &DeviceToken, mut which: impl FnMut(&T) -> bool) -> Vec<T> {
-        let mut removed = Vec::new();
-        if let Some(id) = self.of_token.get(token).and_then(|p| self.places[*p].as_ref()).map(|lane| lane.id)
-        {
-            self.remove_in(id, &mut which, &mut removed);
-        }
-        removed
-    }
-
     /// Every item of one token's lane that has not begun, in order.
     pub fn waiting_of(&mut self, token: &DeviceToken) -> impl Iterator<Item = &mut T> {
         let lane = self.of_token.get(token).and_then(|place| self.places[*place].as_mut());
@@ -200,11 +185,6 @@ impl<T> Lanes<T> {
             let head = (lane.state != State::Begun).then_some(&mut lane.head);
             head.into_iter().chain(lane.rest.iter_mut())
         })
-    }
-
-    /// Whether a token has a lane.
-    pub fn has_lane(&self, token: &DeviceToken) -> bool {
-        self.of_token.contains_key(token)
     }
 
     fn lane(&self, id: LaneId) -> Option<&Lane<T>> {

@@ -89,11 +89,6 @@ impl Attachment {
         self.settled.borrow().is_empty() && self.letters.borrow().is_empty()
     }
 
-    /// How many deliveries are open.
-    pub fn open_deliveries(&self) -> usize {
-        self.open.borrow().len()
-    }
-
     /// An item of it has begun: it is with the transport, or its verdict is not yet durable.
     pub fn began(&self) {
         self.begun.set(self.begun.get() + 1);
