@@ -9,6 +9,7 @@
 //! | [`lane`] | one in flight a device token, in order |
 //! | [`verdict`] | what an answer of APNs means |
 //! | [`fact`] | what the ledger is told |
+//! | [`fleet`] | members, assignments and their changes, policy, operators' wishes |
 //! | [`seam`] | Broker, Submit, Ledger, Transport, Coordinator, Clock |
 //! | [`memory`] | the seams in memory |
 //! | [`contract`] | what every implementation of a seam must do, as suites |
@@ -17,6 +18,7 @@ pub mod answer;
 pub mod aps;
 pub mod contract;
 pub mod fact;
+pub mod fleet;
 pub mod id;
 pub mod lane;
 pub mod lease;

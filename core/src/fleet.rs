@@ -1,0 +1,14 @@
+//! The fleet as data: what the coordinator stores and the monitor reads. Plain values with one JSON form each; the rules of how
+//! an assignment may change are [`change`]; who decides on changes is [`crate::plan`].
+
+pub mod assignment;
+pub mod change;
+pub mod member;
+pub mod policy;
+pub mod wish;
+
+pub use assignment::{Cause, Note, Owner, QueueAssignment};
+pub use change::{Change, Refused};
+pub use member::{Health, Incarnation, Load, Member, MemberId, ServedPool};
+pub use policy::Policy;
+pub use wish::{Quarantine, Wanted, Wish, WishId};

@@ -1,0 +1,167 @@
+//! The assignment of one queue: who owns it, under which epoch, and what its predecessor left behind.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::member::{Incarnation, MemberId};
+use crate::pool::QueueName;
+
+/// Who owns a queue: one life of one member.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Owner {
+    /// The member.
+    pub member: MemberId,
+    /// Which life of it.
+    pub incarnation: Incarnation,
+}
+
+/// The note an owner leaves when it goes by the one way to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The epoch it was written in. A note of an earlier epoch says nothing about the present owner.
+    pub epoch: u64,
+    /// Nothing that this owner, or any before it, has written can still be in doubt: the next owner needs no grace.
+    pub clean: bool,
+}
+
+/// Why a queue last changed its owner, or is about to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// It never had an owner.
+    New,
+    /// The owner's connection to the broker closed, and it did not come back within the restart grace.
+    BrokerDead,
+    /// The owner's session ended.
+    SessionGone,
+    /// The owner left on its own and named nobody.
+    Released,
+    /// The same member in a new life, or attached anew.
+    Reclaimed,
+    /// The owner drains.
+    Drain,
+    /// A successor takes the owner's place.
+    Succession,
+    /// The owner is quarantined.
+    Quarantine,
+    /// The owner is cut off from APNs and another member is not.
+    ApnsCutOff,
+    /// The owner no longer has the credential of the pool.
+    PoolNotServed,
+    /// The load was uneven.
+    Balance,
+    /// An operator moved it. Balance leaves it where it is until `rebalance`.
+    Operator,
+}
+
+impl Cause {
+    /// The word in metric, table and page.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::BrokerDead => "broker_dead",
+            Self::SessionGone => "session_gone",
+            Self::Released => "released",
+            Self::Reclaimed => "reclaimed",
+            Self::Drain => "drain",
+            Self::Succession => "succession",
+            Self::Quarantine => "quarantine",
+            Self::ApnsCutOff => "apns_cut_off",
+            Self::PoolNotServed => "pool_not_served",
+            Self::Balance => "balance",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// The assignment of one queue, as stored. It is changed only through [`super::Change`], each time by a write that is checked
+/// against what was read; it is never deleted, since the epoch lives in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueAssignment {
+    /// Which queue.
+    pub queue: QueueName,
+    /// Grows by one with each new owner and each re-claim; 0 before the first. A counter of its own, never a version of the store,
+    /// which restarts when a node is made again.
+    pub epoch: u64,
+    /// Who may send from it.
+    pub owner: Option<Owner>,
+    /// Whoever came before the present owner is known to write no more: it left a clean note, the kernel vouches for its end, or
+    /// the owner has waited the grace out and said so ([`super::Change::Settled`]).
+    pub predecessor_gone: bool,
+    /// How many deliveries may be unacked: a property of the queue, equal for all its owners. A second crash under a smaller
+    /// prefetch than the first breaks the order, so it may grow, and shrinks only while the queue is released and empty.
+    pub prefetch: u16,
+    /// An operator holds it: its owner takes nothing from it, and it is not moved.
+    #[serde(default)]
+    pub paused: bool,
+    /// What the last owner left behind.
+    #[serde(default)]
+    pub note: Option<Note>,
+    /// The owner is asked to leave the queue, for this member.
+    #[serde(default)]
+    pub successor: Option<MemberId>,
+    /// Why the owner is who it is, or why it is asked to leave.
+    pub cause: Cause,
+}
+
+impl QueueAssignment {
+    /// A queue that nobody has owned.
+    pub fn new(queue: QueueName, prefetch: u16) -> Self {
+        Self {
+            queue,
+            epoch: 0,
+            owner: None,
+            predecessor_gone: false,
+            prefetch,
+            paused: false,
+            note: None,
+            successor: None,
+            cause: Cause::New,
+        }
+    }
+
+    /// Whether its last owner released it, in this epoch, with nothing in doubt.
+    pub fn released_clean(&self) -> bool {
+        self.owner.is_none() && self.note.is_some_and(|note| note.clean && note.epoch == self.epoch)
+    }
+
+    /// Whether this life of this member owns it.
+    pub fn is_owned_by(&self, owner: &Owner) -> bool {
+        self.owner.as_ref() == Some(owner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::PoolName;
+
+    #[test]
+    fn one_json_form() {
+        let queue = QueueName { pool: PoolName::parse("im").unwrap(), number: 3 };
+        let fresh = QueueAssignment::new(queue, 200);
+        let text = serde_json::to_string(&fresh).unwrap();
+        assert!(text.starts_with(r#"{"queue":"im.q3","epoch":0,"owner":null,"#), "{text}");
+        assert_eq!(serde_json::from_str::<QueueAssignment>(&text).unwrap(), fresh);
+        assert!(!fresh.released_clean(), "P2: whoever sent before the first epoch left no note");
+    }
+
+    #[test]
+    fn a_note_of_another_epoch_says_nothing() {
+        let queue = QueueName { pool: PoolName::parse("im").unwrap(), number: 0 };
+        let mut released = QueueAssignment { epoch: 4, ..QueueAssignment::new(queue, 200) };
+        released.note = Some(Note { epoch: 3, clean: true });
+        assert!(!released.released_clean());
+        released.note = Some(Note { epoch: 4, clean: false });
+        assert!(!released.released_clean());
+        released.note = Some(Note { epoch: 4, clean: true });
+        assert!(released.released_clean());
+    }
+}
