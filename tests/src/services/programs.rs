@@ -13,7 +13,8 @@ pub fn missing() -> Vec<&'static str> {
     ["rabbitmq", "zookeeper", "postgresql"].into_iter().filter(|name| !is_present(name)).collect()
 }
 
-/// Whether a test can use `name`: one of the services, or `pika`, the Python producers' AMQP library.
+/// Whether a test can use `name`: one of the services, `pika` (the Python producers' AMQP library), or what the wire
+/// tests' servers are run or built with.
 pub(crate) fn is_present(name: &str) -> bool {
     let without = std::env::var("SKEIN_TEST_WITHOUT").unwrap_or_default();
     !without.split(',').any(|hidden| hidden == name)
@@ -26,6 +27,7 @@ pub(crate) fn is_present(name: &str) -> bool {
                     Command::new("python3").args(["-c", "import pika"]).stderr(Stdio::null()).status();
                 import.is_ok_and(|status| status.success())
             }
+            "nghttpd" | "go" | "node" | "mvn" | "javac" => on_path(name).is_some(),
             _ => panic!("no service is called {name:?}"),
         }
 }

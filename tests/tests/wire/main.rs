@@ -1,0 +1,7 @@
+//! Our HTTP/2 client against servers that others wrote, each a child process of its test.
+
+mod audit;
+mod authority;
+mod load;
+mod nghttpd;
+mod server;
