@@ -284,6 +284,12 @@ pub struct SimulateApns {
     /// Streams that one connection may have open at once
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub streams_max: u32,
+    /// Round trip of the wire it plays, in milliseconds
+    #[arg(long, default_value_t = 0, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=skein_apns_sim::RTT_MS_MAX))]
+    pub rtt_ms: u64,
+    /// Flow-control window of connections and streams, in bytes
+    #[arg(long, default_value_t = 65_535, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(16_384..=1 << 30))]
+    pub window: u32,
 }
 
 /// Apple's two services.

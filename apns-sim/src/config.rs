@@ -10,6 +10,9 @@ use crate::log::LogMode;
 use crate::provider_token::{Environment, TokenPolicy};
 use crate::request::Strictness;
 
+/// The longest round trip that can be played, in milliseconds.
+pub const RTT_MS_MAX: u64 = 10_000;
+
 /// How a simulator is to run. The default: a free port on loopback, sandbox, every token valid, no faults, its log
 /// in memory.
 pub struct SimulatorConfig {
@@ -35,8 +38,11 @@ pub struct SimulatorConfig {
     pub strictness: Strictness,
     /// Streams a connection may have open at once, once it has shown a valid token. Apple's was 1,000 when last seen.
     pub streams_max: u32,
-    /// Flow-control window of connections and streams, in bytes. Apple's was 65,535 when last seen.
+    /// Flow-control window of connections and streams, in bytes, 16,384 to 2^30. Apple's was 65,535 when last seen.
     pub window_bytes: u32,
+    /// Round trip of the wire that is played, in milliseconds, half of it in each direction: on everything after the
+    /// TLS handshake, window updates and PINGs included. At most [`RTT_MS_MAX`].
+    pub rtt_ms: u64,
     /// Whether to remember what each device shows.
     pub devices: bool,
     /// Where the log is kept.
@@ -63,6 +69,7 @@ impl Default for SimulatorConfig {
             strictness: Strictness::default(),
             streams_max: 1000,
             window_bytes: 65_535,
+            rtt_ms: 0,
             devices: true,
             log: LogMode::default(),
             faults: Faults::default(),

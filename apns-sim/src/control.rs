@@ -16,7 +16,7 @@ use crate::faults::{self, Faults, Stall};
 use crate::fingerprint::fingerprint_of_hex;
 use crate::log::write_ndjson;
 use crate::registry::TokenState;
-use crate::shared::Shared;
+use crate::shared::{Network, Shared};
 
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let listener = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
@@ -33,6 +33,7 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/faults", get(show_faults).post(set_faults))
         .route("/stall", post(set_stall))
+        .route("/network", get(show_network).post(set_network))
         .route("/stats", get(async |State(shared): State<Arc<Shared>>| Json(shared.counts().to_json())))
         .route("/log", get(show_log))
         .route("/tokens", post(set_token))
@@ -98,6 +99,29 @@ async fn set_stall(
         Ok(()) => Json(json!({ "stall": stall })).into_response(),
         Err(error) => refuse(&error.to_string()),
     }
+}
+
+async fn show_network(State(shared): State<Arc<Shared>>) -> Json<Network> {
+    Json(shared.network())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NetworkBody {
+    rtt_ms: Option<u64>,
+    window_bytes: Option<u32>,
+}
+
+async fn set_network(
+    State(shared): State<Arc<Shared>>,
+    Json(NetworkBody { rtt_ms, window_bytes }): Json<NetworkBody>,
+) -> Json<Network> {
+    let now = shared.network();
+    shared.set_network(Network {
+        rtt_ms: rtt_ms.unwrap_or(now.rtt_ms),
+        window_bytes: window_bytes.unwrap_or(now.window_bytes),
+    });
+    show_network(State(shared)).await
 }
 
 async fn show_log(State(shared): State<Arc<Shared>>) -> Response {

@@ -1,30 +1,31 @@
-//! Drives one connection: a socket, rustls, and the state machine between them.
+//! Drives one connection: a socket, rustls, a wire of the length asked for, and the state machine behind them.
 
-use std::io::{self, IoSlice, Read, Write};
+mod socket;
+mod wire;
+
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use rustls::{ServerConfig, ServerConnection};
-use tokio::io::Interest;
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::client_certificate::ClientCertificate;
 use crate::clock::monotonic_ns;
-use crate::connection::{Connection, End};
+use crate::connection::{Connection, End, Queued};
 use crate::shared::{Orders, Shared};
+use socket::{Socket, interest};
+use wire::Line;
 
-/// Bytes taken from the socket at once.
-const READ_BYTES: usize = 64 * 1024;
-/// Bytes worked through before answers are flushed.
-const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// How long a client may take over its TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long a closed connection's rest is read, so that the client gets to see the last answers.
 const LINGER_MAX: Duration = Duration::from_millis(500);
+/// A slow reader reads this often in a second, and so much less each time.
+const SLOW_READS_PER_S: u64 = 20;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(stream: TcpStream, tls: Arc<ServerConfig>, shared: Arc<Shared>, number: u32) {
@@ -53,11 +54,12 @@ async fn serve_counted(
         return Err(error);
     }
     let certificate = socket.client_certificate();
-    let mut connection = Box::new(Connection::new(Arc::clone(shared), number, peer, certificate));
-    let ended = drive(&mut socket, &mut connection, shared.orders.subscribe()).await;
-    connection.close();
+    let connection = Box::new(Connection::new(Arc::clone(shared), number, peer, certificate));
+    let mut drive = Drive::new(socket, connection, Arc::clone(shared));
+    let ended = drive.run(shared.orders.subscribe()).await;
+    drive.connection.close();
     if matches!(ended, Ok(End::Close)) {
-        let _ = timeout(LINGER_MAX, socket.finish()).await;
+        let _ = timeout(LINGER_MAX, drive.socket.finish()).await;
     }
     if matches!(ended, Ok(End::Reset)) {
         socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
@@ -65,56 +67,153 @@ async fn serve_counted(
     ended.map(|_| ())
 }
 
-async fn drive(
-    socket: &mut Socket<'_>,
-    connection: &mut Connection,
-    mut orders: watch::Receiver<Orders>,
-) -> io::Result<End> {
-    connection.obey(*orders.borrow_and_update());
-    socket.take_plaintext(connection.inbox())?;
-    connection.process();
-    loop {
-        socket.encrypt(connection.out())?;
-        if !socket.is_flushed() && connection.end() != Some(End::Reset) {
-            connection.flush(|| socket.write_some().map(|()| socket.is_flushed()))?;
+struct Drive<'a> {
+    socket: Socket<'a>,
+    connection: Box<Connection>,
+    shared: Arc<Shared>,
+    /// Read and not yet acted on, with the time of reading.
+    inward: Line<u64>,
+    /// Written by the connection and not yet by the socket.
+    outward: Line<Queued>,
+    /// The client has said its last.
+    is_read_out: bool,
+    /// A slow reader does not read before.
+    reads_from_ns: u64,
+}
+
+impl<'a> Drive<'a> {
+    fn new(socket: Socket<'a>, connection: Box<Connection>, shared: Arc<Shared>) -> Self {
+        Self {
+            socket,
+            connection,
+            shared,
+            inward: Line::new(),
+            outward: Line::new(),
+            is_read_out: false,
+            reads_from_ns: 0,
         }
-        match connection.end() {
-            Some(End::Reset) => return Ok(End::Reset),
-            Some(End::Close) if socket.is_flushed() => return Ok(End::Close),
-            _ => {}
-        }
-        let reads = connection.reads() && connection.end().is_none() && socket.is_flushed();
-        tokio::select! {
-            biased;
-            changed = orders.changed() => {
-                let orders = if changed.is_ok() { *orders.borrow_and_update() } else { Orders { stop: true, ..Orders::default() } };
-                connection.obey(orders);
-            }
-            () = until(connection.due_ns()) => connection.process(),
-            ready = socket.stream.ready(interest(reads, !socket.is_flushed())) => {
-                let ready = ready?;
-                if !reads && ready.is_error() {
-                    return Err(io::ErrorKind::ConnectionReset.into());
+    }
+
+    async fn run(&mut self, mut orders: watch::Receiver<Orders>) -> io::Result<End> {
+        self.connection.obey(*orders.borrow_and_update());
+        let mut early = Vec::new();
+        self.socket.take_plaintext(&mut early)?;
+        self.take_in(early);
+        loop {
+            self.act();
+            self.put_out()?;
+            match self.connection.end() {
+                Some(End::Reset) => return Ok(End::Reset),
+                Some(End::Close) if self.socket.is_flushed() && self.outward.is_empty() => {
+                    return Ok(End::Close);
                 }
-                if ready.is_readable() && reads {
-                    let open = socket.read_batch(connection.inbox())?;
-                    connection.process();
-                    if !open {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
+                _ => {}
+            }
+            if self.is_read_out && self.inward.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let (reads, due_ns) = self.wants();
+            tokio::select! {
+                biased;
+                changed = orders.changed() => {
+                    let orders = if changed.is_ok() { *orders.borrow_and_update() } else { Orders { stop: true, ..Orders::default() } };
+                    self.connection.obey(orders);
+                }
+                () = until(due_ns) => self.connection.process(),
+                ready = self.socket.stream.ready(interest(reads, !self.socket.is_flushed())) => {
+                    let ready = ready?;
+                    if !reads && ready.is_error() {
+                        return Err(io::ErrorKind::ConnectionReset.into());
+                    }
+                    if ready.is_readable() && reads {
+                        self.read()?;
                     }
                 }
             }
         }
     }
-}
 
-/// Nothing wanted still waits for the peer's reset.
-fn interest(reads: bool, writes: bool) -> Interest {
-    match (reads, writes) {
-        (true, true) => Interest::READABLE | Interest::WRITABLE,
-        (true, false) => Interest::READABLE,
-        (false, true) => Interest::WRITABLE,
-        (false, false) => Interest::ERROR,
+    /// Whether to read now, and when to look again although nothing came.
+    fn wants(&self) -> (bool, Option<u64>) {
+        let may_read = self.connection.reads()
+            && self.connection.end().is_none()
+            && self.socket.is_flushed()
+            && !self.is_read_out
+            && !self.inward.is_full()
+            && !self.outward.is_full();
+        let waits = may_read && self.reads_from_ns > monotonic_ns();
+        let arrives_ns = self.inward.due_ns().filter(|_| self.connection.reads());
+        let reads_from_ns = waits.then_some(self.reads_from_ns);
+        let due = [self.connection.due_ns(), arrives_ns, self.outward.due_ns(), reads_from_ns];
+        (may_read && !waits, due.into_iter().flatten().min())
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let rate = self.connection.read_bytes_per_s();
+        let bytes_max = if rate == 0 { usize::MAX } else { (rate / SLOW_READS_PER_S).max(1) as usize };
+        if self.shared.half_round_trip_ns() == 0 && self.inward.is_empty() {
+            let before = self.connection.inbox().len();
+            self.is_read_out = !self.socket.read_batch(self.connection.inbox(), bytes_max)?;
+            let read = self.connection.inbox().len() - before;
+            self.slow_down(read, rate);
+            self.connection.process();
+        } else {
+            let mut bytes = Vec::new();
+            self.is_read_out = !self.socket.read_batch(&mut bytes, bytes_max)?;
+            self.slow_down(bytes.len(), rate);
+            self.take_in(bytes);
+        }
+        Ok(())
+    }
+
+    fn slow_down(&mut self, read: usize, bytes_per_s: u64) {
+        if let Some(pause_ns) = (read as u64 * 1_000_000_000).checked_div(bytes_per_s) {
+            self.reads_from_ns = monotonic_ns() + pause_ns;
+        }
+    }
+
+    fn take_in(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            let now_ns = monotonic_ns();
+            self.inward.send(now_ns + self.shared.half_round_trip_ns(), bytes, now_ns);
+        }
+    }
+
+    /// Lets the connection act on what has arrived.
+    fn act(&mut self) {
+        if self.inward.is_empty() || !self.connection.reads() {
+            return;
+        }
+        let now_ns = monotonic_ns();
+        while let Some(piece) = self.inward.arrived(now_ns) {
+            self.connection.inbox().extend_from_slice(&piece.bytes);
+            self.connection.process_read_at(piece.mark);
+        }
+    }
+
+    /// Sends what the connection wrote, when it is time.
+    fn put_out(&mut self) -> io::Result<()> {
+        let half_ns = self.shared.half_round_trip_ns();
+        if half_ns == 0 && self.outward.is_empty() {
+            self.socket.encrypt(self.connection.out())?;
+            self.connection.sends_all();
+        } else {
+            if !self.connection.out().is_empty() {
+                let bytes = std::mem::take(self.connection.out());
+                let queued = self.connection.take_queued();
+                self.outward.send(monotonic_ns() + half_ns, bytes, queued);
+            }
+            let now_ns = monotonic_ns();
+            while let Some(mut piece) = self.outward.arrived(now_ns) {
+                self.socket.encrypt(&mut piece.bytes)?;
+                self.connection.sends(piece.mark);
+            }
+        }
+        if !self.socket.is_flushed() && self.connection.end() != Some(End::Reset) {
+            let socket = &mut self.socket;
+            self.connection.flush(|| socket.write_some().map(|()| socket.is_flushed()))?;
+        }
+        Ok(())
     }
 }
 
@@ -122,147 +221,5 @@ async fn until(due_ns: Option<u64>) {
     match due_ns {
         Some(due_ns) => sleep(Duration::from_nanos(due_ns.saturating_sub(monotonic_ns()))).await,
         None => std::future::pending().await,
-    }
-}
-
-/// A socket under rustls.
-struct Socket<'a> {
-    stream: &'a TcpStream,
-    tls: ServerConnection,
-    buffer: Vec<u8>,
-    clean_end: bool,
-}
-
-impl<'a> Socket<'a> {
-    fn new(stream: &'a TcpStream, config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
-        let mut tls = ServerConnection::new(config)?;
-        tls.set_buffer_limit(None);
-        Ok(Self { stream, tls, buffer: vec![0; READ_BYTES], clean_end: false })
-    }
-
-    async fn handshake(&mut self) -> io::Result<()> {
-        while self.tls.is_handshaking() {
-            if self.tls.wants_write() {
-                self.write_some()?;
-            }
-            self.stream.ready(interest(true, self.tls.wants_write())).await?;
-            if self.tls.is_handshaking() && !self.read_handshake()? {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        Ok(())
-    }
-
-    fn read_handshake(&mut self) -> io::Result<bool> {
-        match self.tls.read_tls(&mut Adapter(self.stream)) {
-            Ok(0) => Ok(false),
-            Ok(_) => self.tls.process_new_packets().map(|_| true).map_err(io::Error::other),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn client_certificate(&self) -> Option<ClientCertificate> {
-        ClientCertificate::parse(self.tls.peer_certificates()?.first()?)
-    }
-
-    /// Reads and decrypts what is there; `false` at the client's end.
-    fn read_batch(&mut self, inbox: &mut Vec<u8>) -> io::Result<bool> {
-        while inbox.len() < BATCH_BYTES_MAX && !self.clean_end {
-            let read = match self.stream.try_read(&mut self.buffer) {
-                Ok(0) => return Ok(false),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-                Err(error) => return Err(error),
-            };
-            let mut rest = &self.buffer[..read];
-            while !rest.is_empty() {
-                self.tls.read_tls(&mut rest)?;
-                Self::decrypt(&mut self.tls, &mut self.clean_end, inbox)?;
-            }
-            if read < READ_BYTES {
-                break;
-            }
-        }
-        Ok(!self.clean_end)
-    }
-
-    /// Takes what came together with the end of the handshake.
-    fn take_plaintext(&mut self, inbox: &mut Vec<u8>) -> io::Result<()> {
-        Self::decrypt(&mut self.tls, &mut self.clean_end, inbox)
-    }
-
-    fn decrypt(tls: &mut ServerConnection, clean_end: &mut bool, inbox: &mut Vec<u8>) -> io::Result<()> {
-        let state = tls.process_new_packets().map_err(io::Error::other)?;
-        let plain = state.plaintext_bytes_to_read();
-        if plain > 0 {
-            let start = inbox.len();
-            inbox.resize(start + plain, 0);
-            tls.reader().read_exact(&mut inbox[start..])?;
-        }
-        *clean_end |= state.peer_has_closed();
-        Ok(())
-    }
-
-    fn encrypt(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        if !out.is_empty() {
-            self.tls.writer().write_all(out)?;
-            out.clear();
-        }
-        Ok(())
-    }
-
-    fn is_flushed(&self) -> bool {
-        !self.tls.wants_write()
-    }
-
-    fn write_some(&mut self) -> io::Result<()> {
-        while self.tls.wants_write() {
-            match self.tls.write_tls(&mut Adapter(self.stream)) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Says goodbye and reads on until the client has gone, so that no reset overtakes the last answers.
-    async fn finish(&mut self) -> io::Result<()> {
-        self.tls.send_close_notify();
-        self.write_some()?;
-        socket2::SockRef::from(self.stream).shutdown(std::net::Shutdown::Write)?;
-        loop {
-            self.stream.readable().await?;
-            match self.stream.try_read(&mut self.buffer) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-/// A tokio socket as the blocking kind that rustls reads and writes.
-struct Adapter<'a>(&'a TcpStream);
-
-impl Read for Adapter<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl Write for Adapter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

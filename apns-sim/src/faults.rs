@@ -80,6 +80,8 @@ pub struct ConnectionFaults {
     pub spread: f64,
     /// The stream limit drops to 1 after a 4xx other than 410 and comes back after a 200.
     pub limit_drops: bool,
+    /// The server reads this slowly, in bytes a second of each connection; 0 is as fast as they come.
+    pub read_bytes_per_s: u64,
     /// Bodies of refusals come in three DATA frames, the second of them empty.
     pub split_bodies: bool,
 }
@@ -98,6 +100,7 @@ impl Default for ConnectionFaults {
             error_budget: 0,
             spread: 0.0,
             limit_drops: false,
+            read_bytes_per_s: 0,
             split_bodies: false,
         }
     }

@@ -42,7 +42,7 @@ mod simulator;
 mod stats;
 mod tls;
 
-pub use config::SimulatorConfig;
+pub use config::{RTT_MS_MAX, SimulatorConfig};
 pub use devices::{DEVICES_MAX, Shown};
 pub use faults::{Faults, realistic};
 pub use fingerprint::{fingerprint, fingerprint_of_hex};
@@ -53,5 +53,6 @@ pub use push_type::{PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX_VOIP, PushType};
 pub use reason::Reason;
 pub use registry::{GoneTimestamp, NAMED_TOKENS_MAX, TokenFaults, TokenState};
 pub use request::{COLLAPSE_ID_BYTES_MAX, Strictness, TOPIC_BYTES_MAX};
+pub use shared::Network;
 pub use simulator::{Handle, Simulator, StartError};
 pub use stats::Counts;

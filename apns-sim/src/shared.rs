@@ -1,12 +1,12 @@
 //! What all connections of a simulator share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use crate::config::SimulatorConfig;
+use crate::config::{RTT_MS_MAX, SimulatorConfig};
 use crate::devices::Devices;
 use crate::faults::{Faults, FaultsError};
 use crate::fingerprint::{BuildMixed, fingerprint, mix};
@@ -34,7 +34,6 @@ pub(crate) struct Shared {
     pub(crate) bundles: Vec<u64>,
     pub(crate) strictness: Strictness,
     pub(crate) streams_max: u32,
-    pub(crate) window_bytes: u32,
     pub(crate) connections_max: u64,
     pub(crate) devices: Option<Devices>,
     pub(crate) book: Arc<Book>,
@@ -43,6 +42,8 @@ pub(crate) struct Shared {
     attempts: Mutex<Attempts>,
     faults: RwLock<Arc<Faults>>,
     named: RwLock<NamedTokens>,
+    half_round_trip_ns: AtomicU64,
+    window_bytes: AtomicU32,
     ids: AtomicU64,
     ids_seed: u64,
 }
@@ -55,7 +56,6 @@ impl Shared {
             bundles: config.bundle_ids.iter().map(|bundle| fingerprint(bundle.as_bytes())).collect(),
             strictness: config.strictness,
             streams_max: config.streams_max.max(1),
-            window_bytes: config.window_bytes.clamp(16_384, 1 << 30),
             connections_max: config.connections_max,
             devices: config.devices.then(Devices::default),
             book: Arc::new(Book::new(log)),
@@ -64,6 +64,8 @@ impl Shared {
             attempts: Mutex::default(),
             faults: RwLock::new(Arc::new(config.faults.clone())),
             named: RwLock::default(),
+            half_round_trip_ns: AtomicU64::new(half_ns(config.rtt_ms)),
+            window_bytes: AtomicU32::new(config.window_bytes.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)),
             ids: AtomicU64::new(0),
             ids_seed: crate::clock::monotonic_ns() ^ crate::clock::wall_ms().rotate_left(40),
         }
@@ -78,6 +80,26 @@ impl Shared {
         *self.faults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(faults);
         self.orders.send_modify(|orders| orders.faults += 1);
         Ok(())
+    }
+
+    /// Half of the round trip that is played.
+    pub(crate) fn half_round_trip_ns(&self) -> u64 {
+        self.half_round_trip_ns.load(Ordering::Relaxed)
+    }
+
+    /// The window of connections that come from now on.
+    pub(crate) fn window_bytes(&self) -> u32 {
+        self.window_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn network(&self) -> Network {
+        Network { rtt_ms: self.half_round_trip_ns() * 2 / 1_000_000, window_bytes: self.window_bytes() }
+    }
+
+    pub(crate) fn set_network(&self, network: Network) {
+        self.half_round_trip_ns.store(half_ns(network.rtt_ms), Ordering::Relaxed);
+        let window_bytes = network.window_bytes.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
+        self.window_bytes.store(window_bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -118,6 +140,22 @@ impl Shared {
             devices.clear();
         }
     }
+}
+
+const WINDOW_BYTES_MIN: u32 = 16_384;
+const WINDOW_BYTES_MAX: u32 = 1 << 30;
+
+fn half_ns(rtt_ms: u64) -> u64 {
+    rtt_ms.min(RTT_MS_MAX) * 1_000_000 / 2
+}
+
+/// The wire that is played; see the fields of the same names of [`SimulatorConfig`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Network {
+    /// Round trip in milliseconds, for every connection.
+    pub rtt_ms: u64,
+    /// Window in bytes, for connections that come from now on.
+    pub window_bytes: u32,
 }
 
 /// The most ids of which the attempts are counted; beyond, the older half is forgotten.

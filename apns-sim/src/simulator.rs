@@ -17,7 +17,7 @@ use crate::driver;
 use crate::faults::{Faults, FaultsError};
 use crate::log::{LogMode, Snapshot, write_changes};
 use crate::registry::TokenState;
-use crate::shared::{Orders, Shared};
+use crate::shared::{Network, Orders, Shared};
 use crate::stats::Counts;
 use crate::tls;
 
@@ -176,6 +176,16 @@ impl Handle {
     /// Puts other faults in force, on connections that are open too.
     pub fn set_faults(&self, faults: Faults) -> Result<(), FaultsError> {
         self.shared.set_faults(faults)
+    }
+
+    /// The wire that is played.
+    pub fn network(&self) -> Network {
+        self.shared.network()
+    }
+
+    /// Plays another wire from now on: the round trip on open connections too, the window on new ones.
+    pub fn set_network(&self, network: Network) {
+        self.shared.set_network(network);
     }
 
     /// Gives one device token, by its fingerprint, a state of its own. `false` if there is no room for another.

@@ -64,6 +64,8 @@ fn simulator(arguments: SimulateApns) -> Result<SimulatorConfig, Failure> {
         tokens: TokenPolicy { lenient: arguments.lenient_tokens, ..default.tokens },
         bundle_ids: arguments.bundle_ids,
         streams_max: arguments.streams_max,
+        rtt_ms: arguments.rtt_ms,
+        window_bytes: arguments.window,
         log,
         faults: arguments.faults.as_deref().map_or_else(|| Ok(Faults::default()), faults)?,
         ..SimulatorConfig::default()

@@ -34,8 +34,12 @@ pub(super) struct Journal {
     rows: Vec<Row>,
     /// Changes to rows of earlier batches.
     changes: Vec<(u32, Change)>,
-    /// Rows whose answers wait to be flushed.
+    /// Rows whose answers wait to be flushed, in order.
     unflushed: Vec<u32>,
+    /// How many of them were taken for sending, ...
+    taken: usize,
+    /// ... and how many are in the bytes being sent.
+    sending: usize,
     deliveries: Vec<Delivery>,
 }
 
@@ -48,6 +52,8 @@ impl Journal {
             rows: Vec::new(),
             changes: Vec::new(),
             unflushed: Vec::new(),
+            taken: 0,
+            sending: 0,
             deliveries: Vec::new(),
         }
     }
@@ -109,20 +115,32 @@ impl Journal {
         self.changes.clear();
     }
 
-    /// Runs `write`, which sends what is queued, and marks the rows if it says that all of it went.
+    /// Rows queued since the last call.
+    pub(super) fn take_queued(&mut self) -> usize {
+        let rows = self.unflushed.len() - self.taken;
+        self.taken = self.unflushed.len();
+        rows
+    }
+
+    /// The answers of the next `rows` rows are in the bytes being sent.
+    pub(super) fn sends(&mut self, rows: usize) {
+        self.sending += rows;
+    }
+
+    /// Runs `write`, which sends what is to be sent, and marks its rows if it says that all of it went.
     pub(super) fn write_queued(&mut self, write: impl FnOnce() -> io::Result<bool>) -> io::Result<bool> {
-        match &self.shard {
-            Some(shard) if !self.unflushed.is_empty() => {
-                shard.write_answers(&self.book, &mut self.unflushed, write)
+        let done = match &self.shard {
+            Some(shard) if self.sending > 0 => {
+                shard.write_answers(&self.book, &self.unflushed[..self.sending], write)?
             }
-            _ => {
-                let done = write()?;
-                if done {
-                    self.unflushed.clear();
-                }
-                Ok(done)
-            }
+            _ => write()?,
+        };
+        if done {
+            self.unflushed.drain(..self.sending);
+            self.taken -= self.sending;
+            self.sending = 0;
         }
+        Ok(done)
     }
 
     pub(super) fn close(&self) {

@@ -8,13 +8,15 @@ pub(super) struct StreamLimit {
     max: u32,
     announced: u32,
     enforced: u32,
+    /// The newest that is in the bytes being sent.
+    sent: u32,
     unacknowledged: u32,
 }
 
 impl StreamLimit {
     /// `initial` is part of the connection's first SETTINGS.
     pub(super) fn new(initial: u32, max: u32) -> Self {
-        Self { max, announced: initial, enforced: initial, unacknowledged: 1 }
+        Self { max, announced: initial, enforced: initial, sent: initial, unacknowledged: 1 }
     }
 
     pub(super) fn raise(&mut self, out: &mut Vec<u8>) {
@@ -33,9 +35,18 @@ impl StreamLimit {
         }
     }
 
+    pub(super) fn announced(&self) -> u32 {
+        self.announced
+    }
+
+    /// The announcement of `streams` is among the bytes being sent.
+    pub(super) fn sends(&mut self, streams: u32) {
+        self.sent = streams;
+    }
+
     /// A higher limit holds from when the client can know it, ...
     pub(super) fn flushed(&mut self) {
-        self.enforced = self.enforced.max(self.announced);
+        self.enforced = self.enforced.max(self.sent);
     }
 
     /// ... a lower one from when it says that it does.
@@ -63,8 +74,12 @@ mod tests {
         limit.raise(&mut out);
         assert!(limit.is_violated_by(1));
         limit.flushed();
+        assert!(limit.is_violated_by(1), "it is still on its way");
+        limit.sends(limit.announced());
+        limit.flushed();
         assert!(!limit.is_violated_by(9) && limit.is_violated_by(10));
         limit.drop_to_one(&mut out);
+        limit.sends(limit.announced());
         limit.flushed();
         limit.acknowledged();
         limit.acknowledged();

@@ -45,6 +45,13 @@ pub(crate) enum End {
     Reset,
 }
 
+/// What a piece of output means to the log and to the stream limit once it is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Queued {
+    rows: usize,
+    streams: u32,
+}
+
 /// The client broke the protocol: a code of RFC 9113 §7 and what it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Broken(u32, &'static str);
@@ -74,10 +81,13 @@ pub(crate) struct Connection {
     strikes: Strikes,
     goaway: Goaway,
     stalled: bool,
+    window_bytes: u32,
     window: i64,
     window_used: u32,
     now_ns: u64,
     now_ms: u64,
+    /// When what is being worked through was read.
+    read_ns: u64,
     end: Option<End>,
 }
 
@@ -92,24 +102,26 @@ impl Connection {
         let orders = *shared.orders.borrow();
         let faults = shared.faults();
         let streams = if certificate.is_some() { shared.streams_max } else { 1 };
+        let window_bytes = shared.window_bytes();
         let mut answers = Answers::new();
         answers.split_bodies = faults.connection.split_bodies;
         let settings = [
             (setting::HEADER_TABLE_SIZE, HEADER_TABLE_BYTES_MAX as u32),
             (setting::MAX_CONCURRENT_STREAMS, streams),
-            (setting::INITIAL_WINDOW_SIZE, shared.window_bytes),
+            (setting::INITIAL_WINDOW_SIZE, window_bytes),
             (setting::MAX_FRAME_SIZE, MAX_FRAME_SIZE_DEFAULT),
             (setting::MAX_HEADER_LIST_SIZE, HEADER_LIST_BYTES_MAX),
         ];
         writer::settings(&settings, &mut answers.out);
-        if shared.window_bytes > WINDOW_DEFAULT {
-            writer::window_update(shared.window_bytes - WINDOW_DEFAULT, &mut answers.out);
+        if window_bytes > WINDOW_DEFAULT {
+            writer::window_update(window_bytes - WINDOW_DEFAULT, &mut answers.out);
         }
         Self {
             strikes: Strikes::new(&faults, number, 0),
             journal: Journal::new(&shared.book, number, peer),
             limit: StreamLimit::new(streams, shared.streams_max),
-            window: i64::from(shared.window_bytes.max(WINDOW_DEFAULT)),
+            window_bytes,
+            window: i64::from(window_bytes.max(WINDOW_DEFAULT)),
             shared,
             faults,
             orders,
@@ -132,6 +144,7 @@ impl Connection {
             window_used: 0,
             now_ns: monotonic_ns(),
             now_ms: wall_ms(),
+            read_ns: monotonic_ns(),
             end: None,
         }
     }
@@ -167,10 +180,21 @@ impl Connection {
         [goaway, self.answers.next_due_ns()].into_iter().flatten().min()
     }
 
+    /// Bytes that the driver reads in a second; 0 is as many as there are.
+    pub(crate) fn read_bytes_per_s(&self) -> u64 {
+        self.faults.connection.read_bytes_per_s
+    }
+
     /// Works through everything that came and everything that is due.
     pub(crate) fn process(&mut self) {
+        self.process_read_at(monotonic_ns());
+    }
+
+    /// The same for what was read at `read_ns` and has been on its way since.
+    pub(crate) fn process_read_at(&mut self, read_ns: u64) {
         self.now_ns = monotonic_ns();
         self.now_ms = wall_ms();
+        self.read_ns = read_ns;
         if self.stalled {
             self.inbox.clear();
             return;
@@ -218,6 +242,23 @@ impl Connection {
         Ok(at)
     }
 
+    /// What was written to `out` since the last call, for the log.
+    pub(crate) fn take_queued(&mut self) -> Queued {
+        Queued { rows: self.journal.take_queued(), streams: self.limit.announced() }
+    }
+
+    /// The bytes that `queued` tells of are among those that the next [`flush`](Self::flush) sends.
+    pub(crate) fn sends(&mut self, queued: Queued) {
+        self.journal.sends(queued.rows);
+        self.limit.sends(queued.streams);
+    }
+
+    /// So are all that `out` ever had.
+    pub(crate) fn sends_all(&mut self) {
+        let queued = self.take_queued();
+        self.sends(queued);
+    }
+
     /// Runs `write`, which sends all that was taken from `out` and says whether the last byte of it went.
     pub(crate) fn flush(&mut self, write: impl FnOnce() -> io::Result<bool>) -> io::Result<()> {
         if self.journal.write_queued(write)? {
@@ -263,7 +304,7 @@ impl Connection {
     }
 
     fn return_window(&mut self) {
-        if self.window_used > self.shared.window_bytes / 4 && self.end.is_none() {
+        if self.window_used > self.window_bytes / 4 && self.end.is_none() {
             writer::window_update(self.window_used, &mut self.answers.out);
             self.window += i64::from(self.window_used);
             self.window_used = 0;

@@ -102,7 +102,7 @@ impl Connection {
     /// Enters a request into the log, a nanosecond after the one before it.
     fn enter(&mut self, head: &Head, id: u128, sequence: Option<u64>) -> u32 {
         self.shared.stats.requests.fetch_add(1, Relaxed);
-        let read_ns = self.now_ns + self.journal.batch_len() as u64;
+        let read_ns = self.read_ns + self.journal.batch_len() as u64;
         let row =
             NewRow { id, token: head.token, sequence, connection: self.number, read_ns, ..NewRow::default() };
         self.journal.read(row.into())

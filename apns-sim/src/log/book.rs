@@ -206,14 +206,14 @@ impl Shard {
     pub(crate) fn write_answers(
         &self,
         book: &Book,
-        numbers: &mut Vec<u32>,
+        numbers: &[u32],
         write: impl FnOnce() -> io::Result<bool>,
     ) -> io::Result<bool> {
         let at_ns = monotonic_ns();
         let mut inner = lock(&self.inner);
         let done = write()?;
         if done {
-            inner.change(book, numbers.drain(..), |_, row| row.mark_written(at_ns));
+            inner.change(book, numbers.iter().copied(), |_, row| row.mark_written(at_ns));
         }
         Ok(done)
     }

@@ -158,6 +158,7 @@ pub fn write_ndjson(snapshot: &Snapshot, mut out: impl Write) -> io::Result<()> 
             "status": row.status(),
             "reason": row.reason().map(Reason::label),
             "written_ns": row.written_ns(),
+            "hold_ns": row.hold_ns(),
             "delivered": row.delivered(),
             "refused": row.refused(),
         });

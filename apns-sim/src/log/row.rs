@@ -94,6 +94,12 @@ impl Row {
         (self.written_ns != 0).then_some(self.written_ns)
     }
 
+    /// How long the simulator had it, from reading to writing: its faults' delays and both halves of the round trip it
+    /// plays. What a client measures beyond that is its own and the machine's. `None` if it was never answered.
+    pub fn hold_ns(&self) -> Option<u64> {
+        self.written_ns().map(|at| at.saturating_sub(self.read_ns))
+    }
+
     /// Whether the device got it.
     pub fn delivered(&self) -> bool {
         self.flags & DELIVERED != 0

@@ -9,3 +9,4 @@ mod fields;
 mod history;
 mod interop;
 mod requests;
+mod wire;
