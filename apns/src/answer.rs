@@ -110,6 +110,8 @@ impl NotSent {
 pub enum InDoubt {
     /// The connection was reset or closed.
     ConnectionLost,
+    /// The tunnel through the proxy ended without a word of APNs: by the proxy, or by what is behind it.
+    TunnelLost,
     /// The connection went silent and a PING found no answer.
     Silent,
     /// The request's deadline passed.
@@ -127,6 +129,7 @@ impl InDoubt {
     pub fn label(self) -> &'static str {
         match self {
             InDoubt::ConnectionLost => "connection_lost",
+            InDoubt::TunnelLost => "tunnel_lost",
             InDoubt::Silent => "silent",
             InDoubt::Deadline => "deadline",
             InDoubt::StreamReset(_) => "stream_reset",
@@ -153,8 +156,14 @@ pub enum ConnectFailure {
     TlsHandshake,
     /// The server refused our certificate.
     ClientCertificate,
-    /// The proxy refused, or does not speak HTTP CONNECT.
-    Proxy,
+    /// The proxy can't be reached, TLS to it fails, or it gives no answer.
+    ProxyUnreachable,
+    /// The proxy wants a user, or another user or password (407).
+    ProxyAuthentication,
+    /// The proxy refuses the tunnel, or does not speak HTTP CONNECT.
+    ProxyRefused,
+    /// The tunnel ended before TLS with APNs stood: by the proxy, or by what is behind it.
+    ProxyLost,
     /// The server does not speak HTTP/2 as APNs does.
     Protocol,
     /// Any other error of the operating system.
@@ -165,7 +174,7 @@ pub enum ConnectFailure {
 
 impl ConnectFailure {
     /// All of them, in the order of [`ConnectFailure::index`].
-    pub const ALL: [ConnectFailure; 11] = [
+    pub const ALL: [ConnectFailure; 14] = [
         ConnectFailure::Dns,
         ConnectFailure::Refused,
         ConnectFailure::Unreachable,
@@ -173,7 +182,10 @@ impl ConnectFailure {
         ConnectFailure::TlsChain,
         ConnectFailure::TlsHandshake,
         ConnectFailure::ClientCertificate,
-        ConnectFailure::Proxy,
+        ConnectFailure::ProxyUnreachable,
+        ConnectFailure::ProxyAuthentication,
+        ConnectFailure::ProxyRefused,
+        ConnectFailure::ProxyLost,
         ConnectFailure::Protocol,
         ConnectFailure::Other,
         ConnectFailure::Busy,
@@ -194,7 +206,10 @@ impl ConnectFailure {
             ConnectFailure::TlsChain => "tls_chain",
             ConnectFailure::TlsHandshake => "tls_handshake",
             ConnectFailure::ClientCertificate => "client_certificate",
-            ConnectFailure::Proxy => "proxy",
+            ConnectFailure::ProxyUnreachable => "proxy_unreachable",
+            ConnectFailure::ProxyAuthentication => "proxy_authentication",
+            ConnectFailure::ProxyRefused => "proxy_refused",
+            ConnectFailure::ProxyLost => "proxy_lost",
             ConnectFailure::Protocol => "protocol",
             ConnectFailure::Other => "other",
             ConnectFailure::Busy => "busy",

@@ -3,14 +3,16 @@
 use crate::answer::ConnectFailure;
 use crate::endpoint::{Endpoint, Proxy};
 use crate::proxy;
+use crate::stream::Stream;
 use crate::tls;
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 /// Addresses of one name that are tried for one connection.
@@ -18,7 +20,7 @@ const ADDRESSES_MAX: usize = 4;
 
 /// A connection on which both sides have agreed on TLS.
 pub(crate) struct Dialled {
-    pub tcp: TcpStream,
+    pub stream: Stream,
     pub tls: ClientConnection,
     pub address: SocketAddr,
 }
@@ -66,35 +68,68 @@ pub(crate) struct Route {
 /// Connects. `turn` grows with each attempt, so that attempts go round the addresses of the name, which is resolved
 /// afresh each time (past this process there may still be a cache of the system's).
 pub(crate) async fn dial(route: Route, turn: usize) -> Result<Dialled, DialError> {
-    match timeout(route.timeout, dial_unhurried(&route, turn)).await {
-        Ok(result) => result,
-        Err(_) => Err(DialError::new(ConnectFailure::Timeout, "no connection in time")),
-    }
-}
-
-async fn dial_unhurried(route: &Route, turn: usize) -> Result<Dialled, DialError> {
-    let (tcp, address) = match &route.proxy {
-        None => reach(route.endpoint.host(), route.endpoint.port(), turn, route.timeout).await?,
+    let deadline = Instant::now() + route.timeout;
+    let (stream, address) = match &route.proxy {
+        None => {
+            let reached = reach(route.endpoint.host(), route.endpoint.port(), turn, route.timeout);
+            let reached = timeout_at(deadline, reached).await;
+            let (tcp, address) = reached.unwrap_or_else(|_| Err(out_of_time(ConnectFailure::Timeout)))?;
+            (Stream::Direct(tcp), address)
+        }
         Some(proxy) => {
-            let (mut tcp, address) = reach(&proxy.host, proxy.port, turn, route.timeout)
-                .await
-                .map_err(|error| DialError::new(ConnectFailure::Proxy, error.detail))?;
-            proxy::open_tunnel(&mut tcp, proxy, &route.endpoint).await?;
-            (tcp, address)
+            let tunnel = timeout_at(deadline, tunnel(proxy, &route, turn)).await;
+            tunnel.unwrap_or_else(|_| Err(out_of_time(ConnectFailure::ProxyUnreachable)))?
         }
     };
-    let stream = TlsConnector::from(route.tls.clone())
-        .connect(route.endpoint.server_name(), tcp)
+    let tunnelled = stream.is_tunnel();
+    let handshake = TlsConnector::from(route.tls.clone()).connect(route.endpoint.server_name(), stream);
+    let stream = match timeout_at(deadline, handshake).await {
+        Err(_) => return Err(out_of_time(ConnectFailure::Timeout)),
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            return Err(match DialError::of_io(&error) {
+                // Where nothing of TLS came, nobody can tell a proxy that gives up from an end behind it.
+                DialError { failure: ConnectFailure::Other, detail } if tunnelled => {
+                    let detail = format!("the tunnel ended in the handshake with apns: {detail}");
+                    DialError { failure: ConnectFailure::ProxyLost, detail }
+                }
+                // An end of the stream inside the handshake is the peer's way of saying no.
+                DialError { failure: ConnectFailure::Other, detail } => {
+                    DialError { failure: ConnectFailure::TlsHandshake, detail }
+                }
+                other => other,
+            });
+        }
+    };
+    let (stream, tls) = stream.into_inner();
+    Ok(Dialled { stream, tls, address })
+}
+
+fn out_of_time(failure: ConnectFailure) -> DialError {
+    let what = if failure == ConnectFailure::Timeout { "no connection in time" } else { "no tunnel in time" };
+    DialError::new(failure, what)
+}
+
+/// A tunnel to the endpoint through a proxy.
+async fn tunnel(proxy: &Proxy, route: &Route, turn: usize) -> Result<(Stream, SocketAddr), DialError> {
+    let unreachable = |detail: String| {
+        DialError::new(ConnectFailure::ProxyUnreachable, format_args!("{proxy:?}: {detail}"))
+    };
+    let (tcp, address) = reach(&proxy.host, proxy.port, turn, route.timeout)
         .await
-        .map_err(|error| match DialError::of_io(&error) {
-            // An end of the stream inside the handshake is the peer's way of saying no.
-            DialError { failure: ConnectFailure::Other, detail } => {
-                DialError { failure: ConnectFailure::TlsHandshake, detail }
-            }
-            other => other,
-        })?;
-    let (tcp, tls) = stream.into_inner();
-    Ok(Dialled { tcp, tls, address })
+        .map_err(|error| unreachable(error.detail))?;
+    let mut stream = match &proxy.tls {
+        None => Stream::Tunnel(tcp),
+        Some(roots) => {
+            let name = ServerName::try_from(proxy.host.to_string())
+                .map_err(|_| unreachable("its host is neither a dns name nor an ip address".to_owned()))?;
+            let connected = TlsConnector::from(tls::proxy_config(roots)).connect(name, tcp).await;
+            let over_tls = connected.map_err(|error| unreachable(format!("tls to it fails: {error}")))?;
+            Stream::TlsTunnel(Box::new(over_tls))
+        }
+    };
+    proxy::open_tunnel(&mut stream, proxy, &route.endpoint).await?;
+    Ok((stream, address))
 }
 
 /// A TCP connection to one of the addresses of `host`.

@@ -1,6 +1,7 @@
 //! Where APNs is reached, and by which way.
 
 use crate::secret::Secret;
+use crate::tls::Roots;
 use rustls::pki_types::ServerName;
 
 /// Which of Apple's two worlds: device tokens and credentials of one mean nothing in the other.
@@ -96,12 +97,23 @@ pub struct Proxy {
     pub port: u16,
     /// User name and password, for basic authentication.
     pub user: Option<(Box<str>, Secret)>,
+    /// TLS to the proxy itself, with whom to believe to be it; `None` for plain HTTP, which shows the password to the
+    /// network between.
+    pub tls: Option<Roots>,
+}
+
+impl Proxy {
+    /// A proxy that is spoken to in plain HTTP and asks for no user.
+    pub fn new(host: &str, port: u16) -> Self {
+        Self { host: host.into(), port, user: None, tls: None }
+    }
 }
 
 /// The password stays out of it.
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Proxy({}:{})", self.host, self.port)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        write!(f, "Proxy({scheme}://{}:{})", bracketed(&self.host), self.port)
     }
 }
 

@@ -40,6 +40,7 @@ mod proxy;
 mod reason;
 mod request;
 mod secret;
+mod stream;
 mod tls;
 
 pub use answer::{Answer, ConnectFailure, Evidence, InDoubt, NotSent};

@@ -2,6 +2,7 @@
 
 use crate::connection::{Answered, Connection, Lost};
 use crate::dial::Dialled;
+use crate::stream::Stream;
 use crate::tls;
 use rustls::ClientConnection;
 use std::io::{self, BufRead, IoSlice, Write};
@@ -10,7 +11,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// Plaintext bytes that are encrypted for one write to the socket.
 const FLUSH_BYTES_MAX: usize = 256 * 1024;
@@ -34,12 +34,12 @@ pub(crate) struct Link {
     /// The last flush found the gate shut.
     pub is_gated: bool,
     tls: ClientConnection,
-    tcp: TcpStream,
+    stream: Stream,
 }
 
 impl Link {
     pub(crate) fn new(dialled: Dialled, machine: Connection, number: u64, now: Instant) -> Self {
-        let Dialled { tcp, mut tls, address } = dialled;
+        let Dialled { stream, mut tls, address } = dialled;
         tls.set_buffer_limit(Some(FLUSH_BYTES_MAX));
         Self {
             machine,
@@ -51,7 +51,7 @@ impl Link {
             last_used: now,
             is_gated: false,
             tls,
-            tcp,
+            stream,
         }
     }
 
@@ -82,16 +82,19 @@ impl Link {
         self.is_gated = false;
         loop {
             while self.tls.wants_write() {
-                match self.tls.write_tls(&mut Socket { tcp: &mut self.tcp, cx }) {
-                    Ok(0) => return Err(Lost::Cut),
+                match self.tls.write_tls(&mut Socket { stream: &mut self.stream, cx }) {
+                    Ok(0) => return Err(self.cut()),
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                    Err(_) => return Err(Lost::Cut),
+                    Err(_) => return Err(self.cut()),
                 }
             }
             let outgoing = self.machine.outgoing();
             if outgoing.is_empty() {
-                return Ok(());
+                return match Pin::new(&mut self.stream).poll_flush(cx) {
+                    Poll::Ready(Err(_)) => Err(self.cut()),
+                    _ => Ok(()),
+                };
             }
             if !gate() {
                 self.is_gated = true;
@@ -113,10 +116,10 @@ impl Link {
         self.take_plaintext(now, answers)?;
         for _ in 0..READS_MAX {
             let mut into = ReadBuf::new(buffer);
-            match Pin::new(&mut self.tcp).poll_read(cx, &mut into) {
+            match Pin::new(&mut self.stream).poll_read(cx, &mut into) {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(Err(_)) => return Err(Lost::Cut),
-                Poll::Ready(Ok(())) if into.filled().is_empty() => return Err(Lost::Cut),
+                Poll::Ready(Err(_)) => return Err(self.cut()),
+                Poll::Ready(Ok(())) if into.filled().is_empty() => return Err(self.cut()),
                 Poll::Ready(Ok(())) => {}
             }
             let mut encrypted = into.filled();
@@ -131,6 +134,11 @@ impl Link {
         }
         cx.waker().wake_by_ref();
         Ok(())
+    }
+
+    /// The stream ended without a word of APNs.
+    fn cut(&self) -> Lost {
+        if self.stream.is_tunnel() { Lost::Tunnel } else { Lost::Cut }
     }
 
     fn lost_by(&self, error: &rustls::Error) -> Lost {
@@ -174,7 +182,7 @@ impl Link {
 
 /// The socket as rustls wants it: what would block is an error, after the task was registered.
 struct Socket<'a, 'b> {
-    tcp: &'a mut TcpStream,
+    stream: &'a mut Stream,
     cx: &'a mut Context<'b>,
 }
 
@@ -187,11 +195,11 @@ fn blocking<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
 
 impl Write for Socket<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        blocking(Pin::new(&mut *self.tcp).poll_write(self.cx, bytes))
+        blocking(Pin::new(&mut *self.stream).poll_write(self.cx, bytes))
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        blocking(Pin::new(&mut *self.tcp).poll_write_vectored(self.cx, parts))
+        blocking(Pin::new(&mut *self.stream).poll_write_vectored(self.cx, parts))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of a proxy's answer to CONNECT.
 const ANSWER_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a refusing proxy's status line that are shown.
+const STATUS_LINE_BYTES_SHOWN: usize = 80;
 
 /// Asks for a tunnel and reads the proxy's answer, not one byte more: what follows belongs to TLS.
 pub(crate) async fn open_tunnel<S: AsyncRead + AsyncWrite + Unpin>(
@@ -17,23 +19,36 @@ pub(crate) async fn open_tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     proxy: &Proxy,
     endpoint: &Endpoint,
 ) -> Result<(), DialError> {
-    let fault = |error: std::io::Error| DialError::new(ConnectFailure::Proxy, error);
-    stream.write_all(request(proxy, endpoint).as_bytes()).await.map_err(fault)?;
+    let lost = |error: std::io::Error| {
+        DialError::new(
+            ConnectFailure::ProxyLost,
+            format_args!("the proxy hangs up before its answer: {error}"),
+        )
+    };
+    let refused = |detail: &str| DialError::new(ConnectFailure::ProxyRefused, detail);
+    stream.write_all(request(proxy, endpoint).as_bytes()).await.map_err(lost)?;
+    stream.flush().await.map_err(lost)?;
     let mut answer = Vec::with_capacity(256);
     while !answer.ends_with(b"\r\n\r\n") {
         if answer.len() == ANSWER_BYTES_MAX {
-            return Err(DialError::new(ConnectFailure::Proxy, "the proxy's answer has no end"));
+            return Err(refused("the proxy's answer has no end"));
         }
-        answer.push(stream.read_u8().await.map_err(fault)?);
+        answer.push(stream.read_u8().await.map_err(lost)?);
     }
     let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let status = line.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5)).unwrap_or_default();
     match status {
         [b'2', _, _] => Ok(()),
-        b"407" => Err(DialError::new(ConnectFailure::Proxy, "the proxy wants another user or password")),
+        b"407" => {
+            let what = match proxy.user {
+                Some(_) => "the proxy refuses the user or password (407)",
+                None => "the proxy wants a user and password (407)",
+            };
+            Err(DialError::new(ConnectFailure::ProxyAuthentication, what))
+        }
         _ => {
-            let line = String::from_utf8_lossy(&line[..line.len().min(80)]);
-            Err(DialError::new(ConnectFailure::Proxy, format_args!("the proxy refuses the tunnel: {line:?}")))
+            let line = String::from_utf8_lossy(&line[..line.len().min(STATUS_LINE_BYTES_SHOWN)]);
+            Err(refused(&format!("the proxy refuses the tunnel: {line:?}")))
         }
     }
 }
@@ -62,11 +77,8 @@ mod tests {
 
     async fn against(answer: &'static [u8]) -> (Result<(), DialError>, String) {
         let (mut ours, mut theirs) = duplex(ANSWER_BYTES_MAX * 2);
-        let proxy = Proxy {
-            host: "proxy".into(),
-            port: 3128,
-            user: Some(("user".into(), Secret::from("pass".to_owned()))),
-        };
+        let user = Some(("user".into(), Secret::from("pass".to_owned())));
+        let proxy = Proxy { user, ..Proxy::new("proxy", 3128) };
         let endpoint = Endpoint::custom("apns.example", 443, Environment::Sandbox).unwrap();
         theirs.write_all(answer).await.unwrap();
         let result = open_tunnel(&mut ours, &proxy, &endpoint).await;
@@ -88,14 +100,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusals_and_nonsense_are_proxy_failures() {
-        for answer in [
-            &b"HTTP/1.1 407 Auth\r\n\r\n"[..],
-            b"HTTP/1.0 503 No\r\n\r\n",
-            b"SSH-2.0\r\n\r\n",
-            &[b'x'; ANSWER_BYTES_MAX],
+    async fn each_kind_of_no_has_its_class() {
+        use ConnectFailure::{ProxyAuthentication, ProxyRefused};
+        for (answer, class) in [
+            (&b"HTTP/1.1 407 Auth\r\n\r\n"[..], ProxyAuthentication),
+            (b"HTTP/1.0 503 No\r\n\r\n", ProxyRefused),
+            (b"SSH-2.0\r\n\r\n", ProxyRefused),
+            (&[b'x'; ANSWER_BYTES_MAX], ProxyRefused),
         ] {
-            assert_eq!(against(answer).await.0.unwrap_err().failure, ConnectFailure::Proxy);
+            assert_eq!(against(answer).await.0.unwrap_err().failure, class);
         }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_hangs_up_is_lost() {
+        let (mut ours, theirs) = duplex(1024);
+        let endpoint = Endpoint::custom("::1", 443, Environment::Sandbox).unwrap();
+        drop(theirs);
+        let error = open_tunnel(&mut ours, &Proxy::new("proxy", 3128), &endpoint).await.unwrap_err();
+        assert_eq!(error.failure, ConnectFailure::ProxyLost);
+        assert!(
+            request(&Proxy::new("p", 1), &endpoint)
+                .starts_with("CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n")
+        );
+    }
+
+    #[test]
+    fn p9_debug_shows_no_password() {
+        let user = Some(("user".into(), Secret::from("hunter2".to_owned())));
+        let proxy = Proxy { user, ..Proxy::new("::1", 3128) };
+        assert_eq!(format!("{proxy:?}"), "Proxy(http://[::1]:3128)");
     }
 }

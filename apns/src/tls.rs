@@ -50,6 +50,16 @@ pub(crate) fn client_config(roots: &Roots, credential: &Credential) -> Arc<Clien
     Arc::new(config)
 }
 
+/// TLS to a proxy: HTTP/1.1 inside, no certificate of ours.
+pub(crate) fn proxy_config(roots: &Roots) -> Arc<ClientConfig> {
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs has the default versions of tls")
+        .with_root_certificates(roots.0.clone())
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
 /// Sorts a TLS error into the classes that an operator acts on.
 pub(crate) fn classify(error: &rustls::Error) -> ConnectFailure {
     match error {

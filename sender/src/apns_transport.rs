@@ -113,6 +113,7 @@ fn translate(answer: apns::Answer) -> Answer {
             apns::InDoubt::Deadline => InDoubt::Deadline,
             apns::InDoubt::StreamReset(_) => InDoubt::StreamReset,
             apns::InDoubt::ConnectionLost
+            | apns::InDoubt::TunnelLost
             | apns::InDoubt::Silent
             | apns::InDoubt::ProtocolFault
             | apns::InDoubt::Closed => InDoubt::ConnectionLost,

@@ -71,7 +71,7 @@ fn proxy(proxy: &skein_config::Proxy) -> Proxy {
         let password = proxy.password.as_ref().map(|p| p.expose().as_bytes().to_vec()).unwrap_or_default();
         (user.as_str().into(), Secret::new(password))
     });
-    Proxy { host: proxy.url.host.as_str().into(), port: proxy.url.port.unwrap_or(80), user }
+    Proxy { host: proxy.url.host.as_str().into(), port: proxy.url.port.unwrap_or(80), user, tls: None }
 }
 
 fn credential(credential: &skein_config::Credential) -> anyhow::Result<Credential> {

@@ -49,6 +49,8 @@ pub struct Health {
     pub connections_lost: u64,
     /// Of them, those whose peer had gone silent.
     pub silent: u64,
+    /// Of them, those whose tunnel through a proxy ended without a word of APNs.
+    pub tunnels_lost: u64,
     /// Of them, those whose peer broke the protocol.
     pub protocol_faults: u64,
     /// Connections that retired in good order: GOAWAY, age, budget, no need.

@@ -198,6 +198,7 @@ impl Client {
                     now,
                 );
             }
+            Lost::Tunnel => self.ended.tunnels_lost += 1,
             Lost::Cut | Lost::Ours => {}
         }
         link.end(lost, cx, now, answers);

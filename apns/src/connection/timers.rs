@@ -11,6 +11,8 @@ use std::time::Instant;
 pub enum Lost {
     /// Reset or closed by the peer or the network.
     Cut,
+    /// The tunnel through a proxy ended, without a word of APNs.
+    Tunnel,
     /// A PING found no answer.
     Silent,
     /// The peer broke the protocol.
@@ -26,6 +28,7 @@ impl Lost {
     pub(super) fn of_written(self) -> Result<InDoubt, NotSent> {
         match self {
             Lost::Cut => Ok(InDoubt::ConnectionLost),
+            Lost::Tunnel => Ok(InDoubt::TunnelLost),
             Lost::Silent => Ok(InDoubt::Silent),
             Lost::Fault(_) => Ok(InDoubt::ProtocolFault),
             Lost::CertificateRefused => Err(NotSent::CertificateRefused),
@@ -44,6 +47,7 @@ impl Lost {
     pub fn label(self) -> &'static str {
         match self {
             Lost::Cut => "cut",
+            Lost::Tunnel => "tunnel",
             Lost::Silent => "silent",
             Lost::Fault(_) => "protocol_fault",
             Lost::CertificateRefused => "certificate_refused",
@@ -65,6 +69,10 @@ impl Timers {
 
     pub(super) fn work_begins(&mut self, now: Instant) {
         self.quiet_since = now;
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.ping_sent.is_some()
     }
 
     pub(super) fn heard(&mut self, now: Instant) {

@@ -98,9 +98,8 @@ async fn a_proxy_opens_a_tunnel() {
     let proxy = TcpListener::bind(("localhost", 0)).await.unwrap();
     let config = ClientConfig {
         proxy: Some(Proxy {
-            host: "localhost".into(),
-            port: proxy.local_addr().unwrap().port(),
             user: Some(("user".into(), Secret::from("pass".to_owned()))),
+            ..Proxy::new("localhost", proxy.local_addr().unwrap().port())
         }),
         ..server.config()
     };

@@ -4,6 +4,7 @@ mod answers;
 mod connecting;
 mod h2_server;
 mod losses;
+mod proxy;
 mod renewal;
 mod server;
 mod simulator;
