@@ -3,5 +3,11 @@
 mod audit;
 mod authority;
 mod load;
-mod nghttpd;
+mod scenarios;
 mod server;
+mod toolchain;
+mod wishes;
+
+mod go;
+mod nghttpd;
+mod node;

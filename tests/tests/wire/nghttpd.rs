@@ -21,7 +21,7 @@ fn program(authority: &Authority, port: u16, options: &[&str]) -> Program {
 }
 
 async fn start(authority: &Authority, options: &[&str]) -> Server {
-    Server::start(|port| program(authority, port, options), "listen 127.0.0.1").await
+    Server::start_other(|port| program(authority, port, options), "listen 127.0.0.1").await
 }
 
 /// Requests whose END_STREAM came, out of lines such as `[id=1] [  0.512] recv (stream_id=1) apns-id: …`.

@@ -1,4 +1,4 @@
-//! A server under test as a child process, and its own account of what it read.
+//! A server under test as a child process.
 
 use crate::authority::Authority;
 use skein_tests::ports::Port;
@@ -11,21 +11,43 @@ const START_MAX: Duration = Duration::from_secs(20);
 pub struct Server {
     pub child: Child,
     port: Port,
+    arguments: Vec<String>,
 }
 
 impl Server {
-    /// Starts what `program` makes for a port, and waits for the line that says it listens.
-    pub async fn start(program: impl FnOnce(u16) -> Program, ready: &str) -> Self {
+    /// Starts a server that keeps to `tests/wire-servers/README.md`; `mutual`: it demands a client certificate.
+    pub async fn start(
+        make: impl FnOnce(&[String]) -> Program,
+        authority: &Authority,
+        mutual: bool,
+        options: &[&str],
+    ) -> Self {
+        let mut files = vec![("--cert", "cert.pem"), ("--key", "key.pem")];
+        if mutual {
+            files.push(("--ca", "ca.pem"));
+        }
+        let path = |name| authority.file(name).to_str().unwrap().to_owned();
+        let files = files.into_iter().flat_map(|(option, name)| [option.to_owned(), path(name)]);
+        let mut arguments: Vec<String> =
+            files.chain(options.iter().map(|&option| option.to_owned())).collect();
         let port = Port::claim();
-        let child = started(program(port.number()), ready).await;
-        Self { child, port }
+        arguments.extend(["--port".to_owned(), port.to_string()]);
+        let child = listening(make(&arguments), "listening").await;
+        Self { child, port, arguments }
     }
 
-    /// `kill -9`, and the same program again on the same port. Gives the old one, for its account.
-    pub async fn replace(&mut self, program: impl FnOnce(u16) -> Program, ready: &str) -> Child {
+    /// Starts any other server; `ready` is in a line of its output.
+    pub async fn start_other(program: impl FnOnce(u16) -> Program, ready: &str) -> Self {
+        let port = Port::claim();
+        let child = listening(program(port.number()), ready).await;
+        Self { child, port, arguments: Vec::new() }
+    }
+
+    /// `kill -9`, and the same again on the same port, not waited for. Gives the dead one, for its account.
+    pub fn replace(&mut self, make: impl FnOnce(&[String]) -> Program) -> Child {
         self.child.kill9();
-        let child = started(program(self.port.number()), ready).await;
-        std::mem::replace(&mut self.child, child)
+        let successor = make(&self.arguments).start().unwrap();
+        std::mem::replace(&mut self.child, successor)
     }
 
     pub fn port(&self) -> u16 {
@@ -33,18 +55,8 @@ impl Server {
     }
 }
 
-async fn started(program: Program, ready: &str) -> Child {
+async fn listening(program: Program, ready: &str) -> Child {
     let mut child = program.start().unwrap();
     child.wait_for_line(ready, START_MAX).await.unwrap();
     child
-}
-
-/// `--cert FILE --key FILE`, and `--ca FILE` where client certificates are asked for.
-pub fn tls_arguments(authority: &Authority, mutual: bool) -> Vec<String> {
-    let mut named = vec![("--cert", "cert.pem"), ("--key", "key.pem")];
-    if mutual {
-        named.push(("--ca", "ca.pem"));
-    }
-    let path = |name| authority.file(name).to_str().unwrap().to_owned();
-    named.into_iter().flat_map(|(option, name)| [option.to_owned(), path(name)]).collect()
 }

@@ -1,0 +1,28 @@
+//! Go's `net/http`.
+
+use crate::scenarios::{Make, contract};
+use crate::toolchain::built;
+use skein_tests::process::Program;
+use skein_tests::skipped::lacks;
+use skein_tests::target_folder;
+use std::process::Command;
+
+fn program() -> Option<Make> {
+    if lacks(&["go"]) {
+        return None;
+    }
+    built("go", |sources, results| {
+        let mut build = Command::new("go");
+        // The standard library alone: nothing is fetched.
+        build.current_dir(sources).args(["build", "-buildvcs=false", "-o"]).arg(results.join("server"));
+        build.env("GOTOOLCHAIN", "local").env("GOPROXY", "off").env("GOFLAGS", "-mod=readonly");
+        vec![build]
+    })?;
+    Some(|arguments| {
+        let mut program = Program::new(target_folder().join("wire-servers/go/server"));
+        program.command().args(arguments);
+        program
+    })
+}
+
+contract!(program);

@@ -1,0 +1,19 @@
+//! Node's `http2`, which is nghttp2 in the server's role with a life of its own around it.
+
+use crate::scenarios::{Make, contract};
+use crate::toolchain::source_folder;
+use skein_tests::process::Program;
+use skein_tests::skipped::lacks;
+
+fn program() -> Option<Make> {
+    if lacks(&["node"]) {
+        return None;
+    }
+    Some(|arguments| {
+        let mut program = Program::new("node");
+        program.command().arg(source_folder("node").join("server.mjs")).args(arguments);
+        program
+    })
+}
+
+contract!(program);

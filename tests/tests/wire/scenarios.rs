@@ -1,0 +1,202 @@
+//! What every server that answers by wish is put through; [`contract`] makes the tests of one.
+
+use crate::audit::{Read, Tally, all_replied, audit, reads_of};
+use crate::authority::Authority;
+use crate::load::{Answers, drive, push};
+use crate::server::Server;
+use crate::wishes::{self, assert_granted};
+use skein_apns::{Answer, Client, ClientConfig, ConnectFailure, NotSent, Request};
+use skein_tests::process::Program;
+use std::time::Duration;
+
+/// A program with the arguments of `tests/wire-servers/README.md`.
+pub type Make = fn(&[String]) -> Program;
+
+const PUSHES: u64 = 1_200;
+const IN_FLIGHT: usize = 300;
+/// Rounds in which what was not sent is written again; each loses less than the one before.
+const ROUNDS_MAX: u64 = 10;
+/// Keys of one round; the next begins after them.
+const ROUND: u64 = 1_000_000;
+
+/// A server of this kind, and who signs for it.
+pub struct Site {
+    pub authority: Authority,
+    pub server: Server,
+    mutual: bool,
+}
+
+impl Site {
+    pub async fn start(make: Make, mutual: bool, options: &[&str]) -> Self {
+        let authority = Authority::new();
+        let server = Server::start(make, &authority, mutual, options).await;
+        Self { authority, server, mutual }
+    }
+
+    pub fn client(&self, connections_max: usize) -> Client {
+        let config = ClientConfig { connections_max, ..self.authority.config(self.server.port()) };
+        let credential = if self.mutual { self.authority.certificate() } else { self.authority.token() };
+        Client::new(config, credential)
+    }
+
+    pub fn reads(&self) -> Vec<Read> {
+        reads_of(&self.server.child.output())
+    }
+}
+
+/// Of any size up to Apple's limit, asking for everything.
+fn mixed(key: u64) -> Request {
+    push(key, (key * 37 % 4_096) as usize, wishes::of_key(key).name)
+}
+
+/// Writes what was not sent again, under new keys, until all have a reply; nothing may be in doubt.
+async fn until_replied(client: &mut Client, make: fn(u64) -> Request, pushes: u64) -> Answers {
+    let mut all = drive(client, (0..pushes).map(make), IN_FLIGHT, |_| {}).await;
+    for round in 1..ROUNDS_MAX {
+        let last = |key: &u64| *key >= (round - 1) * ROUND;
+        let unsent = |(key, done): (&u64, &crate::load::Done)| {
+            let again = last(key) && matches!(done.answer, Answer::NotSent { .. });
+            again.then(|| make(key % ROUND + round * ROUND))
+        };
+        let again: Vec<Request> = all.iter().filter_map(unsent).collect();
+        if again.is_empty() {
+            break;
+        }
+        all.extend(drive(client, again, IN_FLIGHT, |_| {}).await);
+    }
+    let replied = all.values().filter(|done| matches!(done.answer, Answer::Reply { .. })).count();
+    assert_eq!(replied as u64, pushes, "each push has its reply in the end");
+    all
+}
+
+pub async fn every_wish(make: Make, mutual: bool) {
+    let site = Site::start(make, mutual, &[]).await;
+    let mut client = site.client(2);
+    let answers = drive(&mut client, (0..PUSHES).map(mixed), IN_FLIGHT, |_| {}).await;
+    all_replied(&answers, &site.reads());
+    assert_granted(&answers);
+    let health = client.health();
+    assert_eq!((health.protocol_faults, health.connections.resets, health.connections_lost), (0, 0, 0));
+}
+
+/// Bodies in many small pieces, one stream waiting for another, no dynamic table for our encoder.
+pub async fn small_limits(make: Make) {
+    let options = ["--streams", "3", "--stream-window", "300", "--header-table", "0"];
+    let site = Site::start(make, false, &options).await;
+    let mut client = site.client(1);
+    let answers = drive(&mut client, (0..PUSHES / 4).map(mixed), IN_FLIGHT, |_| {}).await;
+    all_replied(&answers, &site.reads());
+    assert_granted(&answers);
+    let health = client.health();
+    assert_eq!((health.protocol_faults, health.connections.resets, health.connects), (0, 0, 1));
+}
+
+/// Half a thousand bodies of 4 KiB at once on one connection: thirty times the connection's window.
+pub async fn beyond_the_connection_window(make: Make) {
+    let options = ["--streams", "500", "--connection-window", "65536", "--frame", "65536"];
+    let site = Site::start(make, false, &options).await;
+    let mut client = site.client(1);
+    let full = |key| push(key, 4_096, "");
+    let answers = drive(&mut client, (0..PUSHES).map(full), 500, |_| {}).await;
+    all_replied(&answers, &site.reads());
+    assert_eq!(client.health().connects, 1);
+}
+
+/// P1, P3: GOAWAY in mid-load, again and again.
+pub async fn graceful_shutdowns(make: Make) {
+    let site = Site::start(make, false, &["--shutdown-every", "250"]).await;
+    let mut client = site.client(2);
+    let answers = until_replied(&mut client, mixed, PUSHES).await;
+    assert_granted(&answers);
+    let tally = audit(&answers, &site.reads());
+    assert_eq!(tally.in_doubt, 0, "a graceful end leaves nobody in doubt");
+    assert!(client.health().connections.goaways > 0, "{:?}", client.health());
+}
+
+/// P2, P3: `kill -9` with many in flight.
+pub async fn kill9(make: Make) {
+    let mut site = Site::start(make, false, &[]).await;
+    let mut client = site.client(2);
+    let slow = |key| push(key, (key * 37 % 4_096) as usize, "slow");
+    let mut first_life = None;
+    let server = &mut site.server;
+    let answers = drive(&mut client, (0..PUSHES).map(slow), IN_FLIGHT, |answered| {
+        if answered >= PUSHES as usize / 2 && first_life.is_none() {
+            first_life = Some(server.replace(make));
+        }
+    })
+    .await;
+    let before = reads_of(&first_life.unwrap().output());
+    let after = site.reads();
+    let tally = audit(&answers, &[before, after.clone()].concat());
+    assert!((1..=IN_FLIGHT).contains(&tally.in_doubt), "{tally:?}");
+    assert!(!after.is_empty(), "it goes on with the server's second life");
+}
+
+/// P3: with TLS 1.3 the refusal of our missing certificate comes after the handshake, when requests may be written.
+pub async fn certificate_demanded(make: Make) {
+    let site = Site::start(make, true, &[]).await;
+    let unsent_max = Duration::from_millis(500);
+    let config = ClientConfig { unsent_max, ..site.authority.config(site.server.port()) };
+    let mut client = Client::new(config, site.authority.token());
+    let answers = drive(&mut client, (0..20).map(|key| push(key, 100, "")), 20, |_| {}).await;
+    assert_eq!(audit(&answers, &site.reads()), Tally { not_sent: 20, ..Tally::default() });
+    let refused = |answer: &Answer| match answer {
+        Answer::NotSent { why, .. } => matches!(
+            why,
+            NotSent::CertificateRefused | NotSent::NoConnection(ConnectFailure::ClientCertificate)
+        ),
+        _ => false,
+    };
+    for (key, done) in &answers {
+        assert!(refused(&done.answer), "push {key}: {:?}", done.answer);
+    }
+}
+
+/// The tests of one kind of server: `$program` gives its [`Make`], or `None` after noting why it is skipped.
+macro_rules! contract {
+    ($program:path) => {
+        #[tokio::test]
+        async fn p2_every_push_gets_the_answer_it_asked_for_by_token() {
+            let Some(make) = $program() else { return };
+            crate::scenarios::every_wish(make, false).await;
+        }
+
+        #[tokio::test]
+        async fn p2_every_push_gets_the_answer_it_asked_for_by_certificate() {
+            let Some(make) = $program() else { return };
+            crate::scenarios::every_wish(make, true).await;
+        }
+
+        #[tokio::test]
+        async fn p8_small_limits_are_kept() {
+            let Some(make) = $program() else { return };
+            crate::scenarios::small_limits(make).await;
+        }
+
+        #[tokio::test]
+        async fn p8_more_in_flight_than_the_connections_window() {
+            let Some(make) = $program() else { return };
+            crate::scenarios::beyond_the_connection_window(make).await;
+        }
+
+        #[tokio::test]
+        async fn p1_graceful_shutdowns_lose_nothing() {
+            let Some(make) = $program() else { return };
+            crate::scenarios::graceful_shutdowns(make).await;
+        }
+
+        #[tokio::test]
+        async fn p3_a_killed_server_leaves_in_doubt_what_it_may_have_read() {
+            let Some(make) = $program() else { return };
+            crate::scenarios::kill9(make).await;
+        }
+
+        #[tokio::test]
+        async fn p3_nothing_is_sent_to_a_server_that_demands_a_certificate() {
+            let Some(make) = $program() else { return };
+            crate::scenarios::certificate_demanded(make).await;
+        }
+    };
+}
+pub(crate) use contract;

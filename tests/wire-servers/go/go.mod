@@ -1,0 +1,3 @@
+module wireserver
+
+go 1.24
