@@ -4,18 +4,22 @@
 mod broker;
 mod clock;
 mod coordinator;
+mod fleet;
 mod inbox;
 mod ledger;
 mod ledger_state;
 mod queue;
+mod seat;
 mod transport;
 
 pub use broker::{Keeping, MemoryBroker, QUEUE_MESSAGES_MAX};
 pub use clock::PausedClock;
 pub use coordinator::StaticCoordinator;
+pub use fleet::{MemoryFleet, MemoryLead};
 pub use inbox::MemoryInbox;
 pub use ledger::MemoryLedger;
 pub use queue::{Depth, Message};
+pub use seat::MemoryCoordinator;
 pub use transport::{Reaction, ScriptedTransport};
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skein_core::seam::{Assignment, Broker, Clock, Coordinator, Ledger, OwnedQueue, Transport};
+use skein_core::seam::{Assignment, Broker, Clock, Coordinator, Ledger, OwnedQueue, Tenure, Transport};
 use skein_core::{PoolName, QueueName};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
@@ -164,7 +164,7 @@ where
             let wanted = self.wanted();
             let leaving: Vec<QueueName> = sessions
                 .iter()
-                .filter(|(q, s)| wanted.get(q) != Some(&s.owned))
+                .filter(|(q, s)| !wanted.get(q).is_some_and(|wanted| s.owned.same_session(wanted)))
                 .map(|(q, _)| q.clone())
                 .collect();
             for queue in leaving {
@@ -215,11 +215,12 @@ where
         }
     }
 
-    /// The owned queues that live on this shard.
+    /// The queues that live on this shard and are to be sent from.
     fn wanted(&mut self) -> BTreeMap<QueueName, OwnedQueue> {
         let shards = self.options.shards.max(1);
         let assignment = self.assignment.borrow_and_update();
         let mine = assignment.queues.iter().filter(|o| usize::from(o.queue.number) % shards == self.number);
+        let mine = mine.filter(|o| o.tenure == Tenure::Hold && !o.paused);
         mine.map(|owned| (owned.queue.clone(), owned.clone())).collect()
     }
 
@@ -242,6 +243,7 @@ where
         let pool = Rc::new(PoolShard {
             options: Arc::clone(&self.options),
             pool: options.clone(),
+            number: self.number,
             clock: self.clock.clone(),
             permits: self.options.permits(),
             backlog: std::cell::Cell::new(0),

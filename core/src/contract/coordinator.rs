@@ -2,7 +2,7 @@
 
 use super::{Outcome, require, same, suite, works};
 use crate::pool::{PoolName, QueueName};
-use crate::seam::{Assignment, Coordinator, OwnedQueue};
+use crate::seam::{Assignment, Coordinator, OwnedQueue, Tenure};
 use crate::slot::SlotMap;
 
 /// What the suite needs of an implementation's test.
@@ -33,6 +33,8 @@ pub fn owned(numbers: &[u16], epoch: u64) -> Result<Assignment, String> {
         prefetch: 100,
         slots: SlotMap::even(16),
         predecessor_gone: true,
+        paused: false,
+        tenure: Tenure::Hold,
     });
     Ok(Assignment { queues: queues.collect() })
 }

@@ -2,8 +2,9 @@
 
 use tokio::sync::watch;
 
+use crate::fleet::Member;
 use crate::pool::{PoolName, QueueName};
-use crate::seam::{Assignment, Coordinator, OwnedQueue};
+use crate::seam::{Assignment, Coordinator, CoordinatorError, OwnedQueue, Standing, Tenure};
 use crate::slot::SlotMap;
 
 /// The epoch of every queue that is owned without a control plane: nobody counts owners, so nothing is fenced by it. What
@@ -15,6 +16,7 @@ const STATIC_EPOCH: u64 = 1;
 #[derive(Debug, Clone)]
 pub struct StaticCoordinator {
     assignment: watch::Sender<Assignment>,
+    standing: watch::Sender<Standing>,
 }
 
 impl StaticCoordinator {
@@ -31,6 +33,8 @@ impl StaticCoordinator {
                 prefetch,
                 slots: slots.clone(),
                 predecessor_gone: true,
+                paused: false,
+                tenure: Tenure::Hold,
             }));
         }
         Self::new(Assignment { queues })
@@ -42,8 +46,15 @@ impl StaticCoordinator {
         let mut queues: Vec<OwnedQueue> = Vec::new();
         for (queue, slots) in listed {
             if queues.iter().all(|owned| owned.queue != queue) {
-                let epoch = STATIC_EPOCH;
-                queues.push(OwnedQueue { queue, epoch, prefetch, slots, predecessor_gone: false });
+                queues.push(OwnedQueue {
+                    queue,
+                    epoch: STATIC_EPOCH,
+                    prefetch,
+                    slots,
+                    predecessor_gone: false,
+                    paused: false,
+                    tenure: Tenure::Hold,
+                });
             }
         }
         Self::new(Assignment { queues })
@@ -51,7 +62,13 @@ impl StaticCoordinator {
 
     /// This process owns what the assignment says.
     pub fn new(assignment: Assignment) -> Self {
-        Self { assignment: watch::Sender::new(assignment) }
+        Self { assignment: watch::Sender::new(assignment), standing: watch::Sender::new(Standing::Alone) }
+    }
+
+    fn owned(&self, queue: &QueueName, epoch: u64) -> Result<OwnedQueue, CoordinatorError> {
+        let assignment = self.assignment.borrow();
+        let owned = assignment.queues.iter().find(|owned| owned.queue == *queue && owned.epoch == epoch);
+        owned.cloned().ok_or_else(|| CoordinatorError::Overtaken("it is not assigned here".to_owned()))
     }
 
     /// Replaces the assignment.
@@ -63,6 +80,38 @@ impl StaticCoordinator {
 impl Coordinator for StaticCoordinator {
     fn assignment(&self) -> watch::Receiver<Assignment> {
         self.assignment.subscribe()
+    }
+
+    fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
+    }
+
+    /// There is nobody to be told.
+    fn describe(&self, _member: Member) {}
+
+    async fn settled(&self, queue: &QueueName, epoch: u64) -> Result<(), CoordinatorError> {
+        self.owned(queue, epoch)?;
+        self.assignment.send_modify(|assignment| {
+            let settled = assignment.queues.iter_mut().filter(|owned| owned.queue == *queue);
+            settled.for_each(|owned| owned.predecessor_gone = true);
+        });
+        Ok(())
+    }
+
+    /// Nobody takes it over: it is this process's again at its next start.
+    async fn release(&self, queue: &QueueName, epoch: u64, _clean: bool) -> Result<(), CoordinatorError> {
+        self.owned(queue, epoch).map(drop)
+    }
+
+    /// Nobody else can claim it: it stays as it is, with what is known now of its predecessor.
+    async fn reclaim(
+        &self,
+        queue: &QueueName,
+        epoch: u64,
+        predecessor_dead: bool,
+    ) -> Result<OwnedQueue, CoordinatorError> {
+        let owned = self.owned(queue, epoch)?;
+        Ok(OwnedQueue { predecessor_gone: owned.predecessor_gone && predecessor_dead, ..owned })
     }
 }
 

@@ -1,14 +1,70 @@
-//! The coordinator seam: which queues this sender owns.
+//! The coordinator seam, a sender's side: which queues are its own, and how it says that it has taken, left or lost one.
 
 use tokio::sync::watch;
 
+use crate::fleet::{Change, Incarnation, Member, MemberId, Owner, QueueAssignment};
 use crate::pool::QueueName;
 use crate::slot::SlotMap;
+use crate::time::Timestamp;
 
-/// Says which queues this sender owns. Level-based: each value is the whole assignment.
+/// Says which queues this sender owns, and takes its word on them. Level-based: each value is the whole assignment, and a missed
+/// event costs time, never truth. Every write is checked against what it was decided on.
+///
+/// While the coordinator is away the last assignment stands (P7) and every write fails with [`CoordinatorError::Away`]; the caller
+/// goes on as it is and says it again later.
 pub trait Coordinator: Send + Sync + 'static {
     /// The assignment, now and whenever it changes. When the sender of the channel is dropped, the last value stands.
     fn assignment(&self) -> watch::Receiver<Assignment>;
+
+    /// How this sender stands with the coordinator, now and whenever it changes.
+    fn standing(&self) -> watch::Receiver<Standing>;
+
+    /// What this sender says of itself, as a whole. Returns at once; the last word is published at a bounded rate, and again after
+    /// each reconnect. Its id and incarnation are those it joined with, whatever `member` says.
+    fn describe(&self, member: Member);
+
+    /// The grace is over: whoever owned the queue before this epoch writes no more. May be said again.
+    ///
+    /// Cancelled, it may or may not have been said.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::Overtaken`] if the queue is not this life's in this epoch any more.
+    fn settled(
+        &self,
+        queue: &QueueName,
+        epoch: u64,
+    ) -> impl Future<Output = Result<(), CoordinatorError>> + Send;
+
+    /// This sender has left the queue by the one way to leave: nothing of its own is in flight and its socket is shut. `clean`: and
+    /// nothing that it wrote is in doubt. May be said again.
+    ///
+    /// Cancelled, it may or may not have been said.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::Overtaken`] if the queue is not this life's in this epoch any more: there is nothing left to release.
+    fn release(
+        &self,
+        queue: &QueueName,
+        epoch: u64,
+        clean: bool,
+    ) -> impl Future<Output = Result<(), CoordinatorError>> + Send;
+
+    /// Claims the queue anew, in the next epoch, before this sender attaches to it again: after it lost its attachment, or as a later
+    /// life of the member that owns it. Of several that claim in one epoch, one gets it. `predecessor_dead`: what was attached before
+    /// cannot write any more, for the file lock proves its process dead, or it was this process's own and its lease is ended. May be
+    /// said again: who already has it gets it as it is.
+    ///
+    /// Cancelled, it may or may not have been claimed; the assignment tells.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::Overtaken`] if the queue is another's, or was claimed by another life meanwhile.
+    /// [`CoordinatorError::Away`] if nobody can say: in static mode what was owned may be attached again as it is.
+    fn reclaim(
+        &self,
+        queue: &QueueName,
+        epoch: u64,
+        predecessor_dead: bool,
+    ) -> impl Future<Output = Result<OwnedQueue, CoordinatorError>> + Send;
 }
 
 /// The queues that this sender owns.
@@ -32,4 +88,134 @@ pub struct OwnedQueue {
     /// Whether the predecessor is known to write no more: it left a clean note, or its end is proven. If not, the grace is
     /// waited for first.
     pub predecessor_gone: bool,
+    /// An operator holds it: nothing is taken from it.
+    pub paused: bool,
+    /// What is to be done with it.
+    pub tenure: Tenure,
+}
+
+impl OwnedQueue {
+    /// What an assignment means to one life of a member; `None` if the queue is not that member's.
+    pub fn of(assignment: &QueueAssignment, me: &Owner, slots: &SlotMap) -> Option<Self> {
+        let owner = assignment.owner.as_ref().filter(|owner| owner.member == me.member)?;
+        let tenure = match &assignment.successor {
+            _ if owner != me => Tenure::Inherited,
+            Some(successor) => Tenure::Leave(successor.clone()),
+            None => Tenure::Hold,
+        };
+        Some(Self {
+            queue: assignment.queue.clone(),
+            epoch: assignment.epoch,
+            prefetch: assignment.prefetch,
+            slots: slots.clone(),
+            predecessor_gone: assignment.predecessor_gone,
+            paused: assignment.paused,
+            tenure,
+        })
+    }
+
+    /// Whether a session under `self` may go on under `other`: the same queue, epoch and duties. That the predecessor is gone may
+    /// become known meanwhile; it ends no session.
+    pub fn same_session(&self, other: &Self) -> bool {
+        let known = other.predecessor_gone;
+        *other == Self { predecessor_gone: known, ..self.clone() }
+    }
+}
+
+/// What an owner is to do with its queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tenure {
+    /// Send from it.
+    Hold,
+    /// An earlier life of this member owns it: [`Coordinator::reclaim`] it, then attach.
+    Inherited,
+    /// Leave it and [`Coordinator::release`] it, for this successor.
+    Leave(MemberId),
+}
+
+/// An owner's word on its queue, as every store takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// [`Coordinator::settled`].
+    Settled,
+    /// [`Coordinator::release`].
+    Released {
+        /// Nothing that the owner wrote is in doubt.
+        clean: bool,
+    },
+    /// [`Coordinator::reclaim`].
+    Reclaimed {
+        /// What was attached before cannot write any more.
+        predecessor_dead: bool,
+    },
+}
+
+impl Word {
+    /// What the word, said by `me` of a queue in `epoch`, makes of what is stored; `None` if it has been heard before.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::Overtaken`] if `me` has no say in the queue any more.
+    pub fn of(
+        self,
+        me: &Owner,
+        epoch: u64,
+        stored: &QueueAssignment,
+    ) -> Result<Option<QueueAssignment>, CoordinatorError> {
+        let by = me.clone();
+        let (heard, change) = match self {
+            Self::Settled => (
+                stored.epoch == epoch && stored.is_owned_by(me) && stored.predecessor_gone,
+                Change::Settled { by },
+            ),
+            // Nobody but its owner writes a note of this epoch.
+            Self::Released { clean } => (
+                stored.owner.is_none() && stored.note.is_some_and(|note| note.epoch == epoch),
+                Change::Release { by, clean },
+            ),
+            Self::Reclaimed { predecessor_dead } => {
+                (stored.epoch > epoch && stored.is_owned_by(me), Change::Reclaim { by, predecessor_dead })
+            }
+        };
+        if heard {
+            return Ok(None);
+        }
+        if stored.epoch != epoch {
+            let why = format!("{} is in epoch {}, no more in {epoch}", stored.queue, stored.epoch);
+            return Err(CoordinatorError::Overtaken(why));
+        }
+        let next = stored.apply(&change);
+        next.map(Some).map_err(|why| CoordinatorError::Overtaken(format!("{}: {why}", stored.queue)))
+    }
+}
+
+/// How a sender stands with its coordinator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// There is no control plane: what it was told at its start stands.
+    Alone,
+    /// It is a member, and the coordinator answers.
+    Joined,
+    /// Static mode: the coordinator does not answer; the last assignment stands.
+    Away {
+        /// Since when, by this host's wall clock.
+        since: Timestamp,
+        /// Why, as far as is known.
+        why: String,
+    },
+    /// A later life of the same member has taken its place for good: it owns nothing any more and should end.
+    Replaced(Incarnation),
+}
+
+/// Why the coordinator did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CoordinatorError {
+    /// It does not answer. Whether the change was made is not known.
+    #[error("the coordinator is away: {0}")]
+    Away(String),
+    /// Somebody else decided meanwhile. Nothing was changed; what is read next tells.
+    #[error("somebody else was first: {0}")]
+    Overtaken(String),
+    /// It answers, and will not. Nothing was changed; a person must look.
+    #[error("the coordinator refuses: {0}")]
+    Refused(String),
 }

@@ -3,8 +3,10 @@
 use tokio::sync::watch;
 
 use crate::contract::coordinator::{CoordinatorHarness, PROMISES, all, each};
+use crate::fleet::Member;
 use crate::memory::StaticCoordinator;
-use crate::seam::{Assignment, Coordinator};
+use crate::pool::QueueName;
+use crate::seam::{Assignment, Coordinator, CoordinatorError, OwnedQueue, Standing};
 
 struct InMemory;
 
@@ -36,11 +38,37 @@ enum Flaw {
 struct Flawed {
     flaw: Flaw,
     channel: watch::Sender<Assignment>,
+    inner: StaticCoordinator,
 }
 
 impl Coordinator for Flawed {
     fn assignment(&self) -> watch::Receiver<Assignment> {
         self.channel.subscribe()
+    }
+
+    fn standing(&self) -> watch::Receiver<Standing> {
+        self.inner.standing()
+    }
+
+    fn describe(&self, member: Member) {
+        self.inner.describe(member);
+    }
+
+    async fn settled(&self, queue: &QueueName, epoch: u64) -> Result<(), CoordinatorError> {
+        self.inner.settled(queue, epoch).await
+    }
+
+    async fn release(&self, queue: &QueueName, epoch: u64, clean: bool) -> Result<(), CoordinatorError> {
+        self.inner.release(queue, epoch, clean).await
+    }
+
+    async fn reclaim(
+        &self,
+        queue: &QueueName,
+        epoch: u64,
+        predecessor_dead: bool,
+    ) -> Result<OwnedQueue, CoordinatorError> {
+        self.inner.reclaim(queue, epoch, predecessor_dead).await
     }
 }
 
@@ -57,7 +85,8 @@ impl CoordinatorHarness for Flaw {
 
     async fn owning(&self, assignment: Assignment) -> Flawed {
         let first = if *self == Self::StartsEmpty { Assignment::default() } else { assignment };
-        Flawed { flaw: *self, channel: watch::Sender::new(first) }
+        let inner = StaticCoordinator::new(first.clone());
+        Flawed { flaw: *self, channel: watch::Sender::new(first), inner }
     }
 
     async fn assign(&self, coordinator: &Flawed, assignment: Assignment) {

@@ -1,0 +1,158 @@
+//! One sender's seat in a fleet in memory.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::fleet::{MemoryFleet, State};
+use crate::fleet::{Member, Owner, QueueAssignment};
+use crate::pool::QueueName;
+use crate::seam::{Assignment, Coordinator, CoordinatorError, OwnedQueue, Standing, Word};
+use crate::time::Timestamp;
+
+/// A sender's coordinator over a [`MemoryFleet`]. Dropped, it leaves the fleet, as an orderly end does.
+#[derive(Debug)]
+pub struct MemoryCoordinator {
+    fleet: MemoryFleet,
+    seat: Arc<Seat>,
+}
+
+/// What a sender has said, and what it was told last. The fleet brings it up to date within each of its own changes.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) me: Owner,
+    described: watch::Sender<Member>,
+    cut: watch::Sender<bool>,
+    assignment: watch::Sender<Assignment>,
+    standing: watch::Sender<Standing>,
+}
+
+impl Seat {
+    /// Tells the sender how things stand. A member whose session has ended joins anew; one whose place is taken never does.
+    pub(super) fn tell(&self, state: &mut State) {
+        if state.is_away() || *self.cut.borrow() {
+            self.stand(Standing::Away { since: Timestamp::default(), why: "it does not answer".to_owned() });
+            return;
+        }
+        if let Some(other) =
+            state.members.get(&self.me.member).filter(|m| m.incarnation != self.me.incarnation)
+        {
+            self.stand(Standing::Replaced(other.incarnation));
+        }
+        let replaced = matches!(*self.standing.borrow(), Standing::Replaced(_));
+        if !replaced {
+            state.members.insert(self.me.member.clone(), self.described.borrow().clone());
+            self.stand(Standing::Joined);
+        }
+        let queues = if replaced { Vec::new() } else { state.owned_by(&self.me) };
+        self.assignment.send_if_modified(|assignment| {
+            let differs = assignment.queues != queues;
+            assignment.queues = queues;
+            differs
+        });
+    }
+
+    /// To be replaced is final.
+    fn stand(&self, now: Standing) {
+        self.standing.send_if_modified(|standing| {
+            let changes = *standing != now && !matches!(standing, Standing::Replaced(_));
+            if changes {
+                *standing = now;
+            }
+            changes
+        });
+    }
+}
+
+impl MemoryCoordinator {
+    pub(super) fn join(fleet: MemoryFleet, member: Member) -> Self {
+        let me = member.owner();
+        let away = Standing::Away { since: Timestamp::default(), why: "not joined yet".to_owned() };
+        let seat = Arc::new(Seat {
+            me: me.clone(),
+            described: watch::Sender::new(member.clone()),
+            cut: watch::Sender::new(false),
+            assignment: watch::Sender::new(Assignment::default()),
+            standing: watch::Sender::new(away),
+        });
+        fleet.modify(|state| {
+            state.members.insert(me.member.clone(), member);
+            state.seats.push(Arc::downgrade(&seat));
+        });
+        Self { fleet, seat }
+    }
+
+    /// Who this sender is.
+    pub fn me(&self) -> &Owner {
+        &self.seat.me
+    }
+
+    /// Cuts this sender alone off from the coordinator, or heals the cut. Its session lives on until [`MemoryFleet::expire`].
+    pub fn set_away(&self, away: bool) {
+        self.seat.cut.send_replace(away);
+        self.fleet.modify(|_| {});
+    }
+
+    fn say(&self, queue: &QueueName, word: Word, epoch: u64) -> Result<QueueAssignment, CoordinatorError> {
+        if *self.seat.cut.borrow() {
+            return Err(CoordinatorError::Away("it does not answer".to_owned()));
+        }
+        self.fleet.write(|state| {
+            let current = state.get(queue)?;
+            match word.of(&self.seat.me, epoch, current)? {
+                None => Ok(current.clone()),
+                Some(next) => Ok(state.set(next).assignment),
+            }
+        })
+    }
+}
+
+impl Drop for MemoryCoordinator {
+    fn drop(&mut self) {
+        self.fleet.modify(|state| {
+            let me = &self.seat.me;
+            let mine =
+                state.members.get(&me.member).is_some_and(|member| member.incarnation == me.incarnation);
+            if mine {
+                state.members.remove(&me.member);
+            }
+            state.seats.retain(|seat| !seat.ptr_eq(&Arc::downgrade(&self.seat)));
+        });
+    }
+}
+
+impl Coordinator for MemoryCoordinator {
+    fn assignment(&self) -> watch::Receiver<Assignment> {
+        self.seat.assignment.subscribe()
+    }
+
+    fn standing(&self) -> watch::Receiver<Standing> {
+        self.seat.standing.subscribe()
+    }
+
+    fn describe(&self, member: Member) {
+        let me = self.seat.me.clone();
+        self.seat.described.send_replace(Member { id: me.member, incarnation: me.incarnation, ..member });
+        self.fleet.modify(|_| {});
+    }
+
+    async fn settled(&self, queue: &QueueName, epoch: u64) -> Result<(), CoordinatorError> {
+        self.say(queue, Word::Settled, epoch).map(drop)
+    }
+
+    async fn release(&self, queue: &QueueName, epoch: u64, clean: bool) -> Result<(), CoordinatorError> {
+        self.say(queue, Word::Released { clean }, epoch).map(drop)
+    }
+
+    async fn reclaim(
+        &self,
+        queue: &QueueName,
+        epoch: u64,
+        predecessor_dead: bool,
+    ) -> Result<OwnedQueue, CoordinatorError> {
+        let claimed = self.say(queue, Word::Reclaimed { predecessor_dead }, epoch)?;
+        let slots = self.fleet.slots(&queue.pool)?;
+        OwnedQueue::of(&claimed, &self.seat.me, &slots)
+            .ok_or_else(|| CoordinatorError::Overtaken("it is another's".to_owned()))
+    }
+}
