@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::io::Write as _;
 use std::rc::Rc;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -24,7 +23,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::arguments::Baseline;
-use crate::part::{Consumed, Submitted};
+use crate::part::{Consumed, Submitted, announce};
 use crate::traffic::Traffic;
 
 const EXCHANGE: &str = "baseline";
@@ -157,12 +156,4 @@ async fn declare(channel: &Channel, queues: u16) -> Result<()> {
     let (options, last) = (QueueBindOptions::default(), queue(0));
     channel.queue_bind(last.as_str().into(), EXCHANGE.into(), "ready".into(), options, table()).await?;
     Ok(())
-}
-
-/// The line that the parent waits for; the last line is printed by the command itself.
-fn announce(ready: &Consumed) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, ready)?;
-    writeln!(out)?;
-    Ok(out.flush()?)
 }

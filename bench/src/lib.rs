@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | [`arguments`] | `skein bench …` and its hidden parts |
 //! | [`pipeline`] | alternating rounds → one row of medians |
+//! | [`apns`] | the APNs client alone, beside other clients |
 //! | [`waiting`] | a full queue, APNs stalled: the sender's memory |
 //! | `fleet` | one engine with its simulator, from start to the checked end |
 //! | `traffic` | the notifications: tokens, payloads, ids |
@@ -15,6 +16,7 @@
 //! | `baseline` | the parts without us: `lapin` alone |
 //! | `process` | a child, its CPU and memory, its end |
 
+pub mod apns;
 pub mod arguments;
 mod baseline;
 mod fleet;

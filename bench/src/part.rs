@@ -1,12 +1,13 @@
 //! The processes of a run: what each prints when it is done, and how fast it goes.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::Part;
-use crate::{baseline, http_producer, producer};
+use crate::{apns, baseline, http_producer, producer};
 
 /// Runs a part to its end; what it gives is to be printed as one JSON line.
 ///
@@ -18,7 +19,17 @@ pub fn run(part: &Part) -> Result<serde_json::Value> {
         Part::HttpProducer(arguments) => serde_json::to_value(http_producer::run(arguments)?)?,
         Part::BaselinePublish(arguments) => serde_json::to_value(baseline::publish(arguments)?)?,
         Part::BaselineConsume(arguments) => serde_json::to_value(baseline::consume(arguments)?)?,
+        Part::ApnsClient(arguments) => serde_json::to_value(apns::client::run(arguments)?)?,
+        Part::ApnsServer(arguments) => apns::server::run(arguments)?,
     })
+}
+
+/// The line that the parent waits for; the last line is printed by the command itself.
+pub(crate) fn announce(ready: &impl Serialize) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, ready)?;
+    writeln!(out)?;
+    Ok(out.flush()?)
 }
 
 /// What a part that submits or publishes says at its end. Times are `CLOCK_MONOTONIC`.
@@ -63,6 +74,14 @@ impl Pace {
         Duration::from_secs_f64(n as f64 / f64::from(self.per_second)).saturating_sub(self.began.elapsed())
     }
 
+    /// How many are due by now.
+    pub(crate) fn due(&self) -> u64 {
+        match self.per_second {
+            0 => u64::MAX,
+            rate => 1 + (self.began.elapsed().as_secs_f64() * f64::from(rate)) as u64,
+        }
+    }
+
     /// Waits until number `n` is due.
     pub(crate) async fn wait(&mut self, n: u64) {
         let left = self.left(n);
@@ -82,5 +101,7 @@ mod tests {
         assert_eq!(pace.left(0), Duration::ZERO);
         assert!(pace.left(60_000) > Duration::from_secs(50));
         assert_eq!(Pace::new(0).left(1_000_000), Duration::ZERO);
+        assert!((1..1000).contains(&pace.due()));
+        assert_eq!(Pace::new(0).due(), u64::MAX);
     }
 }

@@ -40,7 +40,18 @@ impl Process {
         secrets: &[(&str, &str)],
     ) -> Result<Self> {
         let binary = std::env::current_exe().context("cannot find this binary")?;
-        let mut command = Command::new(binary);
+        Self::start_program(name, &binary, folder, arguments, secrets)
+    }
+
+    /// The same with another program.
+    pub(crate) fn start_program(
+        name: &str,
+        program: &Path,
+        folder: &Path,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        secrets: &[(&str, &str)],
+    ) -> Result<Self> {
+        let mut command = Command::new(program);
         command.args(arguments).envs(secrets.iter().copied()).current_dir(folder).stdin(Stdio::null());
         command.stdout(File::create(folder.join(format!("{name}.out")))?);
         command.stderr(File::create(folder.join(format!("{name}.log")))?);
@@ -65,7 +76,7 @@ impl Process {
 
     /// The last line of its output, which is JSON; after its end.
     pub(crate) fn last_line<T: DeserializeOwned>(&self) -> Result<T> {
-        let text = fs::read_to_string(self.folder.join(format!("{}.out", self.name)))?;
+        let text = self.output()?;
         let line = text.lines().next_back().with_context(|| format!("{} said nothing", self.name))?;
         serde_json::from_str(line)
             .with_context(|| format!("the last line of {} is not understood", self.name))
@@ -104,10 +115,12 @@ impl Process {
 
     /// The most memory it ever had resident, in MB, while it lives. `None` where the kernel does not say (not Linux).
     pub(crate) fn peak_rss_mb(&self) -> Option<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid.as_raw_nonzero())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kilobytes * 1024.0 / 1e6)
+        peak_rss_mb(&self.pid.as_raw_nonzero().to_string())
+    }
+
+    /// What it has printed so far.
+    pub(crate) fn output(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.folder.join(format!("{}.out", self.name)))?)
     }
 
     fn reap(&mut self, options: i32) -> Result<Option<Usage>> {
@@ -138,6 +151,14 @@ impl Process {
         let tail = lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n");
         format!("{} {how}; its last lines:\n{tail}\n", self.name)
     }
+}
+
+/// The most memory that a process (its pid, or `self`) ever had resident, in MB. Not `ru_maxrss`, which a child inherits.
+pub(crate) fn peak_rss_mb(process: &str) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024.0 / 1e6)
 }
 
 impl Drop for Process {

@@ -15,9 +15,17 @@ pub(crate) const POOL: &str = "bench";
 pub(crate) const TOPIC: &str = "com.example.im";
 /// The size of a payload, in bytes.
 pub(crate) const PAYLOAD_BYTES: usize = 233;
+/// The smallest payload that [`Traffic::payload_of`] makes.
+pub(crate) const PAYLOAD_BYTES_MIN: usize = 160;
 /// Producers may split the tokens into so many sets that share none.
 pub(crate) const LANES: u64 = 8;
 
+const SOUND: &[u8] = b"\"},\"sound\":\"default\",\"thread-id\":\"chat-";
+const SEQUENCE: &[u8] = b"\"},\"skein_seq\":";
+const CHAT_DIGITS: usize = 8;
+const DECIMALS: usize = 20;
+const FILLER: &[u8; 130] =
+    b"The meeting starts at nine, room four. Bring the figures of the last quarter, and ask Ben for the slides that he promised to send.";
 const APP: &str = "im";
 /// How long a notification is worth delivering; longer than any run.
 const LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -83,18 +91,38 @@ impl Traffic {
 
     /// A payload of [`PAYLOAD_BYTES`] that no other notification has.
     pub(crate) fn payload(self, sequence: u64) -> String {
-        let mut text = format!(
-            "{{\"aps\":{{\"alert\":{{\"title\":\"Anna Example\",\"body\":\"{:016x} ",
-            mix(self.seed.wrapping_add(sequence))
-        );
-        let tail = format!(
-            "\"}},\"sound\":\"default\",\"thread-id\":\"chat-{:08}\"}},\"skein_seq\":{sequence}}}",
-            sequence % TOKENS
-        );
-        while text.len() + tail.len() < PAYLOAD_BYTES {
-            text.push(char::from(b'a' + (text.len() % 26) as u8));
+        String::from_utf8(self.payload_of(sequence, PAYLOAD_BYTES)).unwrap_or_default()
+    }
+
+    /// A payload of so many bytes, [`PAYLOAD_BYTES_MIN`] at least, that no other notification has.
+    pub(crate) fn payload_of(self, sequence: u64, bytes: usize) -> Vec<u8> {
+        let mut text = Vec::with_capacity(bytes.max(PAYLOAD_BYTES_MIN));
+        text.extend_from_slice(b"{\"aps\":{\"alert\":{\"title\":\"Anna Example\",\"body\":\"");
+        let mut number = mix(self.seed.wrapping_add(sequence));
+        let mut hex = [0; 16];
+        for digit in hex.iter_mut().rev() {
+            *digit = b"0123456789abcdef"[(number & 15) as usize];
+            number >>= 4;
         }
-        text + &tail
+        text.extend_from_slice(&hex);
+        text.push(b' ');
+        let mut digits = [b'0'; DECIMALS];
+        let sequence_text = decimal(sequence, &mut digits);
+        let tail = SOUND.len() + CHAT_DIGITS + SEQUENCE.len() + sequence_text.len() + 1;
+        let mut fill = bytes.saturating_sub(text.len() + tail);
+        while fill > 0 {
+            let part = &FILLER[..fill.min(FILLER.len())];
+            text.extend_from_slice(part);
+            fill -= part.len();
+        }
+        text.extend_from_slice(SOUND);
+        let mut chat = [b'0'; DECIMALS];
+        decimal(sequence % TOKENS, &mut chat);
+        text.extend_from_slice(&chat[DECIMALS - CHAT_DIGITS..]);
+        text.extend_from_slice(SEQUENCE);
+        text.extend_from_slice(sequence_text);
+        text.push(b'}');
+        text
     }
 
     /// A single as a backend would write it: about 1 KB with its AMQP properties.
@@ -189,8 +217,21 @@ fn invalid(faults: Vec<Fault>) -> anyhow::Error {
     anyhow!("a notification of the bench is not valid: {faults:?}")
 }
 
+/// A number's digits, at the end of `digits`, which holds zeros.
+fn decimal(mut number: u64, digits: &mut [u8; DECIMALS]) -> &[u8] {
+    let mut at = DECIMALS;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &digits[at..];
+        }
+    }
+}
+
 /// The finaliser of MurmurHash3.
-fn mix(mut hash: u64) -> u64 {
+pub(crate) fn mix(mut hash: u64) -> u64 {
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^= hash >> 33;
@@ -215,6 +256,11 @@ mod tests {
         let traffic = Traffic::new(1);
         for sequence in [0, 7, 999_999] {
             assert_eq!(traffic.payload(sequence).len(), PAYLOAD_BYTES);
+            for bytes in [PAYLOAD_BYTES_MIN, 233, 1500, 4096] {
+                let payload = traffic.payload_of(sequence, bytes);
+                let read: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+                assert_eq!((payload.len(), read["skein_seq"].as_u64()), (bytes, Some(sequence)));
+            }
             let body = wire::encode(&traffic.notification(traffic.single(sequence), now()).unwrap()).unwrap();
             assert!((750..850).contains(&body.len()), "{}: {}", body.len(), String::from_utf8_lossy(&body));
         }

@@ -1,6 +1,6 @@
 //! `skein bench …`, and the processes it starts.
 
-use skein_bench::{Bench, Part, pipeline, run_part, waiting};
+use skein_bench::{Bench, Part, apns, pipeline, run_part, waiting};
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -22,6 +22,13 @@ pub fn run(bench: &Bench, settings: &[String], output: Output) -> Result<Exit, F
             let row = waiting::run(arguments, settings)?;
             let text = serde_json::to_string_pretty(&row).map_err(anyhow::Error::from)?;
             output.line(text, &row);
+        }
+        Bench::Apns(arguments) => {
+            let row = apns::run(arguments)?;
+            output.line(&row, &row);
+            if row.is_broken() {
+                return Ok(Exit::Failed);
+            }
         }
     }
     Ok(Exit::Done)

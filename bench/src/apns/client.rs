@@ -1,0 +1,208 @@
+//! The part under measurement: one thread, one client of `skein-apns`, one notification of a device token in flight at a time.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+use skein_apns::{Answer, Client, ClientConfig, Credential, Endpoint, Environment, NotSent, Roots, TokenKey};
+use skein_apns_sim::clock::monotonic_ns;
+use skein_core::lane::LaneId;
+
+use super::work::Work;
+use crate::arguments::{ApnsClient, ApnsLoad};
+use crate::part::Pace;
+use crate::process;
+
+/// With `--connections 0`: opened as needed, up to so many.
+const CONNECTIONS_MAX: usize = 1000;
+/// The connections that were asked for must stand within this time.
+const CONNECT_LIMIT: Duration = Duration::from_secs(120);
+/// With `--connections 0`: measured from when their count has not changed for so long, ...
+const SETTLED: Duration = Duration::from_secs(2);
+/// ... or for this long at most.
+const SETTLE_LIMIT: Duration = Duration::from_secs(40);
+/// How often the connections are counted until then.
+const LOOK: Duration = Duration::from_millis(20);
+/// How often a paced run writes what is due.
+const TICK: Duration = Duration::from_millis(1);
+/// Without a reply for so long the run has failed.
+const STILL_LIMIT: Duration = Duration::from_secs(30);
+
+/// What the client says at its end. Counts are of the whole run, but for `measured`. Times are `CLOCK_MONOTONIC`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Pushed {
+    /// Notifications that were answered.
+    pub(crate) answered: u64,
+    /// Of them, those with status 200.
+    pub(crate) accepted: u64,
+    /// Of them, those after the connections stood.
+    pub(crate) measured: u64,
+    /// Writes that came back as not sent, and were written again.
+    #[serde(default)]
+    pub(crate) not_sent: u64,
+    /// Writes of which nobody knows, and which were written again.
+    #[serde(default)]
+    pub(crate) in_doubt: u64,
+    /// When the first that is measured was written.
+    pub(crate) began_ns: u64,
+    /// When the last answer was there.
+    pub(crate) ended_ns: u64,
+    /// Connections open at the end.
+    pub(crate) connections: u64,
+    /// The most memory it had resident.
+    pub(crate) rss_mb: Option<f64>,
+}
+
+/// Runs it to its end.
+pub(crate) fn run(arguments: &ApnsClient) -> Result<Pushed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut driver = Driver::new(arguments)?;
+        let measured_from = driver.connect().await?;
+        driver.work.submit_until(measured_from + arguments.load.notifications);
+        let began_ns = monotonic_ns();
+        driver.pace = Pace::new(arguments.load.rate);
+        while !driver.work.is_done() {
+            driver.turn().await?;
+        }
+        let ended_ns = monotonic_ns();
+        let connections = driver.client.status().open as u64;
+        driver.client.close(&mut Vec::new());
+        let latencies = driver.work.latencies_us().get(measured_from as usize..).unwrap_or_default();
+        let bytes: Vec<u8> = latencies.iter().flat_map(|us| us.to_le_bytes()).collect();
+        fs::write(&arguments.latencies, bytes)?;
+        Ok(Pushed {
+            answered: driver.work.answered(),
+            accepted: driver.accepted,
+            measured: arguments.load.notifications,
+            not_sent: driver.not_sent,
+            in_doubt: driver.in_doubt,
+            began_ns,
+            ended_ns,
+            connections,
+            rss_mb: process::peak_rss_mb("self"),
+        })
+    })
+}
+
+struct Driver {
+    client: Client,
+    connections: usize,
+    work: Work,
+    pace: Pace,
+    tick: Option<tokio::time::Interval>,
+    answers: Vec<(u64, Answer)>,
+    accepted: u64,
+    not_sent: u64,
+    in_doubt: u64,
+    last_reply: Instant,
+}
+
+impl Driver {
+    fn new(arguments: &ApnsClient) -> Result<Self> {
+        let load = &arguments.load;
+        let is_paced = load.rate > 0;
+        Ok(Self {
+            client: client(arguments)?,
+            connections: load.connections as usize,
+            work: Work::new(load),
+            pace: Pace::new(load.rate),
+            tick: is_paced.then(|| tokio::time::interval(TICK)),
+            answers: Vec::new(),
+            accepted: 0,
+            not_sent: 0,
+            in_doubt: 0,
+            last_reply: Instant::now(),
+        })
+    }
+
+    /// Opens the connections: those asked for without work, or, if none were, what the work makes the client open. Gives the
+    /// number of the first notification after that.
+    async fn connect(&mut self) -> Result<u64> {
+        let began = Instant::now();
+        let (mut open, mut since) = (0, began);
+        if self.connections == 0 {
+            self.work.submit_until(u64::MAX);
+        }
+        let mut looked = began;
+        loop {
+            let _ = tokio::time::timeout(LOOK, self.turn()).await.unwrap_or(Ok(()))?;
+            let now = Instant::now();
+            if now < looked + LOOK {
+                continue;
+            }
+            looked = now;
+            let status = self.client.status();
+            if status.open != open || status.connecting > 0 {
+                (open, since) = (status.open, now);
+            }
+            if self.connections > 0 {
+                if open >= self.connections {
+                    return Ok(0);
+                }
+                if began.elapsed() > CONNECT_LIMIT {
+                    bail!("{open} of {} connections stand; {:?}", self.connections, status.last_failure);
+                }
+            } else if (open > 0 && now >= since + SETTLED) || began.elapsed() > SETTLE_LIMIT {
+                return Ok(self.work.submitted());
+            }
+        }
+    }
+
+    /// Writes what may be written, and takes the answers that are there.
+    async fn turn(&mut self) -> Result<()> {
+        self.work.fill(&mut self.client, self.pace.due());
+        match &mut self.tick {
+            None => self.client.progress(&mut self.answers).await,
+            Some(tick) => tokio::select! {
+                biased;
+                () = self.client.progress(&mut self.answers) => {}
+                _ = tick.tick() => {}
+            },
+        }
+        for (key, answer) in self.answers.drain(..) {
+            let lane = LaneId::from_u64(key);
+            match answer {
+                Answer::Reply { status, evidence, .. } => {
+                    self.work.finish(lane, evidence.duration_us);
+                    self.accepted += u64::from(status == 200);
+                    self.last_reply = Instant::now();
+                    continue;
+                }
+                Answer::NotSent { why: NotSent::NoConnection(why), .. }
+                    if self.last_reply.elapsed() > STILL_LIMIT =>
+                {
+                    bail!("no connection for {STILL_LIMIT:?}: {}", why.label());
+                }
+                Answer::NotSent { .. } => self.not_sent += 1,
+                Answer::InDoubt { .. } => self.in_doubt += 1,
+            }
+            self.work.put_back(lane);
+        }
+        Ok(())
+    }
+}
+
+fn client(arguments: &ApnsClient) -> Result<Client> {
+    let ApnsLoad { connections, in_flight, .. } = arguments.load;
+    let ca = fs::read(&arguments.ca).with_context(|| format!("cannot read {}", arguments.ca.display()))?;
+    let (host, port) = arguments.target.rsplit_once(':').context("the server is not host:port")?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let endpoint = Endpoint::custom(host, port.parse().context("no port")?, Environment::Sandbox)?;
+    let key = rcgen::KeyPair::generate().context("cannot make a provider key")?.serialize_pem();
+    let credential = Credential::Token(TokenKey::from_p8(key.as_bytes(), "ABCDE12345", "TEAM123456")?);
+    let usual = ClientConfig::new(endpoint);
+    let (min, max) = match connections as usize {
+        0 => (1, CONNECTIONS_MAX),
+        given => (given, given),
+    };
+    let config = ClientConfig {
+        roots: Roots::from_pem(&ca)?,
+        connections_min: min,
+        connections_max: max,
+        buffer_max: usual.buffer_max.max(in_flight as usize),
+        ..usual
+    };
+    Ok(Client::new(config, credential))
+}
