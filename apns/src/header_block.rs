@@ -72,11 +72,16 @@ impl HeaderBlocks {
         self.generation += 1;
     }
 
-    /// Appends the block of `request`.
-    pub(crate) fn encode(&mut self, request: &Request, out: &mut Vec<u8>) {
+    /// Begins a block: appends what must come before its first field.
+    pub(crate) fn begin(&mut self, out: &mut Vec<u8>) {
         for size in self.size_updates.drain(..) {
             encode_size_update(size, out);
         }
+    }
+
+    /// Appends the block of `request`.
+    pub(crate) fn encode(&mut self, request: &Request, out: &mut Vec<u8>) {
+        self.begin(out);
         let index = self.template(request);
         if self.templates[index].generation != self.generation {
             self.rebuild(index);

@@ -37,6 +37,7 @@ mod endpoint;
 mod header_block;
 mod link;
 mod proxy;
+mod ready;
 mod reason;
 mod request;
 mod secret;

@@ -77,6 +77,11 @@ impl Link {
         outcome
     }
 
+    /// Whether it is in service without a request open.
+    pub(crate) fn is_unused(&self, now: Instant) -> bool {
+        !self.machine.is_retiring() && self.renew_at > now && self.machine.in_flight() == 0
+    }
+
     /// Writes what is queued, as far as the socket takes it and the gate is open.
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>, gate: &Gate) -> Result<(), Lost> {
         self.is_gated = false;

@@ -34,13 +34,14 @@ pub struct ClientConfig {
     pub idle_ping_after: Duration,
     /// For name, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// Between the starts of two connects. Apple takes rapid connecting for an attack.
+    /// Between the starts of two connects, on average. Apple takes rapid connecting for an attack.
     pub connect_interval_min: Duration,
     /// Pause after the first failure in a row; doubles from there.
     pub backoff_min: Duration,
     /// Pause at most.
     pub backoff_max: Duration,
-    /// How long a request is held before another connection is opened for it.
+    /// How long a request may wait for a connection: when one has, or when window and round trip say that it would, more
+    /// are opened.
     pub grow_after: Duration,
     /// How long a connection beyond `connections_min` may be unused.
     pub idle_max: Duration,
@@ -68,14 +69,14 @@ impl ClientConfig {
             buffer_max: 256,
             unsent_max: Duration::from_secs(5),
             request_timeout: Duration::from_secs(20),
-            ping_after: Duration::from_millis(1_500),
-            ping_wait: Duration::from_millis(1_500),
+            ping_after: Duration::from_millis(1_250),
+            ping_wait: Duration::from_millis(1_250),
             idle_ping_after: Duration::from_secs(3_600),
             connect_timeout: Duration::from_secs(10),
-            connect_interval_min: Duration::from_millis(100),
+            connect_interval_min: Duration::from_millis(50),
             backoff_min: Duration::from_millis(250),
             backoff_max: Duration::from_secs(30),
-            grow_after: Duration::from_millis(50),
+            grow_after: Duration::from_millis(10),
             idle_max: Duration::from_secs(60),
             connection_age_max: Duration::from_secs(12 * 3_600),
             token_age_max: Duration::from_secs(50 * 60),

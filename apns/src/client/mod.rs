@@ -1,6 +1,8 @@
 //! The client of one credential on one runtime: connections by need, requests in, answers out.
 
 mod config;
+mod links;
+mod need;
 mod pacing;
 mod progress;
 mod status;
@@ -13,14 +15,17 @@ use crate::answer::{Answer, Evidence, NotSent};
 use crate::connection::{Answered, Lost};
 use crate::credential::Credential;
 use crate::dial::{DialError, Dialled, Route};
-use crate::link::{Gate, Link};
+use crate::link::Gate;
 use crate::request::Request;
 use crate::tls;
+use futures_util::stream::FuturesUnordered;
+use links::Links;
 use pacing::Pacing;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::Instant;
 use tokio::time::Sleep;
 
@@ -49,8 +54,8 @@ pub struct Client {
     config: ClientConfig,
     credential: Credential,
     route: Route,
-    links: Vec<Link>,
-    connecting: Vec<Connecting>,
+    links: Links,
+    connecting: FuturesUnordered<Connecting>,
     held: VecDeque<Held>,
     timer: Option<Pin<Box<Sleep>>>,
     timer_at: Instant,
@@ -59,8 +64,8 @@ pub struct Client {
     next_number: u64,
     /// Connects begun, from a random start: goes round the addresses of the endpoint.
     turn: usize,
-    /// The link that took the last request: looked at first.
-    current: usize,
+    /// When connections must be looked at for their number.
+    upkeep_at: Instant,
     /// The caller was told that there is no room.
     wants_room: Cell<bool>,
     draining: bool,
@@ -88,14 +93,14 @@ impl Client {
             turn: (pacing.fraction() * TURNS) as usize,
             pacing,
             route,
-            links: Vec::new(),
-            connecting: Vec::new(),
+            links: Links::new(now),
+            connecting: FuturesUnordered::new(),
             held: VecDeque::new(),
             timer: None,
             timer_at: now,
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             next_number: 1,
-            current: 0,
+            upkeep_at: now,
             wants_room: Cell::new(false),
             draining: false,
             gate: Box::new(|| true),
@@ -121,11 +126,7 @@ impl Client {
         let room = if self.draining {
             0
         } else {
-            let streams: usize = if self.held.is_empty() {
-                self.links.iter().map(|link| link.machine.room()).sum()
-            } else {
-                0
-            };
+            let streams = if self.held.is_empty() { self.links.sure_room() } else { 0 };
             streams + self.config.buffer_max.saturating_sub(self.held.len())
         };
         if room == 0 {
@@ -160,25 +161,13 @@ impl Client {
     /// Opens a stream for a request on a connection with room; one whose successor is wanted comes last.
     #[expect(clippy::result_large_err, reason = "the request itself comes back")]
     fn place(&mut self, request: Request, since: Instant, now: Instant) -> Result<(), Request> {
-        let links = self.links.len();
-        let mut found = None;
-        for offset in 0..links {
-            let index = (self.current + offset) % links;
-            let link = &self.links[index];
-            if link.machine.room() > 0 {
-                let is_young = link.renew_at > now;
-                if is_young || found.is_none() {
-                    found = Some(index);
-                }
-                if is_young {
-                    break;
-                }
-            }
-        }
-        let Some(index) = found else { return Err(request) };
-        self.current = index;
-        self.links[index].last_used = now;
-        self.links[index].machine.send(request, since, now)
+        let Some(place) = self.links.place_with_room(now) else { return Err(request) };
+        let link = &mut self.links[place];
+        link.last_used = now;
+        link.touch();
+        let outcome = link.machine.send(request, since, now);
+        self.links.recount(place);
+        outcome
     }
 
     /// Uses another credential from here on: connects with it, and retires the connections of the old one when the new one
@@ -189,9 +178,10 @@ impl Client {
         self.route.tls = tls::client_config(&self.config.roots, &credential);
         self.credential = credential;
         self.connecting.clear();
-        for link in &mut self.links {
+        for link in &mut *self.links {
             link.renew_at = now;
         }
+        self.upkeep_at = now;
     }
 
     /// Does the client's work until there is something for the caller: answers, appended to `answers` in batches, or
@@ -212,6 +202,7 @@ impl Client {
     /// Safe: answers found so far are in `answers`; call it again for the rest. The client stays without room.
     pub async fn drain(&mut self, deadline: Instant, answers: &mut Vec<Answered>) {
         self.draining = true;
+        self.upkeep_at = Instant::now();
         let wait = tokio::time::sleep_until(deadline.into());
         tokio::pin!(wait);
         while !(self.held.is_empty() && self.in_flight() == 0) {
@@ -221,27 +212,23 @@ impl Client {
                 () = &mut wait => break,
             }
         }
-        std::future::poll_fn(|cx| {
-            self.end_all(cx, answers);
-            std::task::Poll::Ready(())
-        })
-        .await;
+        self.end_all(answers);
     }
 
     /// Ends it at once: everything open is answered as in doubt if it was written, as not sent otherwise. Connections are
     /// closed without a farewell.
     pub fn close(mut self, answers: &mut Vec<Answered>) {
-        self.end_all(&mut std::task::Context::from_waker(std::task::Waker::noop()), answers);
+        self.end_all(answers);
     }
 
-    fn end_all(&mut self, cx: &mut std::task::Context<'_>, answers: &mut Vec<Answered>) {
+    fn end_all(&mut self, answers: &mut Vec<Answered>) {
         let now = Instant::now();
         self.draining = true;
         self.connecting.clear();
-        for link in std::mem::take(&mut self.links) {
+        for link in self.links.take_all() {
             self.ended.connections.add(link.machine.counters());
             self.ended.retired += 1;
-            link.end(Lost::Ours, cx, now, answers);
+            link.end(Lost::Ours, &mut Context::from_waker(Waker::noop()), now, answers);
         }
         for held in std::mem::take(&mut self.held) {
             answers.push(held.returned(NotSent::Closed, now));
@@ -282,7 +269,7 @@ impl Client {
     /// Its counts.
     pub fn health(&self) -> Health {
         let mut health = self.ended;
-        for link in &self.links {
+        for link in self.links.iter() {
             health.connections.add(link.machine.counters());
         }
         health

@@ -36,7 +36,8 @@ impl Pacing {
     }
 
     pub(super) fn started(&mut self, now: Instant) {
-        self.not_before = now + self.interval;
+        let jittered = self.interval.mul_f64(0.5 + self.fraction());
+        self.not_before = now + jittered;
     }
 
     /// A connect failed, or a connection ended before it had served.

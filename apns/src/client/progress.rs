@@ -4,31 +4,27 @@ use super::{Client, Held};
 use crate::answer::{ConnectFailure, NotSent};
 use crate::connection::{Answered, Lost};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
-
-/// Without anything due, a client looks around this often.
-const IDLE_TURN: Duration = Duration::from_secs(60);
-/// How often a shut gate is asked again.
-const GATE_TURN: Duration = Duration::from_millis(20);
+use std::time::Instant;
 
 impl Client {
     pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>, answers: &mut Vec<Answered>) -> Poll<()> {
         let known = answers.len();
+        self.links.set_task(cx.waker());
         loop {
             let now = Instant::now();
-            self.keep_up(now);
             self.poll_connecting(cx, now);
             self.place_held(now);
-            let ended = self.poll_links(cx, now, answers);
+            let mut again = self.poll_links(now, answers);
             if self.place_held(now) {
-                self.flush_links(cx);
+                again |= self.poll_links(now, answers);
             }
             self.return_unsent(now, answers);
+            again |= now >= self.next_upkeep(now) && self.keep_up(now);
             if answers.len() > known || (self.wants_room.get() && self.room() > 0) {
                 self.wants_room.set(false);
                 return Poll::Ready(());
             }
-            if ended {
+            if again {
                 continue;
             }
             let at = self.next_turn(now);
@@ -38,41 +34,45 @@ impl Client {
         }
     }
 
-    /// Polls each connection once; says whether one ended.
-    fn poll_links(&mut self, cx: &mut Context<'_>, now: Instant, answers: &mut Vec<Answered>) -> bool {
+    /// Polls each connection that something has happened to; says whether one ended.
+    fn poll_links(&mut self, now: Instant, answers: &mut Vec<Answered>) -> bool {
         let mut ended = false;
-        let mut index = 0;
-        while index < self.links.len() {
-            let link = &mut self.links[index];
-            let (replies, goaways) = (link.machine.counters().replies, link.machine.counters().goaways);
-            let outcome = link.poll(cx, &*self.gate, &mut self.buffer, now, answers);
-            if link.machine.counters().replies > replies && link.machine.has_served() {
+        let places = self.links.take_ready(now);
+        for place in &places {
+            let place = *place;
+            // Places of connections that have moved since are entered anew.
+            let Some(link) = self.links.get_mut(place) else { continue };
+            let (before, was_retiring) = (link.machine.counters(), link.machine.is_retiring());
+            let had_served = link.machine.has_served();
+            let outcome = link.poll(&*self.gate, &mut self.buffer, now, answers);
+            let after = link.machine.counters();
+            if after.replies > before.replies && link.machine.has_served() {
                 self.pacing.served(link.opened);
             }
-            if link.machine.counters().goaways > goaways {
-                self.note_goaway(index);
+            if link.machine.is_wearing_out() {
+                link.renew_at = link.renew_at.min(now);
             }
-            let link = &self.links[index];
-            match outcome {
-                Ok(()) if link.machine.is_retiring() && link.machine.in_flight() == 0 => {
-                    self.end_link(index, Lost::Ours, cx, now, answers);
-                    ended = true;
-                }
-                Ok(()) => index += 1,
-                Err(lost) => {
-                    self.end_link(index, lost, cx, now, answers);
-                    ended = true;
-                }
+            if link.machine.is_retiring() != was_retiring || link.machine.has_served() != had_served {
+                self.upkeep_at = now;
             }
+            let is_done = link.machine.is_retiring() && link.machine.in_flight() == 0;
+            if after.goaways > before.goaways {
+                self.note_goaway(place);
+            }
+            let lost = match outcome {
+                Ok(()) if !is_done => {
+                    self.links.recount(place);
+                    self.links.note_due(place, now);
+                    continue;
+                }
+                Ok(()) => Lost::Ours,
+                Err(lost) => lost,
+            };
+            self.end_link(place, lost, now, answers);
+            ended = true;
         }
+        self.links.done(places);
         ended
-    }
-
-    fn flush_links(&mut self, cx: &mut Context<'_>) {
-        for link in &mut self.links {
-            // A connection that breaks here is found broken by its next read.
-            let _ = link.flush(cx, &*self.gate);
-        }
     }
 
     /// Gives held requests to connections, oldest first; says whether any went.
@@ -104,17 +104,11 @@ impl Client {
 
     /// The next instant at which something is due without the peer's doing.
     fn next_turn(&self, now: Instant) -> Instant {
-        let mut at = now + IDLE_TURN;
-        for link in &self.links {
-            at = at.min(link.machine.poll_timeout());
-            if link.is_gated {
-                at = at.min(now + GATE_TURN);
-            }
-        }
+        let mut at = self.links.due().min(self.next_upkeep(now));
         if let Some(held) = self.held.front() {
             at = at.min(held.since + self.config.unsent_max);
         }
-        at.min(self.next_upkeep(now).unwrap_or(at))
+        at
     }
 
     /// Ready when `at` has come. The timer is only ever moved to an earlier instant, since moving it costs more than a

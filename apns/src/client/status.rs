@@ -67,6 +67,7 @@ impl Counters {
         self.replies += other.replies;
         self.accepted += other.accepted;
         self.pings += other.pings;
+        self.pongs += other.pongs;
         self.goaways += other.goaways;
         self.resets += other.resets;
         self.deadlines += other.deadlines;

@@ -1,12 +1,15 @@
 //! Which connections there should be, and what their coming and going teaches.
 
 use super::Client;
+use super::links::IDLE_TURN;
+use super::need::{Bounds, Need, connections_wanted};
 use crate::answer::ConnectFailure;
 use crate::connection::{Answered, Config, Connection, Lost};
 use crate::credential::Credential;
 use crate::dial::{DialError, Dialled, dial};
 use crate::link::Link;
-use std::task::{Context, Poll};
+use futures_util::StreamExt;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 /// A connection may outlive the age at which its successor is wanted by this much, if there is none.
@@ -16,86 +19,148 @@ const FLAPPING_AGE: Duration = Duration::from_secs(30);
 /// Part of a connection's age by which it may be renewed early, so that a fleet does not renew all at once.
 const AGE_JITTER: f64 = 0.1;
 
+/// Connects under way at once.
+const CONNECTING_MAX: usize = 16;
+/// While requests are held, the number of connections is thought over this often.
+const THINK_TURN: Duration = Duration::from_millis(10);
+
+/// The connections that are not retiring, counted.
+#[derive(Default)]
+struct Census {
+    /// Young enough, whatever they take now.
+    young: usize,
+    /// Of these, those that have not gone silent.
+    sound: usize,
+    /// Of these, those that take requests without a limit of the handshake's.
+    warm: usize,
+    /// Young ones that have served.
+    served: usize,
+    aged: usize,
+    aged_in_use: usize,
+    /// Of one that is warm.
+    per_second: Option<f64>,
+}
+
 impl Client {
-    /// Retires what is old or unused, and begins a connect if one is wanted and allowed.
-    pub(super) fn keep_up(&mut self, now: Instant) {
-        self.retire_expired(now);
-        if self.connect_wanted_at(now).is_some_and(|at| at <= now) {
-            self.pacing.started(now);
-            self.turn = self.turn.wrapping_add(1);
-            self.connecting.push(Box::pin(dial(self.route.clone(), self.turn)));
+    /// Retires what is old or unused, and begins a connect if one is wanted and allowed; says whether one was begun.
+    pub(super) fn keep_up(&mut self, now: Instant) -> bool {
+        let census = self.census(now);
+        let wanted = self.wanted(&census, now);
+        self.retire_old(&census, wanted, now);
+        self.retire_unused(&census, now);
+        self.upkeep_at = self.upkeep_due(now);
+        let coming = self.connecting.len();
+        let is_wanted = census.sound + coming < wanted && census.young + coming < self.config.connections_max;
+        if !is_wanted || coming >= CONNECTING_MAX {
+            return false;
         }
+        let at = self.pacing.not_before();
+        if now < at {
+            self.upkeep_at = self.upkeep_at.min(at);
+            return false;
+        }
+        self.pacing.started(now);
+        self.upkeep_at = self.upkeep_at.min(self.pacing.not_before());
+        self.turn = self.turn.wrapping_add(1);
+        self.connecting.push(Box::pin(dial(self.route.clone(), self.turn)));
+        true
     }
 
-    /// Connections that take work and need no successor yet.
-    fn in_service(&self, now: Instant) -> usize {
-        self.links.iter().filter(|link| is_in_service(link, now)).count()
-    }
-
-    fn retire_expired(&mut self, now: Instant) {
-        let succeeded = self.links.iter().any(|link| is_in_service(link, now) && link.machine.has_served());
-        let mut spare = self.in_service(now).saturating_sub(self.config.connections_min);
-        for link in &mut self.links {
-            if link.machine.is_retiring() {
+    fn census(&self, now: Instant) -> Census {
+        let mut census = Census::default();
+        for link in self.links.iter().filter(|link| !link.machine.is_retiring()) {
+            if link.renew_at <= now {
+                census.aged += 1;
+                census.aged_in_use += usize::from(link.machine.in_flight() > 0);
                 continue;
             }
-            let unused = link.machine.in_flight() == 0 && now >= link.last_used + self.config.idle_max;
-            if now >= link.expires_at || (succeeded && now >= link.renew_at) {
-                link.machine.retire();
-            } else if spare > 0 && unused && self.held.is_empty() {
-                spare -= 1;
-                link.machine.retire();
+            census.young += 1;
+            census.served += usize::from(link.machine.has_served());
+            if link.machine.is_suspect() {
+                continue;
+            }
+            census.sound += 1;
+            if link.machine.is_warm() {
+                census.warm += 1;
+                census.per_second = census.per_second.or(link.machine.per_second());
             }
         }
+        census
     }
 
-    /// When the next connect should begin; `None` if none is wanted.
-    fn connect_wanted_at(&self, now: Instant) -> Option<Instant> {
+    fn wanted(&self, census: &Census, now: Instant) -> usize {
         if self.draining && self.held.is_empty() {
-            return None;
+            return 0;
         }
-        let coming = self.connecting.len();
-        let there = self.in_service(now) + coming;
-        let wanted = if there < self.config.connections_min || (there == 0 && !self.held.is_empty()) {
-            now
-        } else if there < self.config.connections_max
-            && coming == 0
-            && self.links.iter().all(|link| link.machine.is_warm() || link.machine.is_retiring())
-            && let Some(held) = self.held.front()
-        {
-            held.since + self.config.grow_after
-        } else {
-            return None;
+        let need = Need {
+            warm: census.warm,
+            aged_in_use: census.aged_in_use,
+            held: self.held.len(),
+            waited: self
+                .held
+                .front()
+                .map_or(Duration::ZERO, |held| now.saturating_duration_since(held.since)),
+            per_second: census.per_second,
         };
-        Some(wanted.max(self.pacing.not_before()))
+        let bounds = Bounds {
+            min: self.config.connections_min,
+            max: self.config.connections_max,
+            wait_max: self.config.grow_after,
+        };
+        connections_wanted(need, bounds)
     }
 
-    /// The next instant at which [`Client::keep_up`] has something to do.
-    pub(super) fn next_upkeep(&self, now: Instant) -> Option<Instant> {
-        let mut at = self.connect_wanted_at(now);
-        let mut consider = |instant: Instant| at = Some(at.map_or(instant, |at| at.min(instant)));
-        let spare = self.in_service(now) > self.config.connections_min;
-        for link in self.links.iter().filter(|link| !link.machine.is_retiring()) {
-            consider(if link.renew_at > now { link.renew_at } else { link.expires_at });
-            if spare && link.machine.in_flight() == 0 && self.held.is_empty() {
-                consider(link.last_used + self.config.idle_max);
+    /// Each young connection that has served lets one go that is past its age; without a young one they go on for a while.
+    fn retire_old(&mut self, census: &Census, wanted: usize, now: Instant) {
+        let kept = if census.served == 0 { census.aged } else { wanted.saturating_sub(census.served) };
+        let mut surplus = census.aged.saturating_sub(kept);
+        for link in self.links.iter_mut().filter(|link| !link.machine.is_retiring()) {
+            if now >= link.expires_at {
+                link.retire();
+            } else if surplus > 0 && link.renew_at <= now {
+                surplus -= 1;
+                link.retire();
             }
         }
-        at
     }
 
+    fn retire_unused(&mut self, census: &Census, now: Instant) {
+        let mut spare = census.young.saturating_sub(self.config.connections_min);
+        let idle_max = self.config.idle_max;
+        for link in self.links.iter_mut() {
+            if spare > 0 && self.held.is_empty() && link.is_unused(now) && now >= link.last_used + idle_max {
+                spare -= 1;
+                link.retire();
+            }
+        }
+    }
+
+    /// The next instant at which age, disuse or a held request may change something.
+    fn upkeep_due(&self, now: Instant) -> Instant {
+        let mut at = now + IDLE_TURN;
+        let spare = self.links.len() > self.config.connections_min && self.held.is_empty();
+        for link in self.links.iter().filter(|link| !link.machine.is_retiring()) {
+            at = at.min(if link.renew_at > now { link.renew_at } else { link.expires_at });
+            if spare && link.is_unused(now) {
+                at = at.min((link.last_used + self.config.idle_max).max(now + THINK_TURN));
+            }
+        }
+        if self.held.is_empty() { at } else { at.min(now + THINK_TURN) }
+    }
+
+    /// When [`Client::keep_up`] is due.
+    pub(super) fn next_upkeep(&self, now: Instant) -> Instant {
+        let no_later = if self.held.is_empty() { now + IDLE_TURN } else { now + THINK_TURN };
+        self.upkeep_at.min(no_later)
+    }
+
+    /// Carries connects on; says whether one came to an end.
     pub(super) fn poll_connecting(&mut self, cx: &mut Context<'_>, now: Instant) {
-        let mut index = 0;
-        while index < self.connecting.len() {
-            match self.connecting[index].as_mut().poll(cx) {
-                Poll::Pending => index += 1,
-                Poll::Ready(result) => {
-                    drop(self.connecting.swap_remove(index));
-                    match result {
-                        Ok(dialled) => self.welcome(dialled, now),
-                        Err(error) => self.note_failure(error, now),
-                    }
-                }
+        while let Poll::Ready(Some(result)) = self.connecting.poll_next_unpin(cx) {
+            self.upkeep_at = now;
+            match result {
+                Ok(dialled) => self.welcome(dialled, now),
+                Err(error) => self.note_failure(error, now),
             }
         }
     }
@@ -153,15 +218,9 @@ impl Client {
         }
     }
 
-    pub(super) fn end_link(
-        &mut self,
-        index: usize,
-        lost: Lost,
-        cx: &mut Context<'_>,
-        now: Instant,
-        answers: &mut Vec<Answered>,
-    ) {
+    pub(super) fn end_link(&mut self, index: usize, lost: Lost, now: Instant, answers: &mut Vec<Answered>) {
         let link = self.links.swap_remove(index);
+        self.upkeep_at = now;
         let counters = link.machine.counters();
         let in_order = link.machine.is_retiring() && link.machine.in_flight() == 0;
         self.ended.connections.add(counters);
@@ -201,15 +260,11 @@ impl Client {
             Lost::Tunnel => self.ended.tunnels_lost += 1,
             Lost::Cut | Lost::Ours => {}
         }
-        link.end(lost, cx, now, answers);
+        link.end(lost, &mut Context::from_waker(Waker::noop()), now, answers);
     }
 
     fn note_class(&mut self, failure: ConnectFailure, detail: &dyn std::fmt::Display, now: Instant) {
         self.ended.connect_failures[failure.index()] += 1;
         self.last_failure = Some((DialError::new(failure, detail), now));
     }
-}
-
-fn is_in_service(link: &Link, now: Instant) -> bool {
-    !link.machine.is_retiring() && link.renew_at > now
 }

@@ -21,10 +21,17 @@ pub(super) const DEBUG_DATA_BYTES_MAX: usize = 1_024;
 pub(super) const UNIQUE_ID_BYTES_MAX: usize = 64;
 /// Streams whose body waits for a window, before no more are opened.
 pub(super) const BLOCKED_STREAMS_MAX: usize = 16;
+/// Bytes of the largest payload that Apple takes (VoIP and broadcasts; 4,096 for all others).
+pub(super) const PAYLOAD_BYTES_MAX: usize = 5_120;
+/// Stream ids left, below which a successor is wanted: enough for a minute at a rate that one connection reaches.
+pub(super) const STREAM_IDS_SPARE: u32 = 16 * 1024 * 1024;
+/// Frames a second that serve no request (PING, SETTINGS, empty DATA, unknown ones) between two replies, above which the
+/// peer is flooding us.
+pub(super) const IDLE_FRAMES_MAX: u32 = 10_000;
 /// Bytes queued for the peer, before no more streams are opened.
 pub(super) const OUT_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of unwritten answers to PING and SETTINGS, above which the peer is flooding us.
-pub(super) const OUT_FLOOD_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes queued when a PING or SETTINGS is answered, above which the peer is flooding us without reading.
+pub(super) const OUT_FLOOD_BYTES: usize = 2 * 1024 * 1024;
 /// Stream ids between the oldest open stream and the newest, halved, before no more are opened.
 pub(super) const STREAM_SPREAD_MAX: usize = 256 * 1024;
 

@@ -11,11 +11,21 @@ const RECEIVE_WINDOW: u32 = 1024 * 1024;
 /// What we may send on the connection.
 pub(super) struct Sending {
     window: i64,
+    /// The most it ever was: what the peer lets be under way at once.
+    most: i64,
 }
 
 impl Sending {
     pub(super) fn new() -> Self {
-        Self { window: WINDOW_DEFAULT as i64 }
+        Self { window: WINDOW_DEFAULT as i64, most: WINDOW_DEFAULT as i64 }
+    }
+
+    pub(super) fn window(&self) -> usize {
+        self.window.max(0) as usize
+    }
+
+    pub(super) fn window_most(&self) -> usize {
+        self.most as usize
     }
 
     pub(super) fn has_window(&self) -> bool {
@@ -37,6 +47,7 @@ impl Sending {
         if self.window > MAX_31_BITS as i64 {
             return Err(overflow());
         }
+        self.most = self.most.max(self.window);
         Ok(())
     }
 }

@@ -4,26 +4,33 @@
 //! it wrote, and calls [`Connection::on_timeout`] when [`Connection::poll_timeout`] has come. Each request that
 //! [`Connection::send`] takes gets exactly one answer, at the latest from [`Connection::close`].
 
+mod call;
 mod config;
+mod flood;
 mod flow;
+mod frames_out;
 mod goaway;
+mod pace;
 mod receive;
 mod settings;
 mod streams;
 mod timers;
 
+pub(crate) use call::{Call, Heard};
 pub use config::{Config, Fault};
 pub use goaway::GoAway;
 pub use timers::Lost;
 
 use crate::answer::{Answer, Evidence, InDoubt, NotSent};
 use crate::body::ErrorBody;
-use crate::frame::{self, FrameHeader, MAX_31_BITS, error_code, flag, kind};
+use crate::frame::{self, FrameHeader, error_code, flag, kind};
 use crate::header_block::HeaderBlocks;
 use crate::hpack::Decoder;
 use crate::request::Request;
-use config::{BLOCKED_STREAMS_MAX, HEADER_TABLE_BYTES, OUT_BYTES_MAX};
+use config::HEADER_TABLE_BYTES;
+use flood::Flood;
 use flow::{ReceiveWindow, Sending};
+use pace::Pace;
 use receive::Inbox;
 use settings::Peer;
 use std::collections::VecDeque;
@@ -45,6 +52,8 @@ pub struct Counters {
     pub accepted: u64,
     /// PINGs sent to a silent peer.
     pub pings: u64,
+    /// PINGs of ours that the peer answered.
+    pub pongs: u64,
     /// GOAWAY frames received.
     pub goaways: u64,
     /// RST_STREAM frames received for open streams.
@@ -64,6 +73,7 @@ pub struct Connection {
     blocks: HeaderBlocks,
     decoder: Decoder,
     inbox: Inbox,
+    flood: Flood,
     peer: Peer,
     /// Whether more than one stream may be open: with a provider token not before a reply has shown that it is taken.
     proven: bool,
@@ -74,12 +84,15 @@ pub struct Connection {
     blocked: VecDeque<u32>,
     receive_window: ReceiveWindow,
     timers: Timers,
+    pace: Pace,
     goaway: Option<GoAway>,
     retired: bool,
     /// Replies in a row that were neither 200 nor 410, and missed deadlines in a row.
     refusals: u32,
     missed: u32,
     counters: Counters,
+    /// What answered calls heard, until it is taken.
+    heard: Vec<(u64, Box<Heard>)>,
 }
 
 impl Connection {
@@ -94,6 +107,7 @@ impl Connection {
             blocks: HeaderBlocks::new(config.authority.clone(), config.authorization.clone()),
             decoder: Decoder::new(HEADER_TABLE_BYTES),
             inbox: Inbox::new(),
+            flood: Flood::new(now),
             peer: Peer::new(),
             proven: !config.one_stream_until_accepted,
             has_served: false,
@@ -102,30 +116,18 @@ impl Connection {
             blocked: VecDeque::new(),
             receive_window,
             timers: Timers::new(now),
+            pace: Pace::new(now),
             goaway: None,
             retired: false,
             refusals: 0,
             missed: 0,
             counters: Counters::default(),
+            heard: Vec::new(),
             out,
             out_start: 0,
             flushed: 0,
             config,
         }
-    }
-
-    /// How many requests [`Connection::send`] takes now; 0 once the connection is retiring.
-    pub fn room(&self) -> usize {
-        if self.is_retiring()
-            || self.blocked.len() >= BLOCKED_STREAMS_MAX
-            || !self.sending.has_window()
-            || self.outgoing().len() >= OUT_BYTES_MAX
-            || self.streams.is_spread_out()
-        {
-            return 0;
-        }
-        let limit = if self.is_warm() { self.peer.max_streams.min(self.config.streams_max) } else { 1 };
-        (limit as usize).saturating_sub(self.streams.open())
     }
 
     /// Opens a stream for `request` and queues its frames; `accepted` is when the caller got it, for its duration.
@@ -145,6 +147,7 @@ impl Connection {
         if request.payload.is_empty() {
             stream.end = self.queued_end();
         }
+        let payload_bytes = request.payload.len();
         stream.rest = request.payload;
         let slot = self.streams.insert(stream);
         self.counters.writes += 1;
@@ -152,9 +155,8 @@ impl Connection {
         if self.streams.get(slot).end == NOT_QUEUED {
             self.blocked.push_back(slot);
         }
-        if self.streams.next_id() > MAX_31_BITS {
-            self.retired = true;
-        }
+        self.pace.sent(payload_bytes);
+        self.retired |= self.streams.are_used_up();
         Ok(())
     }
 
@@ -183,6 +185,16 @@ impl Connection {
     /// Whether no more requests are taken: GOAWAY, [`Connection::retire`], ids used up, or answers that say so.
     pub fn is_retiring(&self) -> bool {
         self.retired || self.goaway.is_some()
+    }
+
+    /// Whether a successor is wanted although it still takes requests: its stream ids are running out.
+    pub fn is_wearing_out(&self) -> bool {
+        self.streams.are_running_out()
+    }
+
+    /// Whether a PING into its silence is unanswered so far.
+    pub fn is_suspect(&self) -> bool {
+        self.timers.is_waiting()
     }
 
     /// Whether SETTINGS have come and, with a provider token, a first reply that did not refuse it.
@@ -245,72 +257,6 @@ impl Connection {
         }
     }
 
-    fn queued_end(&self) -> u64 {
-        self.flushed + self.outgoing().len() as u64
-    }
-
-    fn push_header_block(&mut self, id: u32, end_stream: u8, request: &Request) {
-        let start = self.out.len();
-        self.out.extend_from_slice(&[0; frame::HEADER_BYTES]);
-        let block = self.out.len();
-        self.blocks.encode(request, &mut self.out);
-        let len = self.out.len() - block;
-        let max = self.peer.max_frame_size as usize;
-        if len <= max {
-            let flags = flag::END_HEADERS | end_stream;
-            let header = FrameHeader { len: len as u32, kind: kind::HEADERS, flags, stream: id };
-            self.out[start..block].copy_from_slice(&header.to_bytes());
-            return;
-        }
-        let bytes = self.out.split_off(block);
-        self.out.truncate(start);
-        let last = bytes.len().div_ceil(max) - 1;
-        for (n, part) in bytes.chunks(max).enumerate() {
-            let (frame_kind, flags) =
-                if n == 0 { (kind::HEADERS, end_stream) } else { (kind::CONTINUATION, 0) };
-            let flags = if n == last { flags | flag::END_HEADERS } else { flags };
-            FrameHeader { len: part.len() as u32, kind: frame_kind, flags, stream: id }.encode(&mut self.out);
-            self.out.extend_from_slice(part);
-        }
-    }
-
-    /// Queues as much of a stream's body as the windows allow.
-    fn push_body(&mut self, slot: u32) {
-        let max_frame = self.peer.max_frame_size as usize;
-        let stream = self.streams.get_mut(slot);
-        while !stream.rest.is_empty() {
-            let window = self.sending.window_for(stream, &self.peer);
-            let len = stream.rest.len().min(max_frame).min(window);
-            if len == 0 {
-                return;
-            }
-            let part = stream.rest.split_to(len);
-            let flags = if stream.rest.is_empty() { flag::END_STREAM } else { 0 };
-            FrameHeader { len: len as u32, kind: kind::DATA, flags, stream: stream.id }.encode(&mut self.out);
-            self.out.extend_from_slice(&part);
-            self.sending.sent(stream, len);
-            if stream.rest.is_empty() {
-                stream.end = self.flushed + (self.out.len() - self.out_start) as u64;
-            }
-        }
-    }
-
-    /// Goes on with bodies that waited for a window, oldest first.
-    fn push_blocked(&mut self) {
-        for _ in 0..self.blocked.len() {
-            let Some(slot) = self.blocked.pop_front() else { return };
-            self.push_body(slot);
-            if self.streams.get(slot).end == NOT_QUEUED {
-                self.blocked.push_back(slot);
-            }
-        }
-    }
-
-    fn reset_stream(&mut self, id: u32, code: u32) {
-        FrameHeader { len: 4, kind: kind::RST_STREAM, flags: 0, stream: id }.encode(&mut self.out);
-        self.out.extend_from_slice(&code.to_be_bytes());
-    }
-
     /// Takes a stream out of all tables.
     fn remove(&mut self, slot: u32) -> Stream {
         if self.streams.get(slot).end == NOT_QUEUED {
@@ -330,10 +276,15 @@ impl Connection {
         answers.push(answer);
     }
 
-    fn reply(&mut self, stream: Stream, now: Instant) -> Answered {
+    fn reply(&mut self, mut stream: Stream, now: Instant) -> Answered {
         let evidence = self.evidence(&stream, now);
+        if let Some(heard) = stream.heard.take() {
+            self.heard.push((stream.key, heard));
+        }
         let body = if stream.status == 200 { ErrorBody::default() } else { ErrorBody::parse(&stream.body) };
         self.learn(stream.status, &body);
+        let opened = stream.deadline - self.config.request_timeout;
+        self.pace.answered(now.saturating_duration_since(opened));
         let answer = Answer::Reply {
             status: stream.status,
             reason: body.reason,
@@ -348,11 +299,12 @@ impl Connection {
     /// What a reply says about the connection itself.
     fn learn(&mut self, status: u16, body: &ErrorBody) {
         self.counters.replies += 1;
+        self.flood.answered();
         self.missed = 0;
         self.has_served |= status != 403;
         self.proven |= self.has_served;
         match status {
-            200 => {
+            200..=299 => {
                 self.counters.accepted += 1;
                 self.refusals = 0;
             }

@@ -1,8 +1,9 @@
 //! What the peer sends: frames put together from any split of the bytes, then one function a frame type.
 
+use super::call::HEARD_BYTES_MAX;
 use super::config::{
     BODY_BYTES_KEPT, BODY_BYTES_MAX, CONTINUATIONS_MAX, Fault, HEADER_BLOCK_BYTES_MAX, HEADER_LIST_BYTES_MAX,
-    OUT_FLOOD_BYTES, UNIQUE_ID_BYTES_MAX,
+    UNIQUE_ID_BYTES_MAX,
 };
 use super::{Answered, Connection, NOT_QUEUED};
 use crate::answer::{InDoubt, NotSent};
@@ -105,6 +106,7 @@ impl Connection {
         now: Instant,
         answers: &mut Vec<Answered>,
     ) -> Result<(), Fault> {
+        self.flood.frame(now)?;
         if self.inbox.block.is_some() && header.kind != kind::CONTINUATION {
             return Err(protocol("a header block is interrupted"));
         }
@@ -115,7 +117,7 @@ impl Connection {
             kind::HEADERS => self.on_headers(header, body, now, answers),
             kind::DATA => self.on_data(header, body, now, answers),
             kind::CONTINUATION => self.on_continuation(header, body, now, answers),
-            kind::SETTINGS => self.on_settings(header, body),
+            kind::SETTINGS => self.on_settings(header, body, now),
             kind::WINDOW_UPDATE => self.on_window_update(header, body, now, answers),
             kind::RST_STREAM => self.on_rst_stream(header, body, now, answers),
             kind::PING => self.on_ping(header, body),
@@ -179,11 +181,21 @@ impl Connection {
     ) -> Result<(), Fault> {
         let mut head = ResponseHead::default();
         // Decoded whoever it is for: the dynamic table must stay in step.
-        self.decoder.decode(block, HEADER_LIST_BYTES_MAX, |name, value| head.field(name, value)).map_err(
-            |_| Fault { code: error_code::COMPRESSION_ERROR, what: "a header block that can't be decoded" },
-        )?;
-        let Some(slot) = self.streams.slot_of(header.stream) else { return Ok(()) };
+        let slot = self.streams.slot_of(header.stream);
+        let mut heard = slot.and_then(|slot| self.streams.get_mut(slot).heard.take());
+        let decoded = self.decoder.decode(block, HEADER_LIST_BYTES_MAX, |name, value| {
+            head.field(name, value);
+            if let Some(heard) = &mut heard {
+                heard.field(name, value);
+            }
+        });
+        decoded.map_err(|_| Fault {
+            code: error_code::COMPRESSION_ERROR,
+            what: "a header block that can't be decoded",
+        })?;
+        let Some(slot) = slot else { return Ok(()) };
         let stream = self.streams.get_mut(slot);
+        stream.heard = heard;
         let ends = header.has(flag::END_STREAM);
         let is_trailer = stream.status != 0;
         if !is_trailer {
@@ -226,9 +238,16 @@ impl Connection {
         stream.received += header.len as usize;
         let keep = data.len().min(BODY_BYTES_KEPT - stream.body.len());
         stream.body.extend_from_slice(&data[..keep]);
+        let mut most = BODY_BYTES_MAX;
+        if let Some(heard) = &mut stream.heard {
+            heard.data(data);
+            most = HEARD_BYTES_MAX;
+        }
         if header.has(flag::END_STREAM) {
             self.finish(slot, now, answers);
-        } else if stream.received > BODY_BYTES_MAX {
+        } else if stream.received <= most && stream.heard.is_some() {
+            self.open_stream_window(header.stream, header.len);
+        } else if stream.received > most {
             // The verdict is known; the rest of its body is not wanted.
             self.reset_stream(header.stream, error_code::CANCEL);
             let stream = self.remove(slot);
@@ -319,18 +338,12 @@ impl Connection {
         if body.len() != 8 {
             return Err(frame_size("a PING frame of a wrong size"));
         }
-        if !header.has(flag::ACK) {
+        if header.has(flag::ACK) {
+            self.counters.pongs += 1;
+        } else {
             FrameHeader { len: 8, kind: kind::PING, flags: flag::ACK, stream: 0 }.encode(&mut self.out);
             self.out.extend_from_slice(body);
             self.check_flood()?;
-        }
-        Ok(())
-    }
-
-    /// Frames that we must answer, sent by a peer that does not read the answers.
-    pub(super) fn check_flood(&self) -> Result<(), Fault> {
-        if self.outgoing().len() > OUT_FLOOD_BYTES {
-            return Err(Fault { code: error_code::ENHANCE_YOUR_CALM, what: "a flood of frames to answer" });
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use crate::frame::{
     FrameHeader, MAX_31_BITS, MAX_FRAME_SIZE_DEFAULT, MAX_FRAME_SIZE_LIMIT, WINDOW_DEFAULT, error_code, flag,
     kind, setting,
 };
+use std::time::Instant;
 
 /// What the peer has told us.
 pub(super) struct Peer {
@@ -38,13 +39,19 @@ pub(super) fn encode_ours(out: &mut Vec<u8>) {
 }
 
 impl Connection {
-    pub(super) fn on_settings(&mut self, header: FrameHeader, body: &[u8]) -> Result<(), Fault> {
+    pub(super) fn on_settings(
+        &mut self,
+        header: FrameHeader,
+        body: &[u8],
+        now: Instant,
+    ) -> Result<(), Fault> {
         let size_fault =
             Fault { code: error_code::FRAME_SIZE_ERROR, what: "a SETTINGS frame of a wrong size" };
         if header.stream != 0 {
             return Err(Fault { code: error_code::PROTOCOL_ERROR, what: "SETTINGS on a stream" });
         }
         if header.has(flag::ACK) {
+            self.pace.settings_acknowledged(now);
             return if body.is_empty() { Ok(()) } else { Err(size_fault) };
         }
         let (entries, rest) = body.as_chunks::<6>();

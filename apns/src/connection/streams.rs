@@ -1,6 +1,7 @@
 //! The open streams of a connection: a slab, and a window of ids over it.
 
-use super::config::STREAM_SPREAD_MAX;
+use super::config::{STREAM_IDS_SPARE, STREAM_SPREAD_MAX};
+use crate::frame::MAX_31_BITS;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -29,6 +30,8 @@ pub(super) struct Stream {
     pub apns_id: Option<[u8; 16]>,
     pub apns_unique_id: Option<Box<str>>,
     pub body: Vec<u8>,
+    /// For a call: what the response says, kept whole.
+    pub heard: Option<Box<super::Heard>>,
 }
 
 impl Stream {
@@ -46,6 +49,7 @@ impl Stream {
             apns_id: None,
             apns_unique_id: None,
             body: Vec::new(),
+            heard: None,
         }
     }
 
@@ -76,6 +80,14 @@ impl Streams {
     /// The id that the next stream gets; above 2³¹ − 1 when ids are used up.
     pub(super) fn next_id(&self) -> u32 {
         self.next_id
+    }
+
+    pub(super) fn are_used_up(&self) -> bool {
+        self.next_id > MAX_31_BITS
+    }
+
+    pub(super) fn are_running_out(&self) -> bool {
+        self.next_id > MAX_31_BITS - 2 * STREAM_IDS_SPARE
     }
 
     pub(super) fn is_spread_out(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The machine against a peer made of frames: each way an answer is found, and each bound.
 
 use super::*;
-use crate::frame::setting;
+use crate::frame::{MAX_31_BITS, setting};
 use crate::hpack::{Indexing, Name, encode_literal};
 use crate::reason::Reason;
 use crate::request::{Expiration, Priority, PushType};
