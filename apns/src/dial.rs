@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Addresses of one name that are tried for one connection.
 const ADDRESSES_MAX: usize = 4;
@@ -68,6 +69,16 @@ pub(crate) struct Route {
 /// Connects. `turn` grows with each attempt, so that attempts go round the addresses of the name, which is resolved
 /// afresh each time (past this process there may still be a cache of the system's).
 pub(crate) async fn dial(route: Route, turn: usize) -> Result<Dialled, DialError> {
+    let (stream, address) = dial_tls(&route, turn).await?;
+    let (stream, tls) = stream.into_inner();
+    Ok(Dialled { stream, tls, address })
+}
+
+/// [`dial`], with socket and TLS still as one stream.
+pub(crate) async fn dial_tls(
+    route: &Route,
+    turn: usize,
+) -> Result<(TlsStream<Stream>, SocketAddr), DialError> {
     let deadline = Instant::now() + route.timeout;
     let (stream, address) = match &route.proxy {
         None => {
@@ -77,7 +88,7 @@ pub(crate) async fn dial(route: Route, turn: usize) -> Result<Dialled, DialError
             (Stream::Direct(tcp), address)
         }
         Some(proxy) => {
-            let tunnel = timeout_at(deadline, tunnel(proxy, &route, turn)).await;
+            let tunnel = timeout_at(deadline, tunnel(proxy, route, turn)).await;
             tunnel.unwrap_or_else(|_| Err(out_of_time(ConnectFailure::ProxyUnreachable)))?
         }
     };
@@ -101,8 +112,7 @@ pub(crate) async fn dial(route: Route, turn: usize) -> Result<Dialled, DialError
             });
         }
     };
-    let (stream, tls) = stream.into_inner();
-    Ok(Dialled { stream, tls, address })
+    Ok((stream, address))
 }
 
 fn out_of_time(failure: ConnectFailure) -> DialError {

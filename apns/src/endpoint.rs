@@ -51,6 +51,16 @@ impl Endpoint {
         Self { host: host.into(), port: 443, name, environment }
     }
 
+    /// Apple's host where broadcast channels of an environment are managed; each has a port of its own.
+    pub fn apple_channels(environment: Environment) -> Self {
+        let (host, port) = match environment {
+            Environment::Production => ("api-manage-broadcast.push.apple.com", 2196),
+            Environment::Sandbox => ("api-manage-broadcast.sandbox.push.apple.com", 2195),
+        };
+        let name = ServerName::try_from(host).expect("apple's host is a dns name");
+        Self { host: host.into(), port, name, environment }
+    }
+
     /// Any other host: a simulator, a relay.
     pub fn custom(host: &str, port: u16, environment: Environment) -> Result<Self, BadHost> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| BadHost(host.to_owned()))?;

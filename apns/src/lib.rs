@@ -30,13 +30,16 @@ pub mod hpack;
 
 mod answer;
 mod body;
+mod channels;
 mod client;
 mod credential;
 mod dial;
 mod endpoint;
 mod header_block;
 mod link;
+mod probe;
 mod proxy;
+mod quiet_link;
 mod ready;
 mod reason;
 mod request;
@@ -46,11 +49,18 @@ mod tls;
 
 pub use answer::{Answer, ConnectFailure, Evidence, InDoubt, NotSent};
 pub use body::ErrorBody;
+pub use channels::{
+    BROADCAST_BYTES_MAX, Broadcast, CHANNEL_ID_BYTES_MAX, Channel, ChannelError, Channels, Receipt,
+    StoragePolicy,
+};
 pub use client::{Client, ClientConfig, Health, LastFailure, Status};
 pub use connection::Answered;
-pub use credential::{CertificateInfo, ClientCertificate, Credential, CredentialError, TokenKey};
+pub use credential::{
+    CertificateInfo, ClientCertificate, Credential, CredentialError, CredentialInfo, TokenKey,
+};
 pub use dial::DialError;
 pub use endpoint::{ALTERNATIVE_PORT, BadHost, Endpoint, Environment, Proxy};
+pub use probe::{Probe, ProbeError, probe};
 pub use reason::{Reason, UNKNOWN_REASON_BYTES_MAX};
 pub use request::{Expiration, Priority, PushType, Request};
 pub use secret::Secret;

@@ -52,7 +52,6 @@ impl Heard {
 impl Connection {
     /// Opens a stream for a call. Without room the call comes back. After its [`Answer::Reply`](crate::Answer), what was
     /// heard is with [`Connection::take_heard`].
-    #[expect(clippy::result_large_err, reason = "the call itself comes back")]
     pub(crate) fn call(&mut self, call: Call, now: Instant) -> Result<(), Call> {
         if self.room() == 0 {
             return Err(call);

@@ -79,7 +79,6 @@ impl CertificateInfo {
         topics.dedup();
         let validity = certificate.validity();
         let instant = |seconds: i64| UNIX_EPOCH + Duration::from_secs(seconds.max(0) as u64);
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
         Ok(Self {
             uid,
             team_id: subject(OID_TEAM),
@@ -93,7 +92,7 @@ impl CertificateInfo {
             topics,
             not_before: instant(validity.not_before.timestamp()),
             not_after: instant(validity.not_after.timestamp()),
-            fingerprint: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: super::info::sha256_hex(der),
             validity: (validity.not_before.to_string(), validity.not_after.to_string()),
         })
     }
@@ -115,6 +114,18 @@ fn topic_list(value: &[u8]) -> Vec<String> {
     topics
 }
 
+/// What a `.p12` that can't be opened is refused for.
+fn p12_fault(error: &p12_keystore::error::Error) -> CredentialError {
+    use p12_keystore::error::Error as P12;
+    match error {
+        P12::MacError(_) => CredentialError::WrongPassword,
+        P12::UnsupportedEncryptionScheme | P12::UnsupportedMacAlgorithm | P12::UnsupportedContentType => {
+            CredentialError::UnsupportedP12(error.to_string().to_lowercase())
+        }
+        _ => CredentialError::NotAP12,
+    }
+}
+
 /// A certificate with its private key. No `Debug` of the key; cheap to clone.
 #[derive(Clone)]
 pub struct ClientCertificate {
@@ -126,7 +137,7 @@ impl ClientCertificate {
     /// Opens a `.p12` file.
     pub fn from_p12(bytes: &[u8], password: &str) -> Result<Self, CredentialError> {
         let store = KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Relaxed)
-            .map_err(|_| CredentialError::NotAP12)?;
+            .map_err(|error| p12_fault(&error))?;
         let chain = store
             .entries()
             .find_map(|(_, entry)| match entry {

@@ -1,9 +1,11 @@
 //! What we prove who we are with: a certificate or a token key, checked before Apple sees it.
 
 mod certificate;
+mod info;
 mod token_key;
 
 pub use certificate::{CertificateInfo, ClientCertificate};
+pub use info::CredentialInfo;
 pub use token_key::TokenKey;
 
 use crate::endpoint::Environment;
@@ -36,8 +38,17 @@ pub enum CredentialError {
         what: &'static str,
     },
     /// The `.p12` can't be opened.
-    #[error("the .p12 file can't be opened: wrong password, or not a pkcs#12 file")]
+    #[error("the .p12 file can't be opened: it is damaged, not a pkcs#12 file, or has another password")]
     NotAP12,
+    /// The `.p12` has another password.
+    #[error("the .p12 file has another password; give the one that it was exported with")]
+    WrongPassword,
+    /// The `.p12` is encrypted in a way that can't be read.
+    #[error(
+        "the .p12 file is encrypted in a way that can't be read ({0}); convert it with \
+         `openssl pkcs12 -legacy -in FILE -nodes -out push.pem`, and use push.pem (mode 0600)"
+    )]
+    UnsupportedP12(String),
     /// No certificate with a private key.
     #[error("the file holds no certificate together with its private key; export both")]
     NoKeyPair,
@@ -81,7 +92,7 @@ pub enum CredentialError {
 
 impl Credential {
     /// Refuses a pairing with environment and topics that APNs would refuse, as far as the credential itself tells: a
-    /// certificate states environments, topics and validity; a token key only what [`TokenKey::for_environment`] and
+    /// certificate states environments, topics and validity; a token key only what [`TokenKey::for_environments`] and
     /// [`TokenKey::for_topics`] were told.
     pub fn check(
         &self,
@@ -96,11 +107,10 @@ impl Credential {
                 (certificate.info().environments.as_slice(), certificate.info().topics.as_slice())
             }
         };
-        if !environments.is_empty() && !environments.contains(&environment) {
-            return Err(CredentialError::WrongEnvironment {
-                has: environments[0].label(),
-                wants: environment.label(),
-            });
+        if let Some(has) = environments.first()
+            && !environments.contains(&environment)
+        {
+            return Err(CredentialError::WrongEnvironment { has: has.label(), wants: environment.label() });
         }
         match topics.iter().find(|topic| !covered.is_empty() && !covered.iter().any(|c| **c == ***topic)) {
             None => Ok(()),

@@ -4,7 +4,7 @@ use super::CredentialError;
 use crate::endpoint::Environment;
 use crate::secret::Secret;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -43,12 +43,12 @@ impl TokenKey {
         })
     }
 
-    /// Tells that the key is bound to one environment, which the file itself does not say.
-    pub fn for_environment(self, environment: Environment) -> Self {
-        Self { environments: vec![environment], ..self }
+    /// Tells that the key is bound to these environments, which the file itself does not say. None: it is not bound.
+    pub fn for_environments(self, environments: Vec<Environment>) -> Self {
+        Self { environments, ..self }
     }
 
-    /// Tells that the key is bound to these topics, which the file itself does not say.
+    /// Tells that the key is bound to these topics, which the file itself does not say. None: it is not bound.
     pub fn for_topics(self, topics: Vec<String>) -> Self {
         Self { topics, ..self }
     }
@@ -61,6 +61,11 @@ impl TokenKey {
     /// The ten-character team id; not a secret.
     pub fn team_id(&self) -> &str {
         &self.team_id
+    }
+
+    /// SHA-256 over the public key, hex.
+    pub(super) fn fingerprint(&self) -> String {
+        super::info::sha256_hex(self.key.public_key().as_ref())
     }
 
     pub(super) fn environments(&self) -> &[Environment] {
@@ -105,7 +110,7 @@ fn check_identifier(what: &'static str, text: &str) -> Result<(), CredentialErro
 mod tests {
     use super::*;
     use crate::credential::Credential;
-    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, KeyPair, UnparsedPublicKey};
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
     use std::time::Duration;
 
     fn p8(curve: &'static rcgen::SignatureAlgorithm) -> String {
@@ -153,7 +158,7 @@ mod tests {
         let now = SystemTime::now();
         Credential::Token(key.clone()).check(Environment::Sandbox, &["com.example.any"], now).unwrap();
         let bound = Credential::Token(
-            key.for_environment(Environment::Production).for_topics(vec!["com.example.im".into()]),
+            key.for_environments(vec![Environment::Production]).for_topics(vec!["com.example.im".into()]),
         );
         bound.check(Environment::Production, &["com.example.im"], now).unwrap();
         assert!(matches!(

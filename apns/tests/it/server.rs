@@ -194,6 +194,9 @@ impl Peer {
                 ));
             })
             .unwrap();
+        if header.has(flag::END_STREAM) {
+            return Asked { stream: header.stream, headers, body: Vec::new() };
+        }
         let (data, body) = self.frame_of(kind::DATA).await;
         assert_eq!(data.stream, header.stream);
         assert!(data.has(flag::END_STREAM));
@@ -216,14 +219,22 @@ impl Peer {
     }
 
     pub async fn reply(&mut self, asked: &Asked, status: u16, body: &[u8]) {
+        self.reply_with(asked, status, &[("apns-id", asked.header("apns-id"))], body).await;
+    }
+
+    pub async fn reply_with(&mut self, asked: &Asked, status: u16, fields: &[(&str, &str)], body: &[u8]) {
         let mut block = Vec::new();
         encode_literal(Indexing::Without, Name::Index(8), status.to_string().as_bytes(), &mut block);
-        let id = asked.header("apns-id").as_bytes();
-        encode_literal(Indexing::Incremental, Name::Literal(b"apns-id"), id, &mut block);
+        for (name, value) in fields {
+            let name = Name::Literal(name.as_bytes());
+            encode_literal(Indexing::Incremental, name, value.as_bytes(), &mut block);
+        }
         let end = if body.is_empty() { flag::END_STREAM } else { 0 };
         self.send(kind::HEADERS, flag::END_HEADERS | end, asked.stream, &block).await;
-        if !body.is_empty() {
-            self.send(kind::DATA, flag::END_STREAM, asked.stream, body).await;
+        let mut parts = body.chunks(16_384).peekable();
+        while let Some(part) = parts.next() {
+            let end = if parts.peek().is_none() { flag::END_STREAM } else { 0 };
+            self.send(kind::DATA, end, asked.stream, part).await;
         }
     }
 

@@ -89,7 +89,7 @@ fn a_p12_opens_with_its_password_only() {
     let p12 = store.writer("right").encryption_iterations(10).mac_iterations(10).write().unwrap();
     let certificate = ClientCertificate::from_p12(&p12, "right").unwrap();
     assert_eq!(certificate.info().environments, [Environment::Production]);
-    assert_eq!(ClientCertificate::from_p12(&p12, "wrong").err(), Some(CredentialError::NotAP12));
+    assert_eq!(ClientCertificate::from_p12(&p12, "wrong").err(), Some(CredentialError::WrongPassword));
     assert_eq!(ClientCertificate::from_p12(b"junk", "right").err(), Some(CredentialError::NotAP12));
 }
 
