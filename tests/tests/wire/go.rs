@@ -25,4 +25,6 @@ fn program() -> Option<Make> {
     })
 }
 
-contract!(program);
+// Go may count a stream as open after its last frame has left: its loop has not yet heard of it from the goroutine that
+// wrote the frame (https://github.com/golang/go/issues/47635).
+contract!(program, true);

@@ -9,5 +9,8 @@ mod toolchain;
 mod wishes;
 
 mod go;
+mod h2_crate;
+mod h2_server;
 mod nghttpd;
 mod node;
+mod pushy;

@@ -16,4 +16,4 @@ fn program() -> Option<Make> {
     })
 }
 
-contract!(program);
+contract!(program, false);

@@ -32,7 +32,7 @@ var (
 	cert            = flag.String("cert", "", "")
 	key             = flag.String("key", "", "")
 	ca              = flag.String("ca", "", "")
-	streams         = flag.Int("streams", 100, "")
+	streams         = flag.Int("streams", 200, "")
 	streamWindow    = flag.Int("stream-window", 0, "")
 	connection      = flag.Int("connection-window", 0, "")
 	headerTable     = flag.Int("header-table", 0, "")

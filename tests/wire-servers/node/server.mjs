@@ -28,7 +28,7 @@ const number = (name, otherwise) => Number(options[name] ?? otherwise);
 const tell = (line) => writeSync(1, `${line}\n`);
 
 const settings = {
-  maxConcurrentStreams: number('streams', 100),
+  maxConcurrentStreams: number('streams', 200),
   initialWindowSize: number('stream-window', 65_535),
   headerTableSize: number('header-table', 4_096),
   maxFrameSize: number('frame', 16_384),

@@ -1,14 +1,20 @@
 import com.eatthepath.pushy.apns.auth.ApnsVerificationKey;
 import com.eatthepath.pushy.apns.server.MockApnsServerBuilder;
 import com.eatthepath.pushy.apns.server.MockApnsServerListener;
+import com.eatthepath.pushy.apns.server.PushNotificationHandler;
+import com.eatthepath.pushy.apns.server.PushNotificationHandlerFactory;
 import com.eatthepath.pushy.apns.server.RejectionReason;
 import com.eatthepath.pushy.apns.server.ValidatingPushNotificationHandlerFactory;
 import io.netty.buffer.ByteBuf;
 import io.netty.handler.codec.http2.Http2Headers;
 import java.io.File;
+import java.math.BigInteger;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.Arrays;
+import java.util.Base64;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
@@ -38,7 +44,7 @@ public class WireServer {
         Map<String, ApnsVerificationKey> keys = new HashMap<>();
         Map<ApnsVerificationKey, Set<String>> topics = new HashMap<>();
         ApnsVerificationKey key = ApnsVerificationKey.loadFromPkcs8File(
-                folder.resolve("token-key.pem").toFile(), arguments[4], arguments[5]);
+                folder.resolve("token-key.pem").toFile(), arguments[5], arguments[4]);
         keys.put(arguments[4], key);
         topics.put(key, Set.of(topic));
 
@@ -49,13 +55,46 @@ public class WireServer {
                 .generateApnsUniqueId(true)
                 .setUseAlpn(true)
                 .setListener(new Account())
-                .setHandlerFactory(new ValidatingPushNotificationHandlerFactory(
-                        Map.of(topic, tokens), expired, keys, topics));
+                .setHandlerFactory(byRfc(new ValidatingPushNotificationHandlerFactory(
+                        Map.of(topic, tokens), expired, keys, topics)));
         if (byCertificate) {
             builder.setTrustedClientCertificateChain(folder.resolve("ca.pem").toFile());
         }
         builder.build().start(port).get();
         System.out.println("listening");
+    }
+
+    /**
+     * Pushy signs provider tokens with a DER signature and its mock checks them as such. RFC 7518, section 3.4, wants the
+     * two numbers as they are, as Apple's own samples have it: hands those on in the form that the mock takes.
+     */
+    private static PushNotificationHandlerFactory byRfc(PushNotificationHandlerFactory factory) {
+        return session -> {
+            PushNotificationHandler handler = factory.buildHandler(session);
+            return (headers, payload) -> {
+                CharSequence authorization = headers.get("authorization");
+                if (authorization != null) {
+                    String token = authorization.toString();
+                    int signature = token.lastIndexOf('.') + 1;
+                    byte[] der = der(Base64.getUrlDecoder().decode(token.substring(signature)));
+                    String encoded = Base64.getUrlEncoder().withoutPadding().encodeToString(der);
+                    headers.set("authorization", token.substring(0, signature) + encoded);
+                }
+                handler.handlePushNotification(headers, payload);
+            };
+        };
+    }
+
+    private static byte[] der(byte[] raw) {
+        if (raw.length != 64) {
+            throw new IllegalArgumentException("an ES256 signature has 64 bytes, this one " + raw.length);
+        }
+        byte[] r = new BigInteger(1, Arrays.copyOfRange(raw, 0, 32)).toByteArray();
+        byte[] s = new BigInteger(1, Arrays.copyOfRange(raw, 32, 64)).toByteArray();
+        ByteBuffer sequence = ByteBuffer.allocate(6 + r.length + s.length);
+        sequence.put((byte) 0x30).put((byte) (4 + r.length + s.length));
+        sequence.put((byte) 2).put((byte) r.length).put(r).put((byte) 2).put((byte) s.length).put(s);
+        return sequence.array();
     }
 
     private static final class Account implements MockApnsServerListener {
