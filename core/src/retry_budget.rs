@@ -11,15 +11,14 @@ pub struct RetryBudget {
     at: Option<BootMillis>,
 }
 
-/// Credit saved up at most, in retries.
-const CREDIT_MAX: f64 = 1_000.0;
+/// Credit saved up at most, in retries: what one lost connection leaves in doubt, at Apple's usual limit of streams.
+pub const CREDIT_MAX: f64 = 1_000.0;
 
 impl RetryBudget {
     /// A budget of `share` retries a first write (0.1 is ten per cent), and `floor_per_second` retries whatever the traffic.
-    /// It begins with ten seconds of the floor.
+    /// It begins with [`CREDIT_MAX`].
     pub fn new(share: f64, floor_per_second: u32) -> Self {
-        let floor = f64::from(floor_per_second);
-        Self { share, floor_per_second: floor, credit: (floor * 10.0).min(CREDIT_MAX), at: None }
+        Self { share, floor_per_second: f64::from(floor_per_second), credit: CREDIT_MAX, at: None }
     }
 
     /// A notification is written for the first time.
@@ -49,8 +48,8 @@ mod tests {
     fn retries_are_a_share_of_the_traffic() {
         let mut budget = RetryBudget::new(0.1, 1);
         let at = |s: u64| BootMillis(s * 1000);
-        let first = (0..100).filter(|_| budget.take(at(1))).count();
-        assert_eq!(first, 10, "ten seconds of the floor");
+        let first = (0..2000).filter(|_| budget.take(at(1))).count();
+        assert_eq!(first, 1000, "one connection's worth");
         (0..1000).for_each(|_| budget.earn());
         assert_eq!((0..1000).filter(|_| budget.take(at(1))).count(), 100);
         assert_eq!((0..1000).filter(|_| budget.take(at(6))).count(), 5, "the floor goes on without traffic");

@@ -55,8 +55,9 @@ pub struct Attempts {
     pub connection: u16,
 }
 
-/// So many replies about the connection in a row are about more than connections: the clock, or the key.
-pub const CONNECTION_REPLIES_MAX: u16 = 3;
+/// How long a suspect refusal is held while its pool is stopped: longer than the longest pause between probes, so that a probe
+/// is one that was not refused yet.
+pub const SUSPECT_HOLD: Duration = Duration::from_secs(90);
 
 impl Attempts {
     /// Answers other than *not sent*, and those that spoke about the credential, not the notification.

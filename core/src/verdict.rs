@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Reply};
 use crate::reason::Reason;
-use crate::retry_schedule::{Attempts, CONNECTION_REPLIES_MAX, RetrySchedule};
+use crate::retry_schedule::{Attempts, RetrySchedule, SUSPECT_HOLD};
 use crate::time::Timestamp;
 
 /// The final verdicts: exactly one ends each generation of a notification.
@@ -114,6 +114,8 @@ pub enum PoolAction {
     Pause,
     /// Count it: many of these mean a wrong environment or topic, which harms every token.
     SuspectSettings,
+    /// It may be about its connection alone; when a second connection says so too, pause: it is the key, or the clock.
+    SuspectCredential,
 }
 
 /// The meaning of an answer.
@@ -125,6 +127,20 @@ pub struct Judgement {
     pub scope: Scope,
     /// For the pool.
     pub pool: PoolAction,
+}
+
+impl Judgement {
+    /// The same answer in a pool that is stopped. What is suspect then speaks about the settings rather than about its
+    /// notification, which is kept until the pool is well again.
+    #[must_use]
+    pub fn while_stopped(self) -> Self {
+        match self.pool {
+            PoolAction::SuspectSettings => {
+                Self { verdict: Verdict::Retry { after: SUSPECT_HOLD }, scope: Scope::Credential, ..self }
+            }
+            PoolAction::None | PoolAction::Pause | PoolAction::SuspectCredential => self,
+        }
+    }
 }
 
 /// Decides what an answer means. `attempts` counts what happened before this answer, without it; `held` is how long the
@@ -193,14 +209,15 @@ fn judge_reply(
         Some(
             R::BadCertificate
             | R::BadCertificateEnvironment
-            | R::InvalidProviderToken
             | R::MissingProviderToken
             | R::BadEnvironmentKeyIdInToken,
         ) => wait(Scope::Credential, PoolAction::Pause),
-        Some(R::ExpiredProviderToken | R::UnrelatedKeyIdInToken | R::TooManyProviderTokenUpdates) => {
-            let again = attempts.connection + 1 >= CONNECTION_REPLIES_MAX;
-            wait(Scope::Connection, if again { PoolAction::Pause } else { PoolAction::None })
-        }
+        Some(
+            R::ExpiredProviderToken
+            | R::InvalidProviderToken
+            | R::UnrelatedKeyIdInToken
+            | R::TooManyProviderTokenUpdates,
+        ) => wait(Scope::Connection, PoolAction::SuspectCredential),
         Some(R::IdleTimeout) => {
             retry(&schedule.transport, attempts.connection, Scope::Connection, PoolAction::None)
         }
@@ -213,7 +230,8 @@ fn judge_reply(
             410 => gone,
             429 => retry(&schedule.throttle, attempts.throttled, Scope::Token, PoolAction::None),
             403 => wait(Scope::Credential, PoolAction::Pause),
-            421 | 500.. => service,
+            // What stands between us and APNs speaks so, not APNs itself.
+            300..=399 | 407 | 408 | 421 | 500.. => service,
             _ => message,
         },
     }

@@ -13,6 +13,8 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(60);
 pub const SUSPECT_WINDOW: u32 = 256;
 /// How many suspect answers among them stop the pool: a wrong environment or topic, not single bad tokens.
 pub const SUSPECT_MAX: u32 = 128;
+/// How many suspect answers stop it when nothing at all was accepted between them.
+pub const SUSPECT_RUN_MAX: u32 = 32;
 
 /// Whether a pool may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,10 @@ pub struct Breaker {
     pause: Duration,
     answers: u32,
     suspects: u32,
+    /// Suspect answers since one was accepted.
+    run: u32,
+    /// The connection whose credential was refused, if nothing was accepted since.
+    refused_on: Option<u32>,
 }
 
 /// What an answer changed.
@@ -44,7 +50,7 @@ pub enum Change {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { state: State::Closed, pause: PAUSE_MIN, answers: 0, suspects: 0 }
+        Self { state: State::Closed, pause: PAUSE_MIN, answers: 0, suspects: 0, run: 0, refused_on: None }
     }
 }
 
@@ -78,20 +84,18 @@ impl Breaker {
         self.state != State::Closed
     }
 
-    /// An answer came: `action` is what it asks, `accepted` whether APNs took the notification.
-    pub fn answered(&mut self, action: PoolAction, accepted: bool, now: BootMillis) -> Change {
-        self.answers += 1;
-        if action == PoolAction::SuspectSettings {
-            self.suspects += 1;
-        }
-        let suspect = self.suspects >= SUSPECT_MAX;
-        if self.answers >= SUSPECT_WINDOW || suspect {
-            (self.answers, self.suspects) = (0, 0);
-        }
-        if action == PoolAction::Pause || suspect {
+    /// An answer came: `action` is what it asks, `accepted` whether APNs took the notification, `connection` the sender's number of
+    /// the connection it came on.
+    pub fn answered(
+        &mut self,
+        action: PoolAction,
+        accepted: bool,
+        connection: u32,
+        now: BootMillis,
+    ) -> Change {
+        if self.stops(action, accepted, connection) {
             let stopped = self.state == State::Closed;
-            self.probe_failed();
-            self.state = State::Open { until: now.plus(self.pause) };
+            self.stop(now);
             return if stopped { Change::Stopped } else { Change::None };
         }
         match self.state {
@@ -103,70 +107,46 @@ impl Breaker {
                 Change::Resumed
             }
             _ => {
-                self.probe_failed();
-                self.state = State::Open { until: now.plus(self.pause) };
+                self.stop(now);
                 Change::None
             }
         }
     }
 
+    /// Whether an answer, with those before it, stops the pool.
+    fn stops(&mut self, action: PoolAction, accepted: bool, connection: u32) -> bool {
+        self.answers += 1;
+        if accepted {
+            (self.run, self.refused_on) = (0, None);
+        }
+        let stops = match action {
+            PoolAction::None => false,
+            PoolAction::Pause => true,
+            PoolAction::SuspectSettings => {
+                self.suspects += 1;
+                self.run += 1;
+                self.suspects >= SUSPECT_MAX || self.run >= SUSPECT_RUN_MAX
+            }
+            PoolAction::SuspectCredential => {
+                // The transport gives a connection up that is answered so: what else it answers was written before.
+                *self.refused_on.get_or_insert(connection) != connection
+            }
+        };
+        if self.answers >= SUSPECT_WINDOW || stops {
+            (self.answers, self.suspects) = (0, 0);
+        }
+        stops
+    }
+
     /// A probe's failure makes the next pause twice as long; what was in flight when the pool stopped does not.
-    fn probe_failed(&mut self) {
+    fn stop(&mut self, now: BootMillis) {
         if self.state == State::Probing {
             self.pause = (self.pause * 2).min(PAUSE_MAX);
         }
+        self.state = State::Open { until: now.plus(self.pause) };
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn p5_stops_probes_and_resumes() {
-        let mut breaker = Breaker::default();
-        let t = BootMillis;
-        assert_eq!(breaker.allows(10, t(0)), 10);
-        assert_eq!(breaker.answered(PoolAction::Pause, false, t(0)), Change::Stopped);
-        assert_eq!(
-            breaker.answered(PoolAction::Pause, false, t(0)),
-            Change::None,
-            "the alarm is raised once"
-        );
-        assert_eq!(breaker.allows(10, t(500)), 0);
-        let probe = breaker.next_probe().unwrap();
-        assert_eq!(breaker.allows(10, probe), 1);
-        breaker.began();
-        assert_eq!(breaker.allows(10, probe), 0, "one probe at a time");
-        assert_eq!(breaker.answered(PoolAction::None, true, probe), Change::Resumed);
-        assert_eq!(breaker.allows(10, probe), 10);
-    }
-
-    #[test]
-    fn many_bad_tokens_mean_wrong_settings() {
-        let mut breaker = Breaker::default();
-        for n in 1..SUSPECT_MAX {
-            assert_eq!(
-                breaker.answered(PoolAction::SuspectSettings, false, BootMillis(0)),
-                Change::None,
-                "{n}"
-            );
-        }
-        assert_eq!(breaker.answered(PoolAction::SuspectSettings, false, BootMillis(0)), Change::Stopped);
-        let mut calm = Breaker::default();
-        for n in 0..10_000 {
-            let action = if n % 3 == 0 { PoolAction::SuspectSettings } else { PoolAction::None };
-            assert_eq!(calm.answered(action, n % 3 != 0, BootMillis(0)), Change::None);
-        }
-    }
-
-    #[test]
-    fn a_probe_that_is_lost_is_tried_again() {
-        let mut breaker = Breaker::default();
-        breaker.answered(PoolAction::Pause, false, BootMillis(0));
-        let probe = breaker.next_probe().unwrap();
-        breaker.began();
-        breaker.answered(PoolAction::None, false, probe);
-        assert!(breaker.next_probe().is_some());
-    }
-}
+#[path = "breaker/tests.rs"]
+mod tests;

@@ -118,7 +118,18 @@ pub(crate) fn words(answer: &Answer) -> (Cause, u16) {
 pub(crate) fn gone_at(answer: &Answer, evidence: &Evidence, now: Timestamp) -> Timestamp {
     let sent_at = now.minus(Duration::from_micros(u64::from(evidence.duration_us)));
     match answer {
-        Answer::Reply(reply) => reply.timestamp.unwrap_or(sent_at),
+        // Clocks differ: one that lies ahead of ours would outlive a registration that comes next.
+        Answer::Reply(reply) => reply.timestamp.map_or(sent_at, |at| at.min(now)),
         _ => sent_at,
+    }
+}
+
+/// Whether writing again after this answer is load that APNs did not ask for, and that the pool's retry budget bounds. What was
+/// not sent, or not looked at for want of a good credential, is none.
+pub(crate) fn is_load(answer: &Answer, scope: Scope) -> bool {
+    match answer {
+        Answer::NotSent(_) => false,
+        Answer::InDoubt(_) => true,
+        Answer::Reply(_) => matches!(scope, Scope::Service | Scope::Token),
     }
 }

@@ -12,11 +12,13 @@
 //! | [`window`] | ids that are in a lane or not yet durable are never entered twice |
 //! | [`recorder`] | natural group commit into the ledger |
 //! | [`shard`] | threads, and which queue lives where |
+//! | [`advice`] | what to do about a refusal that stops a pool |
 //! | [`breaker`] | a pool that its credential is refused for writes nothing but probes |
 //! | [`badge`] | the badge's absolute number, put into the payload as late as possible |
 //! | [`quarantine`] | a message that killed its owner is not decoded again |
 //! | [`metrics`], [`status`] | what ops see |
 
+pub mod advice;
 pub mod apns_transport;
 pub mod attachment;
 pub mod badge;

@@ -14,24 +14,24 @@ use skein_core::fact::Fact;
 use skein_core::lane::LaneId;
 use skein_core::lease::BootMillis;
 use skein_core::seam::{Answered, Clock, Transport, Write};
-use skein_core::verdict::PoolAction;
 use skein_core::{FinalVerdict, Timestamp, Verdict, judge};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::advice::advice;
 use crate::attachment::Attachment;
 use crate::badge::with_badge;
-use crate::breaker::{Breaker, Change};
-use crate::facts::{count, dead_letter, gone_at, words};
+use crate::breaker::Change;
+use crate::facts::{count, dead_letter, gone_at, is_load, words};
 use crate::metrics::PoolMetrics;
 use crate::options::{Options, PoolOptions};
 use crate::permits::Permits;
 use crate::recorder::{Batch, Done};
-use crate::status::Status;
+use crate::status::{Edge, Status};
 use crate::work::{Item, Waiting, Work};
 
 /// How soon a shut gate is looked at again.
 const GATE_LOOK: Duration = Duration::from_millis(20);
-/// How long a retry is held at least while the pool's retry budget is used up.
+/// How long a retry is held when the pool's retry budget is used up; then it asks again.
 const BUDGET_PAUSE: Duration = Duration::from_secs(1);
 /// How often the transport is asked what troubles it.
 const TROUBLE_LOOK: Duration = Duration::from_millis(200);
@@ -91,7 +91,7 @@ impl<C: Clock> PoolShard<C> {
             }
             if self.clock.boot().since(looked) >= TROUBLE_LOOK {
                 looked = self.clock.boot();
-                self.status.pool(&self.pool.name, transport.trouble());
+                self.status.pool(&self.pool.name, transport.trouble().as_deref());
             }
         }
     }
@@ -116,21 +116,20 @@ impl<C: Clock> PoolShard<C> {
     }
 
     /// **send**: begins what may begin: its lane is free, the gate is open, it has not expired, its topic is the
-    /// pool's, its token is not known gone.
+    /// pool's, its token is not known gone, and a retry is within the pool's budget.
     fn send<T: Transport>(&self, transport: &mut T) {
         let (now, boot) = (self.clock.now(), self.clock.boot());
         let mut work = self.work.borrow_mut();
         let Work { lanes, breaker, budget, gone, outbox, gate_shut, .. } = &mut *work;
         lanes.wake(now);
         let mut allowed = breaker.allows(transport.room().min(SEND_MOST), boot);
-        let mut shut = Vec::new();
+        let (mut shut, mut starved) = (Vec::new(), Vec::new());
         while allowed > 0 {
             let Some((lane, item)) = lanes.begin() else { break };
             if !item.delivery.attachment.lease.is_open(boot) {
                 shut.push(lane);
                 continue;
             }
-            item.delivery.attachment.began();
             let unsendable = if item.superseded {
                 Some((FinalVerdict::Superseded, "superseded"))
             } else if item.notification.is_expired(now) {
@@ -139,9 +138,16 @@ impl<C: Clock> PoolShard<C> {
                 Some((FinalVerdict::Failed, "topic_not_in_pool"))
             } else if gone.contains_key(&item.device.short()) {
                 Some((FinalVerdict::Suppressed, "token_gone"))
+            } else if item.owes && !budget.take(boot) {
+                if boot.since(item.taken_at) < self.options.retry.hold_max {
+                    starved.push(lane);
+                    continue;
+                }
+                Some((FinalVerdict::Failed, "retry_budget"))
             } else {
                 None
             };
+            item.delivery.attachment.began();
             if let Some((verdict, cause)) = unsendable {
                 let fact = self.final_fact(item, verdict, cause.into(), now);
                 outbox.tell(Fact::Final(Box::new(fact)), Waiting::Lane(lane));
@@ -160,6 +166,7 @@ impl<C: Clock> PoolShard<C> {
                 budget.earn();
                 self.metrics.first_write(content.submitted_at.map(|at| now.since(at)));
             }
+            item.owes = false;
             breaker.began();
             allowed -= 1;
             transport.write(Write {
@@ -173,6 +180,9 @@ impl<C: Clock> PoolShard<C> {
         *gate_shut = !shut.is_empty();
         for lane in shut {
             lanes.put_back(lane);
+        }
+        for lane in starved {
+            lanes.hold(lane, now.plus(BUDGET_PAUSE));
         }
     }
 
@@ -188,14 +198,19 @@ impl<C: Clock> PoolShard<C> {
                 continue;
             };
             let held = boot.since(item.taken_at);
-            let judgement = judge(&answer, &item.attempts, &self.options.retry, held);
+            let mut judgement = judge(&answer, &item.attempts, &self.options.retry, held);
+            let accepted = judgement.verdict == Verdict::Final(FinalVerdict::Accepted);
+            let change = work.breaker.answered(judgement.pool, accepted, evidence.connection, boot);
+            self.tell(change, &answer);
+            if work.breaker.is_open() {
+                judgement = judgement.while_stopped();
+            }
             self.metrics.answered(&answer, &evidence);
             count(&mut item.attempts, &answer, judgement.scope);
             if matches!(answer, Answer::InDoubt(_)) {
                 item.possible_copy = true;
             }
             let (cause, status) = words(&answer);
-            let accepted = judgement.verdict == Verdict::Final(FinalVerdict::Accepted);
             match judgement.verdict {
                 Verdict::Final(verdict) => {
                     let mut fact = self.final_fact(item, verdict, cause, now);
@@ -208,9 +223,8 @@ impl<C: Clock> PoolShard<C> {
                     work.outbox.tell(Fact::Final(Box::new(fact)), Waiting::Lane(lane));
                 }
                 Verdict::Retry { after } => {
-                    // What was not sent costs APNs nothing.
-                    let free = matches!(answer, Answer::NotSent(_)) || work.budget.take(boot);
-                    let until = now.plus(if free { after } else { after.max(BUDGET_PAUSE) });
+                    let until = now.plus(after);
+                    item.owes = is_load(&answer, judgement.scope);
                     // What is tried for want of a connection is noted once, however long that lasts.
                     if !matches!(answer, Answer::NotSent(_)) || item.attempts.not_sent == 1 {
                         let note = self.note(item, &answer, cause, status, now, until);
@@ -220,7 +234,6 @@ impl<C: Clock> PoolShard<C> {
                     self.hold(work, lane, until);
                 }
             }
-            self.pool_action(&mut work.breaker, judgement.pool, accepted, boot, &answer);
         }
     }
 
@@ -312,26 +325,24 @@ impl<C: Clock> PoolShard<C> {
         attachment.ended();
     }
 
-    fn pool_action(
-        &self,
-        breaker: &mut Breaker,
-        action: PoolAction,
-        accepted: bool,
-        boot: BootMillis,
-        answer: &Answer,
-    ) {
-        match breaker.answered(action, accepted, boot) {
-            Change::None => {}
-            Change::Stopped => {
-                let cause = words(answer).0;
-                tracing::error!(pool = %self.pool.name, %cause, "APNs refuses the credential or its settings: the pool is paused and its queue kept; check the credential's environment, topics and expiry");
+    /// The pool was stopped, or writes again: one alarm and one line for all its shards.
+    fn tell(&self, change: Change, answer: &Answer) {
+        let cause = words(answer).0;
+        let why = match change {
+            Change::None => return,
+            Change::Stopped => Some(&*cause),
+            Change::Resumed => None,
+        };
+        match self.status.paused(&self.pool.name, why) {
+            Edge::None => {}
+            Edge::Begun => {
+                let advice = advice(answer);
+                tracing::error!(pool = %self.pool.name, %cause, advice, "APNs refuses the credential or its settings: the pool is paused and its queue kept");
                 self.metrics.paused(true);
-                self.status.paused(&self.pool.name, Some(&cause));
             }
-            Change::Resumed => {
+            Edge::Over => {
                 tracing::info!(pool = %self.pool.name, "the pool writes again");
                 self.metrics.paused(false);
-                self.status.paused(&self.pool.name, None);
             }
         }
     }

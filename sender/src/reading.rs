@@ -129,6 +129,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
                     notification,
                     delivery: reference,
                     attempts: skein_core::retry_schedule::Attempts::default(),
+                    owes: false,
                     taken_at: self.pool.clock.boot(),
                     possible_copy: delivery.redelivered || delivery.repeat,
                     repeat: delivery.repeat,

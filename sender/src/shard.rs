@@ -243,7 +243,6 @@ where
         let pool = Rc::new(PoolShard {
             options: Arc::clone(&self.options),
             pool: options.clone(),
-            number: self.number,
             clock: self.clock.clone(),
             permits: self.options.permits(),
             backlog: std::cell::Cell::new(0),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::thread::ThreadId;
 
 use serde::Serialize;
 use skein_core::{PoolName, QueueName};
@@ -10,6 +11,45 @@ use skein_core::{PoolName, QueueName};
 #[derive(Debug, Default)]
 pub struct Status {
     inner: Mutex<View>,
+    /// By pool: the shards whose connections are in trouble, and why.
+    transports: Mutex<BTreeMap<String, Shards>>,
+    /// By pool: the shards that are paused, and why.
+    paused: Mutex<BTreeMap<String, Shards>>,
+}
+
+/// Shards of a pool that something keeps from writing, and what. A shard is a thread.
+type Shards = hashbrown::HashMap<ThreadId, String>;
+
+/// Which way a pool went, all its shards together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    /// Neither.
+    None,
+    /// The first shard was struck.
+    Begun,
+    /// The last shard is well again.
+    Over,
+}
+
+fn turn(pools: &Mutex<BTreeMap<String, Shards>>, pool: &PoolName, why: Option<&str>) -> Edge {
+    let shard = std::thread::current().id();
+    let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
+    let shards = pools.entry(pool.to_string()).or_default();
+    let was = !shards.is_empty();
+    match why {
+        Some(why) => shards.insert(shard, why.to_owned()),
+        None => shards.remove(&shard),
+    };
+    match (was, !shards.is_empty()) {
+        (false, true) => Edge::Begun,
+        (true, false) => Edge::Over,
+        _ => Edge::None,
+    }
+}
+
+fn first_of_each(pools: &Mutex<BTreeMap<String, Shards>>) -> BTreeMap<String, Option<String>> {
+    let pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
+    pools.iter().map(|(pool, shards)| (pool.clone(), shards.values().next().cloned())).collect()
 }
 
 /// A copy of the state.
@@ -60,7 +100,8 @@ impl Status {
 
     /// A copy.
     pub fn view(&self) -> View {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let view = self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        View { transports: first_of_each(&self.transports), paused: first_of_each(&self.paused), ..view }
     }
 
     /// An owned queue is attached, or why not. One line when the first of all is lost, one when the last is back; which and why
@@ -88,26 +129,18 @@ impl Status {
         tracing::debug!(%queue, "left");
     }
 
-    /// What keeps a pool's connections from writing, if anything does.
-    pub fn pool(&self, pool: &PoolName, why: Option<String>) {
-        let mut view = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        match view.transports.get_mut(pool.as_str()) {
-            Some(old) if old.is_some() == why.is_some() => {}
-            old => {
-                match &why {
-                    Some(why) => tracing::warn!(%pool, %why, "no connection to APNs"),
-                    None if old.is_some() => tracing::info!(%pool, "connected to APNs again"),
-                    None => {}
-                }
-                view.transports.insert(pool.to_string(), why);
-            }
+    /// What keeps this shard's connections of a pool from writing, if anything does.
+    pub fn pool(&self, pool: &PoolName, why: Option<&str>) {
+        match (turn(&self.transports, pool, why), why) {
+            (Edge::Begun, Some(why)) => tracing::warn!(%pool, %why, "no connection to APNs"),
+            (Edge::Over, _) => tracing::info!(%pool, "connected to APNs again"),
+            _ => {}
         }
     }
 
-    /// Why a pool is paused, if it is.
-    pub fn paused(&self, pool: &PoolName, why: Option<&str>) {
-        let name = pool.to_string();
-        self.change(|v| v.paused.entry(name).or_insert(None), why.map(str::to_owned));
+    /// Why this shard of a pool is paused, if it is. Says whether that began or ended for the pool: who asks raises the alarm.
+    pub fn paused(&self, pool: &PoolName, why: Option<&str>) -> Edge {
+        turn(&self.paused, pool, why)
     }
 
     /// Why the ledger is away, if it is.
@@ -129,5 +162,50 @@ impl Status {
     /// It is leaving its queues.
     pub fn draining(&self) {
         self.change(|v| &mut v.draining, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_the_pool_s_not_its_shards() {
+        let status = Status::default();
+        let pool = PoolName::parse("im").unwrap();
+        let elsewhere = |why: Option<&'static str>| {
+            std::thread::scope(|scope| scope.spawn(|| status.paused(&pool, why)).join().unwrap())
+        };
+        assert_eq!(status.paused(&pool, None), Edge::None);
+        assert_eq!(status.paused(&pool, Some("Forbidden")), Edge::Begun);
+        assert_eq!(elsewhere(None), Edge::None);
+        assert_eq!(status.view().troubles(), ["pool paused im: Forbidden"]);
+        assert_eq!(status.paused(&pool, None), Edge::Over);
+        assert!(status.view().troubles().is_empty());
+        assert_eq!(
+            (status.paused(&pool, Some("Forbidden")), status.paused(&pool, Some("again"))),
+            (Edge::Begun, Edge::None)
+        );
+    }
+
+    #[test]
+    fn a_pool_is_well_when_its_last_shard_is() {
+        let status = Status::default();
+        let pool = PoolName::parse("im").unwrap();
+        let (to_shard, orders) = std::sync::mpsc::channel();
+        let (report, edges) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let (status, pool) = (&status, &pool);
+            scope.spawn(move || orders.iter().for_each(|why| report.send(status.paused(pool, why)).unwrap()));
+            let other = |why: Option<&'static str>| {
+                to_shard.send(why).unwrap();
+                edges.recv().unwrap()
+            };
+            assert_eq!(other(Some("Forbidden")), Edge::Begun);
+            assert_eq!(status.paused(pool, Some("Forbidden")), Edge::None);
+            assert_eq!(other(None), Edge::None);
+            assert_eq!(status.paused(pool, None), Edge::Over);
+            drop(to_shard);
+        });
     }
 }

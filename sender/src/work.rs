@@ -27,6 +27,8 @@ pub struct Item {
     pub delivery: DeliveryRef,
     /// What has happened to it in this sender.
     pub attempts: Attempts,
+    /// It is to be written again, and the pool's retry budget pays for that.
+    pub owes: bool,
     /// When it was taken.
     pub taken_at: BootMillis,
     /// APNs may have received it before (P3).

@@ -46,6 +46,7 @@ struct State {
     due: BTreeMap<(Instant, u64), Answered>,
     held: VecDeque<(u64, Instant)>,
     turn: u64,
+    connection: u32,
     trouble: Option<String>,
 }
 
@@ -54,7 +55,9 @@ impl State {
         self.turn += 1;
         let micros = at.duration_since(written).as_micros();
         let duration_us = u32::try_from(micros).unwrap_or(u32::MAX);
-        let evidence = Evidence { connection: 1, stream: 1, duration_us };
+        let evidence = Evidence { connection: self.connection, stream: 1, duration_us };
+        // As a real one: a connection that refuses the credential is replaced.
+        self.connection += u32::from(matches!(&answer, Answer::Reply(reply) if reply.status == 403));
         self.due.insert((at, self.turn), Answered { key, answer, evidence });
     }
 }
@@ -70,6 +73,7 @@ impl ScriptedTransport {
             due: BTreeMap::new(),
             held: VecDeque::new(),
             turn: 0,
+            connection: 1,
             trouble: None,
         };
         Self { state: Arc::new(Mutex::new(state)), changed: Arc::default() }

@@ -19,7 +19,7 @@ const NOW: Verdict = Verdict::Retry { after: Duration::ZERO };
 
 #[test]
 fn every_reason() {
-    use PoolAction::{None, Pause, SuspectSettings};
+    use PoolAction::{None, Pause, SuspectCredential, SuspectSettings};
     use Scope::{Connection, Credential, Message, Service, Token};
     let table = [
         (400, "BadCollapseId", FAILED, Message, None),
@@ -38,11 +38,11 @@ fn every_reason() {
         (400, "TopicDisallowed", FAILED, Credential, Pause),
         (403, "BadCertificate", SECOND, Credential, Pause),
         (403, "BadCertificateEnvironment", SECOND, Credential, Pause),
-        (403, "ExpiredProviderToken", SECOND, Connection, None),
+        (403, "ExpiredProviderToken", SECOND, Connection, SuspectCredential),
         (403, "Forbidden", FAILED, Credential, Pause),
-        (403, "InvalidProviderToken", SECOND, Credential, Pause),
+        (403, "InvalidProviderToken", SECOND, Connection, SuspectCredential),
         (403, "MissingProviderToken", SECOND, Credential, Pause),
-        (403, "UnrelatedKeyIdInToken", SECOND, Connection, None),
+        (403, "UnrelatedKeyIdInToken", SECOND, Connection, SuspectCredential),
         (403, "BadEnvironmentKeyIdInToken", SECOND, Credential, Pause),
         (403, "BadEnvironmentKeyInToken", SECOND, Credential, Pause),
         (404, "BadPath", FAILED, Message, None),
@@ -50,22 +50,37 @@ fn every_reason() {
         (410, "ExpiredToken", GONE, Token, None),
         (410, "Unregistered", GONE, Token, None),
         (413, "PayloadTooLarge", FAILED, Message, None),
-        (429, "TooManyProviderTokenUpdates", SECOND, Connection, None),
+        (429, "TooManyProviderTokenUpdates", SECOND, Connection, SuspectCredential),
         (429, "TooManyRequests", SECOND, Token, None),
         (500, "InternalServerError", SOON, Service, None),
         (503, "ServiceUnavailable", SOON, Service, None),
         (503, "Service Unavailable", SOON, Service, None),
         (503, "Shutdown", SOON, Service, None),
+        (302, "", SOON, Service, None),
         (400, "SomethingNew", FAILED, Message, None),
         (403, "SomethingNew", SECOND, Credential, Pause),
         (410, "SomethingNew", GONE, Token, None),
+        (404, "SomethingNew", FAILED, Message, None),
+        (405, "SomethingNew", FAILED, Message, None),
+        (407, "<html>", SOON, Service, None),
+        (408, "<html>", SOON, Service, None),
+        (413, "SomethingNew", FAILED, Message, None),
         (418, "SomethingNew", FAILED, Message, None),
         (421, "SomethingNew", SOON, Service, None),
         (429, "SomethingNew", SECOND, Token, None),
+        (500, "SomethingNew", SOON, Service, None),
+        (503, "SomethingNew", SOON, Service, None),
         (520, "<html>", SOON, Service, None),
+        (999, "<html>", SOON, Service, None),
     ];
     for (status, reason, verdict, scope, pool) in table {
         assert_eq!(reply(status, reason), Judgement { verdict, scope, pool }, "{status} {reason}");
+    }
+    for (status, ..) in table.iter().filter(|row| matches!(Reason::parse(row.1), Reason::Other(_))) {
+        let bare = judged(&Answer::Reply(Reply::bare(*status)));
+        let row =
+            table.iter().find(|row| row.0 == *status && matches!(Reason::parse(row.1), Reason::Other(_)));
+        assert_eq!(Some(bare.verdict), row.map(|row| row.2), "{status} without a body that can be read");
     }
     for known in Reason::KNOWN {
         assert!(
@@ -116,18 +131,13 @@ fn not_sent_never_fails_and_in_doubt_does() {
 }
 
 #[test]
-fn an_expired_token_that_stays_expired_pauses_the_pool() {
-    let answer = Answer::Reply(Reply::refusal(403, Reason::ExpiredProviderToken));
-    let after = |connection| {
-        let attempts = Attempts { connection, ..Attempts::default() };
-        judge(&answer, &attempts, &RetrySchedule::default(), Duration::ZERO)
-    };
-    assert_eq!((after(0).pool, after(1).pool), (PoolAction::None, PoolAction::None));
-    assert_eq!(
-        (after(2).pool, after(2).verdict),
-        (PoolAction::Pause, SECOND),
-        "a clock that is off: alarm, keep the queue"
-    );
+fn what_is_suspect_is_kept_while_the_pool_is_stopped() {
+    let kept = reply(400, "BadDeviceToken").while_stopped();
+    assert_eq!((kept.verdict, kept.scope), (Verdict::Retry { after: SUSPECT_HOLD }, Scope::Credential));
+    for other in ["BadPriority", "Unregistered", "InvalidProviderToken", "TopicDisallowed"] {
+        let judgement = reply(400, other);
+        assert_eq!(judgement.while_stopped(), judgement, "{other}");
+    }
 }
 
 #[test]

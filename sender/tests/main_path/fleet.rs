@@ -120,7 +120,11 @@ pub fn start(transport: ScriptedTransport, held_max: usize, prefetch: u16) -> Fl
 
 impl Fleet {
     pub fn notification(&self, token: u8, sequence: u64) -> Notification {
-        Draft::new(format!("{token:02x}"), "com.example.im")
+        self.notification_of(&format!("{token:02x}"), sequence)
+    }
+
+    pub fn notification_of(&self, token: &str, sequence: u64) -> Notification {
+        Draft::new(token, "com.example.im")
             .payload_json(format!("{{\"aps\":{{}},\"skein_seq\":{sequence}}}"))
             .build(self.clock.now())
             .unwrap()

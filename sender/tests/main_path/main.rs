@@ -1,7 +1,8 @@
-//! The main path on in-memory seams in paused time: drain, gone tokens, refused credentials, expiry, superseding; and, in
-//! `seeds`, everything at once.
+//! The main path on in-memory seams in paused time: drain, gone tokens, expiry, superseding; in `refusals` what APNs says no to;
+//! and, in `seeds`, everything at once.
 
 mod fleet;
+mod refusals;
 mod seeds;
 
 use std::time::Duration;
@@ -64,24 +65,6 @@ fn p4_nothing_is_written_to_a_token_that_is_gone() {
         assert_eq!(fleet.transport.writes().len(), 1);
         let tally = fleet.ledger.tally(&fleet.pool, Timestamp::default()).await.unwrap();
         assert_eq!((tally.of(FinalVerdict::TokenInvalid), tally.of(FinalVerdict::Suppressed)), (1, 5));
-    });
-}
-
-#[test]
-fn p5_a_refused_credential_pauses_the_pool_and_keeps_its_queue() {
-    local(async {
-        let transport = ScriptedTransport::new(|_| {
-            Answer::Reply(Reply::refusal(403, Reason::InvalidProviderToken)).into()
-        });
-        let fleet = start(transport, 1000, 50);
-        let many: Vec<Notification> = (0..40).map(|n| fleet.notification(n as u8, n)).collect();
-        fleet.broker.submit(&fleet.pool, many).await;
-        tokio::time::sleep(Duration::from_secs(120)).await;
-        let writes = fleet.transport.writes().len();
-        assert!(writes < 60, "a paused pool only probes, yet it wrote {writes} times in two minutes");
-        let depth = fleet.broker.pool_depth(&fleet.pool);
-        assert_eq!(depth.ready + depth.unsettled, 40);
-        assert!(!fleet.shard.status.view().troubles().is_empty());
     });
 }
 
