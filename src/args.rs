@@ -247,9 +247,11 @@ pub struct Trace {
 /// `skein simulate-apns`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    skein simulate-apns --listen 127.0.0.1:2197 --ca-out apns-sim-ca.pem --faults realistic\n  \
-    skein simulate-apns --control 127.0.0.1:2198 --log pushes.log --faults bad-day.toml\n\n\
-    The control address takes faults while running: curl -X POST 127.0.0.1:2198/faults?preset=realistic")]
+    skein simulate-apns --ca-out apns-sim-ca.pem --preset realistic\n  \
+    skein simulate-apns --ca-out apns-sim-ca.pem --preset everything --rate 0.2 --every 500 --seed 7\n  \
+    skein simulate-apns --control 127.0.0.1:2198 --log pushes.log --faults bad-day.toml\n  \
+    skein simulate-apns --ca-out apns-sim-ca.pem --rtt-ms 150 --window 65536\n\n\
+    The control address takes faults while running: curl -X POST '127.0.0.1:2198/faults?preset=everything&rate=0.01'")]
 pub struct SimulateApns {
     /// Where it listens, TLS and HTTP/2; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:2197")]
@@ -260,9 +262,21 @@ pub struct SimulateApns {
     /// The root certificate to trust is written here, PEM
     #[arg(long, value_name = "FILE")]
     pub ca_out: Option<PathBuf>,
-    /// `realistic`, or a TOML file of faults
-    #[arg(long, value_name = "FAULTS")]
+    /// A TOML file of faults, or the name of a preset
+    #[arg(long, value_name = "FILE")]
     pub faults: Option<String>,
+    /// A set of faults: none, realistic, everything
+    #[arg(long, value_name = "NAME", conflicts_with = "faults")]
+    pub preset: Option<String>,
+    /// The share of requests that meet a fault, with --preset everything
+    #[arg(long, value_name = "SHARE", requires = "preset")]
+    pub rate: Option<f64>,
+    /// The requests after which a connection meets a fault, with --preset everything; 0 is never
+    #[arg(long, value_name = "N", requires = "preset")]
+    pub every: Option<u64>,
+    /// The seed of all faults, in place of the file's or the preset's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// The log of every request goes to this file, in place of memory
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,

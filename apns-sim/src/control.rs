@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::faults::{self, Faults, Stall};
+use crate::faults::{Faults, Stall, preset as preset_of};
 use crate::fingerprint::fingerprint_of_hex;
 use crate::log::write_ndjson;
 use crate::registry::TokenState;
@@ -51,26 +51,26 @@ fn router(shared: Arc<Shared>) -> Router {
 }
 
 async fn show_faults(State(shared): State<Arc<Shared>>) -> Json<Faults> {
-    Json(Faults::clone(&shared.faults()))
+    Json(Faults::clone(&shared.faults_with_phases()))
 }
 
 #[derive(Deserialize)]
 struct Preset {
     preset: Option<String>,
+    rate: Option<f64>,
+    every: Option<u64>,
 }
 
 /// Replaces all faults: by a preset, or by the body, which is JSON or, with `content-type: application/toml`, TOML.
 async fn set_faults(
     State(shared): State<Arc<Shared>>,
-    Query(Preset { preset }): Query<Preset>,
+    Query(Preset { preset, rate, every }): Query<Preset>,
     headers: header::HeaderMap,
     body: String,
 ) -> Response {
     let is_toml = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"toml"));
     let read = match preset.as_deref() {
-        Some("none") => Ok(Faults::default()),
-        Some("realistic") => Ok(faults::realistic()),
-        Some(other) => Err(format!("preset {other} does not exist; use none or realistic")),
+        Some(name) => preset_of(name, rate, every).map_err(|error| error.to_string()),
         None if is_toml => Faults::from_toml(&body).map_err(|error| error.to_string()),
         None => serde_json::from_str(&body).map_err(|error| format!("the faults do not parse: {error}")),
     };
@@ -94,7 +94,7 @@ async fn set_stall(
     State(shared): State<Arc<Shared>>,
     Json(StallBody { stall }): Json<StallBody>,
 ) -> Response {
-    let faults = Faults { stall, ..Faults::clone(&shared.faults()) };
+    let faults = Faults { stall, ..Faults::clone(&shared.faults_with_phases()) };
     match shared.set_faults(faults) {
         Ok(()) => Json(json!({ "stall": stall })).into_response(),
         Err(error) => refuse(&error.to_string()),

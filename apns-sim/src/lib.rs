@@ -29,7 +29,6 @@ mod driver;
 pub mod faults;
 pub mod fingerprint;
 pub mod log;
-mod oddity;
 mod payload;
 mod process;
 mod provider_token;

@@ -166,6 +166,8 @@ pub(crate) struct Authorization {
     /// The header value last looked at, and what it came to.
     last: Vec<u8>,
     outcome: Option<Result<Claims, Reason>>,
+    /// Refuses everything from now on.
+    wedged: Option<Reason>,
     /// The claims this connection is bound to, and since when.
     bound: Option<(Claims, u64)>,
 }
@@ -179,6 +181,9 @@ impl Authorization {
         environment: Environment,
         now_s: u64,
     ) -> Result<(), Reason> {
+        if let Some(reason) = self.wedged {
+            return Err(reason);
+        }
         if !matches!(self.outcome, Some(Ok(_))) || self.last != value {
             self.last.clear();
             self.last.extend_from_slice(value);
@@ -189,6 +194,11 @@ impl Authorization {
             Some(Err(reason)) => Err(*reason),
             _ => Ok(()),
         }
+    }
+
+    /// The connection is good for nothing any more.
+    pub(crate) fn wedge(&mut self, reason: Reason) {
+        self.wedged = Some(reason);
     }
 
     fn judge(

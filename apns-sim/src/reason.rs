@@ -1,10 +1,12 @@
 //! Why APNs refuses a request: Apple's reason strings and the status each comes with.
 
+use serde::{Deserialize, Serialize};
+
 /// A refusal in Apple's words ("Handling notification responses from APNs").
 ///
 /// The order of the variants is the order in which the simulator looks when several faults coincide; Apple does not
 /// document one, so that no client may depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "the names are Apple's own and explained there")]
 pub enum Reason {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -40,7 +41,12 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     pub(crate) orders: watch::Sender<Orders>,
     attempts: Mutex<Attempts>,
-    faults: RwLock<Arc<Faults>>,
+    /// As they were set, and when.
+    faults: RwLock<(Arc<Faults>, Instant)>,
+    /// As they are at this time.
+    faults_now: RwLock<Arc<Faults>>,
+    /// Grows when other faults were set.
+    pub(crate) faults_set: watch::Sender<u64>,
     named: RwLock<NamedTokens>,
     half_round_trip_ns: AtomicU64,
     window_bytes: AtomicU32,
@@ -62,7 +68,9 @@ impl Shared {
             stats: Stats::default(),
             orders: watch::Sender::new(Orders::default()),
             attempts: Mutex::default(),
-            faults: RwLock::new(Arc::new(config.faults.clone())),
+            faults: RwLock::new((Arc::new(config.faults.clone()), Instant::now())),
+            faults_now: RwLock::new(Arc::new(config.faults.at(Duration::ZERO))),
+            faults_set: watch::Sender::new(0),
             named: RwLock::default(),
             half_round_trip_ns: AtomicU64::new(half_ns(config.rtt_ms)),
             window_bytes: AtomicU32::new(config.window_bytes.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)),
@@ -71,15 +79,34 @@ impl Shared {
         }
     }
 
+    /// The faults at this time.
     pub(crate) fn faults(&self) -> Arc<Faults> {
-        Arc::clone(&self.faults.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.faults_now.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The faults as they were set, phases included.
+    pub(crate) fn faults_with_phases(&self) -> Arc<Faults> {
+        Arc::clone(&self.faults.read().unwrap_or_else(PoisonError::into_inner).0)
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) -> Result<(), FaultsError> {
         faults.check()?;
-        *self.faults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(faults);
-        self.orders.send_modify(|orders| orders.faults += 1);
+        *self.faults.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(faults), Instant::now());
+        self.follow_phases();
+        self.faults_set.send_modify(|times| *times += 1);
         Ok(())
+    }
+
+    /// Puts in force what holds now, and says how long until something else does.
+    pub(crate) fn follow_phases(&self) -> Option<Duration> {
+        let (faults, since) = self.faults.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let elapsed = since.elapsed();
+        let now = faults.at(elapsed);
+        if *self.faults() != now {
+            *self.faults_now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(now);
+            self.orders.send_modify(|orders| orders.faults += 1);
+        }
+        faults.changes_after(elapsed).map(|at| at.saturating_sub(elapsed))
     }
 
     /// Half of the round trip that is played.

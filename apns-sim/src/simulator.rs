@@ -168,9 +168,9 @@ impl Handle {
         &self.authority
     }
 
-    /// The faults in force.
+    /// The faults as they were set, phases included.
     pub fn faults(&self) -> Faults {
-        Faults::clone(&self.shared.faults())
+        Faults::clone(&self.shared.faults_with_phases())
     }
 
     /// Puts other faults in force, on connections that are open too.
@@ -299,6 +299,7 @@ impl Handle {
                 if let Some(control) = control {
                     tokio::spawn(control::serve(control, Arc::clone(&shared)));
                 }
+                tokio::spawn(follow_phases(Arc::clone(&shared)));
                 if let Err(error) = accept(listener, &shared, &inboxes).await {
                     tracing::error!(%error, "the simulator can accept no more connections");
                 }
@@ -327,6 +328,24 @@ async fn next(
         tokio::select! {
             connection = handed_over.recv() => return connection,
             Some(_) = tasks.join_next() => {}
+        }
+    }
+}
+
+/// Lets each phase of the faults begin and end.
+async fn follow_phases(shared: Arc<Shared>) {
+    let mut set = shared.faults_set.subscribe();
+    loop {
+        let next = shared.follow_phases();
+        let wait = async {
+            match next {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = set.changed() => if changed.is_err() { return },
+            () = wait => {}
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Stats {
     pub(crate) goaways: AtomicU64,
     pub(crate) resets: AtomicU64,
     pub(crate) stalls: AtomicU64,
+    pub(crate) wedges: AtomicU64,
+    pub(crate) hostilities: AtomicU64,
     pub(crate) protocol_errors: AtomicU64,
     pub(crate) tls_errors: AtomicU64,
 }
@@ -42,6 +44,8 @@ impl Default for Stats {
             goaways: AtomicU64::default(),
             resets: AtomicU64::default(),
             stalls: AtomicU64::default(),
+            wedges: AtomicU64::default(),
+            hostilities: AtomicU64::default(),
             protocol_errors: AtomicU64::default(),
             tls_errors: AtomicU64::default(),
         }
@@ -75,6 +79,10 @@ pub struct Counts {
     pub resets: u64,
     /// Connections stalled for good.
     pub stalls: u64,
+    /// Connections whose credential was refused from some request on, by fault.
+    pub wedges: u64,
+    /// Connections on which the simulator broke HTTP/2, by fault.
+    pub hostilities: u64,
     /// Connections ended because the client broke HTTP/2.
     pub protocol_errors: u64,
     /// Connections that failed in TLS.
@@ -99,6 +107,8 @@ impl Stats {
             goaways: self.goaways.load(Relaxed),
             resets: self.resets.load(Relaxed),
             stalls: self.stalls.load(Relaxed),
+            wedges: self.wedges.load(Relaxed),
+            hostilities: self.hostilities.load(Relaxed),
             protocol_errors: self.protocol_errors.load(Relaxed),
             tls_errors: self.tls_errors.load(Relaxed),
             log_rows_dropped,
@@ -122,6 +132,8 @@ impl Stats {
             &self.goaways,
             &self.resets,
             &self.stalls,
+            &self.wedges,
+            &self.hostilities,
             &self.protocol_errors,
             &self.tls_errors,
         ];
@@ -154,6 +166,8 @@ impl Counts {
             "goaways": self.goaways,
             "resets": self.resets,
             "stalls": self.stalls,
+            "wedges": self.wedges,
+            "hostilities": self.hostilities,
             "protocol_errors": self.protocol_errors,
             "tls_errors": self.tls_errors,
             "log_rows_dropped": self.log_rows_dropped,

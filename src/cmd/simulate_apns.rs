@@ -4,8 +4,9 @@ use std::fs;
 
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
+use skein_apns_sim::faults::{FaultsError, preset};
 use skein_apns_sim::log::{LogMode, ROWS_MAX_DEFAULT};
-use skein_apns_sim::{Faults, Handle, RunError, SimulatorConfig, StartError, TokenPolicy, realistic};
+use skein_apns_sim::{Faults, Handle, RunError, SimulatorConfig, StartError, TokenPolicy};
 use skein_config::Log;
 
 use crate::args::{Environment, SimulateApns};
@@ -45,6 +46,7 @@ pub fn run(log: &Log, arguments: SimulateApns, output: Output) -> Result<Exit, F
 }
 
 fn simulator(arguments: SimulateApns) -> Result<SimulatorConfig, Failure> {
+    let faults = faults(&arguments)?;
     let default = SimulatorConfig::default();
     let mut names = default.names;
     names.extend(arguments.names);
@@ -67,17 +69,29 @@ fn simulator(arguments: SimulateApns) -> Result<SimulatorConfig, Failure> {
         rtt_ms: arguments.rtt_ms,
         window_bytes: arguments.window,
         log,
-        faults: arguments.faults.as_deref().map_or_else(|| Ok(Faults::default()), faults)?,
+        faults,
         ..SimulatorConfig::default()
     })
 }
 
-fn faults(named: &str) -> Result<Faults, Failure> {
-    if named == "realistic" {
-        return Ok(realistic());
-    }
-    let text = fs::read_to_string(named)
-        .with_context(|| format!("cannot read {named}; name a TOML file, or `realistic`"));
+fn faults(arguments: &SimulateApns) -> Result<Faults, Failure> {
+    let SimulateApns { rate, every, .. } = *arguments;
+    let usage = |error: FaultsError| Failure::Usage(error.to_string());
+    let mut faults = match (arguments.preset.as_deref(), arguments.faults.as_deref()) {
+        (Some(name), _) => preset(name, rate, every).map_err(usage)?,
+        (None, Some(name @ ("none" | "realistic" | "everything"))) => {
+            preset(name, None, None).map_err(usage)?
+        }
+        (None, Some(file)) => from_file(file)?,
+        (None, None) => Faults::default(),
+    };
+    faults.seed = arguments.seed.unwrap_or(faults.seed);
+    Ok(faults)
+}
+
+fn from_file(file: &str) -> Result<Faults, Failure> {
+    let text = fs::read_to_string(file)
+        .with_context(|| format!("cannot read {file}; name a TOML file, or none, realistic or everything"));
     let text = text.map_err(|error| Failure::Usage(format!("{error:#}")))?;
-    Faults::from_toml(&text).map_err(|error| Failure::Usage(format!("{named}: {error}")))
+    Faults::from_toml(&text).map_err(|error| Failure::Usage(format!("{file}: {error}")))
 }

@@ -163,11 +163,11 @@ impl Connection {
                 None => Err(Broken(error_code::STREAM_CLOSED, "headers on a stream that has ended")),
             };
         }
-        self.newest_stream = stream;
+        let before = std::mem::replace(&mut self.newest_stream, stream);
         self.authorize(&mut head, outcome);
         head.finish(&self.shared.strictness);
         if self.is_over_limit() {
-            self.refuse_over_limit(stream, &head);
+            self.refuse_over_limit(stream, before, &head);
         } else if end_stream {
             self.serve(stream, head, &[]);
         } else {

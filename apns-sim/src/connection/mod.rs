@@ -1,6 +1,7 @@
 //! One client connection as a state machine: bytes and time in, bytes out. Owns no socket.
 
 mod answers;
+mod hostile;
 mod intake;
 mod journal;
 mod limit;
@@ -21,7 +22,7 @@ use skein_apns::hpack::Decoder;
 
 use crate::client_certificate::ClientCertificate;
 use crate::clock::{monotonic_ns, wall_ms};
-use crate::faults::{Faults, Stall};
+use crate::faults::{Faults, GoawayForm, Stall};
 use crate::fingerprint::BuildMixed;
 use crate::provider_token::Authorization;
 use crate::shared::{Orders, Shared};
@@ -80,6 +81,7 @@ pub(crate) struct Connection {
     journal: Journal,
     strikes: Strikes,
     goaway: Goaway,
+    goaway_form: GoawayForm,
     stalled: bool,
     window_bytes: u32,
     window: i64,
@@ -117,7 +119,8 @@ impl Connection {
             writer::window_update(window_bytes - WINDOW_DEFAULT, &mut answers.out);
         }
         Self {
-            strikes: Strikes::new(&faults, number, 0),
+            strikes: Strikes::new(&faults, number, certificate.is_some(), 0),
+            goaway_form: faults.goaway_form(number),
             journal: Journal::new(&shared.book, number, peer),
             limit: StreamLimit::new(streams, shared.streams_max),
             window_bytes,
@@ -275,7 +278,9 @@ impl Connection {
         if orders.faults != before.faults {
             self.faults = self.shared.faults();
             self.answers.split_bodies = self.faults.connection.split_bodies;
-            self.strikes = Strikes::new(&self.faults, self.number, self.requests);
+            let has_certificate = self.certificate.is_some();
+            self.strikes = Strikes::new(&self.faults, self.number, has_certificate, self.requests);
+            self.goaway_form = self.faults.goaway_form(self.number);
             if self.faults.stall == Stall::None {
                 while let Some(answer) = self.answers.take_held() {
                     self.emit(answer);

@@ -2,12 +2,16 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use skein_apns::frame::error_code;
+
 use super::answers::{Answer, Decision};
 use super::journal::Change;
 use super::strikes::Goaway;
-use super::{Connection, End, writer};
+use super::{Connection, End, hostile, writer};
 use crate::devices::Delivery;
-use crate::faults::{BAD_DEVICE_TOKEN_WEIGHT, Fate, LastStream, Stall};
+use crate::faults::{
+    BAD_DEVICE_TOKEN_WEIGHT, Fate, GoawayForm, LastStream, OVER_LIMIT_TEXT, OverLimit, Stall,
+};
 use crate::log::NewRow;
 use crate::payload;
 use crate::reason::Reason;
@@ -52,10 +56,26 @@ impl Connection {
         self.limit.is_violated_by(open)
     }
 
-    pub(super) fn refuse_over_limit(&mut self, stream: u32, head: &Head) {
+    /// `before` is the newest stream within the limit.
+    pub(super) fn refuse_over_limit(&mut self, stream: u32, before: u32, head: &Head) {
         self.shared.stats.stream_limit_violations.fetch_add(1, Relaxed);
         let row = self.enter(head, head.id.unwrap_or(0), None);
-        self.refuse_stream(stream, row);
+        if self.goaway.leaves_out(stream) {
+            return self.leave_out(row);
+        }
+        match self.faults.connection.over_limit {
+            OverLimit::RefuseStream => self.refuse_stream(stream, row),
+            OverLimit::Goaway => {
+                self.goaway_form = GoawayForm {
+                    data: OVER_LIMIT_TEXT.into(),
+                    code: error_code::PROTOCOL_ERROR,
+                    last_stream: LastStream::Current,
+                    twice: false,
+                };
+                self.begin_goaway(before);
+                self.leave_out(row);
+            }
+        }
     }
 
     /// Judges a request and answers it, now or later.
@@ -72,6 +92,17 @@ impl Connection {
             self.stalled = true;
             self.shared.stats.stalls.fetch_add(1, Relaxed);
             return;
+        }
+        if self.requests >= self.strikes.hostile_at {
+            self.stalled = true;
+            self.shared.stats.hostilities.fetch_add(1, Relaxed);
+            return hostile::write(self.faults.hostility(self.number), stream, &mut self.answers.out);
+        }
+        if self.requests >= self.strikes.wedge_at {
+            self.strikes.wedge_at = u64::MAX;
+            self.shared.stats.wedges.fetch_add(1, Relaxed);
+            self.authorization.wedge(Reason::ExpiredProviderToken);
+            head.faults.add(Reason::ExpiredProviderToken);
         }
         if self.requests >= self.strikes.goaway_at {
             self.strikes.goaway_at = u64::MAX;
@@ -177,7 +208,7 @@ impl Connection {
                     out,
                 );
                 self.journal.change(row, Change::Answered(oddity.status(), None));
-                if content.is_none_or(|(_, text)| self.answers.body(stream, row, text.into())) {
+                if content.is_none_or(|(_, text)| self.answers.body(stream, row, text.to_vec())) {
                     self.journal.is_queued(row);
                 }
             }
@@ -221,13 +252,13 @@ impl Connection {
             return;
         }
         self.shared.stats.goaways.fetch_add(1, Relaxed);
-        let faults = &self.faults.connection;
+        let form = &self.goaway_form;
         let out = &mut self.answers.out;
-        self.goaway = match faults.goaway_last_stream {
-            LastStream::Current => Goaway::finish(faults, stream, out),
-            LastStream::Announced => Goaway::announce(faults, self.requests, self.now_ns, out),
+        self.goaway = match form.last_stream {
+            LastStream::Current => Goaway::finish(form, stream, out),
+            LastStream::Announced => Goaway::announce(form, self.requests, self.now_ns, out),
             LastStream::Zero => {
-                let goaway = Goaway::finish(faults, 0, out);
+                let goaway = Goaway::finish(form, 0, out);
                 for row in self.answers.abandon() {
                     self.journal.change(row, Change::Refused);
                 }
@@ -242,7 +273,7 @@ impl Connection {
         if let Goaway::Announced { at_request, at_ns } = self.goaway
             && (self.requests >= at_request || self.now_ns >= at_ns)
         {
-            self.goaway = Goaway::finish(&self.faults.connection, self.newest_stream, &mut self.answers.out);
+            self.goaway = Goaway::finish(&self.goaway_form, self.newest_stream, &mut self.answers.out);
         }
         if let Goaway::Final { last_stream } = self.goaway
             && self.end.is_none()

@@ -14,7 +14,7 @@ const STATIC_STATUS_404: usize = 13;
 const STATIC_STATUS_500: usize = 14;
 const STATIC_CONTENT_TYPE: usize = 31;
 
-fn frame(kind: u8, flags: u8, stream: u32, body: &[u8], out: &mut Vec<u8>) {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, body: &[u8], out: &mut Vec<u8>) {
     FrameHeader { len: body.len() as u32, kind, flags, stream }.encode(out);
     out.extend_from_slice(body);
 }

@@ -223,6 +223,12 @@ impl Client {
         stream
     }
 
+    pub fn try_send(&mut self, fields: &[(String, String)], body: &[u8]) -> io::Result<u32> {
+        let stream = self.queue(fields, body);
+        self.flush()?;
+        Ok(stream)
+    }
+
     /// Sends a request and waits for its answer.
     pub fn ask(&mut self, fields: &[(String, String)], body: &[u8]) -> Answer {
         let stream = self.send(fields, body);
@@ -309,6 +315,24 @@ impl Client {
             );
             self.aside.push(event);
         }
+    }
+
+    /// The first event that `wanted` picks, the end of the connection included; others are dropped.
+    pub fn first<T>(&mut self, wanted: impl Fn(&Event) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = wanted(&self.event()) {
+                return found;
+            }
+        }
+    }
+
+    /// Type and length of the next frame, whatever it holds.
+    pub fn raw_frame(&mut self) -> (u8, usize) {
+        let mut header = [0; 9];
+        self.tls.read_exact(&mut header).expect("a frame");
+        let header = FrameHeader::parse(&header);
+        self.tls.read_exact(&mut vec![0; header.len as usize]).expect("a whole frame");
+        (header.kind, header.len as usize)
     }
 
     pub fn answer(&mut self, wanted: u32) -> Answer {

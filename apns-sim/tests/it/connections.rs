@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use skein_apns::frame::{MAX_31_BITS, error_code, flag, kind};
-use skein_apns_sim::faults::{Faults, GoawayData, LastStream};
+use skein_apns_sim::faults::{Faults, GoawayData, LastStream, OVER_LIMIT_TEXT, OverLimit};
 
 use crate::client::{Client, Event, REFUSED, fields, start, token, without};
 
@@ -26,6 +26,24 @@ fn one_stream_until_a_valid_token_then_many() {
     assert_eq!(simulator.stats().stream_limit_violations, 2);
     let refused = simulator.log().rows.iter().filter(|row| row.refused()).count();
     assert_eq!(refused, 2);
+}
+
+#[test]
+fn too_many_streams_may_end_the_connection() {
+    let simulator = start(|config| {
+        config.streams_max = 2;
+        config.faults.connection.over_limit = OverLimit::Goaway;
+    });
+    let mut client = Client::authorized(&simulator);
+    client.ping();
+    let streams: Vec<u32> = (0..4).map(|n| client.queue(&fields(&token(n)), BODY)).collect();
+    client.flush().expect("sent");
+    let (last_stream, code, data) = client.goaway();
+    assert_eq!((last_stream, code), (streams[1], error_code::PROTOCOL_ERROR));
+    assert_eq!(data, OVER_LIMIT_TEXT);
+    assert_eq!((client.answer(streams[0]).status, client.answer(streams[1]).status), (200, 200));
+    client.closed();
+    assert_eq!(simulator.log().rows.iter().filter(|row| row.refused()).count(), 2);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The simulator over real TLS, as its clients see it.
 
+mod bad_days;
 mod client;
 mod connections;
 mod control;
