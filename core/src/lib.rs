@@ -10,6 +10,7 @@
 //! | [`verdict`] | what an answer of APNs means |
 //! | [`fact`] | what the ledger is told |
 //! | [`fleet`] | members, assignments and their changes, policy, operators' wishes |
+//! | [`plan`](mod@plan) | where each queue should be, and why |
 //! | [`seam`] | Broker, Submit, Ledger, Transport, Coordinator, Clock |
 //! | [`memory`] | the seams in memory |
 //! | [`contract`] | what every implementation of a seam must do, as suites |
@@ -24,6 +25,7 @@ pub mod lane;
 pub mod lease;
 pub mod memory;
 pub mod notification;
+pub mod plan;
 pub mod pool;
 pub mod push_type;
 pub mod reason;

@@ -137,9 +137,10 @@ pub struct Member {
     /// It wants to leave: its queues are handed over and it gets no more.
     #[serde(default)]
     pub draining: bool,
-    /// The member whose place it takes: that one's queues are handed straight to it (successor-first rolling restart).
+    /// Whose place it takes: that life's queues are handed straight to it (successor-first rolling restart). A later life of the
+    /// same member is not meant.
     #[serde(default)]
-    pub succeeds: Option<MemberId>,
+    pub succeeds: Option<super::Owner>,
     /// How the names of its connections to the broker begin: what tells the monitor whose connection was closed.
     pub connection_prefix: String,
     /// When this incarnation began, by its host's wall clock. For people; no decision reads it.

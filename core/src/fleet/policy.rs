@@ -14,7 +14,8 @@ pub struct Policy {
     /// How long after the broker itself came back closed connections prove nothing about their members: it closed them.
     #[serde(with = "millis", rename = "broker_debounce_ms")]
     pub broker_debounce: Duration,
-    /// How long a member must have been present before balance counts on it. (An unowned queue does not wait for that.)
+    /// How long a member must have been present before balance counts on it and new queues are given out. (The queues of a lost
+    /// member do not wait for that, where nobody else can take them.)
     #[serde(with = "millis", rename = "join_debounce_ms")]
     pub join_debounce: Duration,
     /// The half-gone guard: more lost than this share of the fleet, in percent, is held for an operator.
@@ -31,6 +32,8 @@ pub struct Policy {
     pub balance_stop_percent: u32,
     /// How many queues may be on their way at once for balance.
     pub balance_moves_max: u32,
+    /// A queue counts at least this much, so that idle queues are spread too, notifications a second.
+    pub balance_queue_floor: u32,
     /// How often a member may be lost within [`Policy::flap_window`] before it counts as flapping.
     pub flap_losses_max: u32,
     /// How long a loss is remembered against a member.
@@ -62,6 +65,7 @@ impl Default for Policy {
             balance_act_after: Duration::from_secs(60),
             balance_stop_percent: 110,
             balance_moves_max: 8,
+            balance_queue_floor: 10,
             flap_losses_max: 2,
             flap_window: Duration::from_secs(600),
             flap_backoff_first: Duration::from_secs(30),
