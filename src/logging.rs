@@ -15,8 +15,8 @@ pub fn start(log: &Log) {
     };
 }
 
-/// Skein at its level; drivers only where they warn. RabbitMQ's driver calls every lost connection an error, PostgreSQL's warns
-/// of each one it drops: what that means is said by those who reconnect.
+/// Skein at its level; drivers only where they warn. RabbitMQ's driver calls every lost connection an error, PostgreSQL's and
+/// ZooKeeper's warn of each one they lose: what that means is said by those who reconnect.
 fn filter(level: LogLevel) -> EnvFilter {
     let (ours, others) = match level {
         LogLevel::Error => ("error", "error"),
@@ -25,5 +25,5 @@ fn filter(level: LogLevel) -> EnvFilter {
         LogLevel::Debug => ("debug", "warn"),
         LogLevel::Trace => ("trace", "info"),
     };
-    EnvFilter::new(format!("{others},lapin=off,sqlx=error,skein={ours}"))
+    EnvFilter::new(format!("{others},lapin=off,sqlx=error,zookeeper_client=error,skein={ours}"))
 }

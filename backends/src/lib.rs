@@ -1,4 +1,4 @@
-//! The seams over RabbitMQ and PostgreSQL (the `cluster` engine), and over one SQLite file (`embedded`).
+//! The seams over RabbitMQ, ZooKeeper and PostgreSQL (the `cluster` engine), and over one SQLite file (`embedded`).
 
 pub mod clock;
 mod device_changes;
@@ -6,3 +6,4 @@ pub mod postgres;
 pub mod rabbitmq;
 pub mod sqlite;
 pub mod token_cipher;
+pub mod zookeeper;

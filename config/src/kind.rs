@@ -70,16 +70,22 @@ pub(crate) enum Word {
     AppleId,
     Member,
     Queue,
+    ZookeeperPath,
 }
 
 impl Word {
-    const ALL: [(&'static str, Self, &'static str); 6] = [
+    const ALL: [(&'static str, Self, &'static str); 7] = [
         ("listen", Self::Listen, "an address and port, such as \"127.0.0.1:9180\" or \"[::1]:9180\""),
         ("endpoint", Self::Endpoint, "a host or host:port, such as \"127.0.0.1:2197\""),
         ("topic", Self::Topic, "a topic of letters, digits, '.' and '-', such as \"com.example.im\""),
         ("apple-id", Self::AppleId, "ten capital letters and digits, such as \"ABCDE12345\""),
         ("member", Self::Member, "1 to 64 letters, digits, '.', '_' and '-', such as \"sender-1\""),
         ("queue", Self::Queue, "<pool>.q<number>, such as \"enterprise.q0\""),
+        (
+            "zookeeper-path",
+            Self::ZookeeperPath,
+            "'/' and names of letters, digits, '_' and '-', such as \"/skein\" or \"/teams/skein\"",
+        ),
     ];
 
     fn accepts(self, text: &str) -> bool {
@@ -97,6 +103,14 @@ impl Word {
                     && number.parse::<u16>().is_ok_and(|n| n < 1024)
                     && (number == "0" || !number.starts_with(['0', '+']))
             }),
+            Self::ZookeeperPath => {
+                let named = |name: &str| {
+                    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+                };
+                text.len() <= 255
+                    && text.strip_prefix('/').is_some_and(|names| names.split('/').all(named))
+                    && !text.starts_with("/zookeeper")
+            }
         }
     }
 }

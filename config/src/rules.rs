@@ -62,13 +62,12 @@ impl Rules<'_> {
                 "the grace is shorter than the lease and 250ms, so a predecessor could still be writing";
             self.fault(&[grace, lease], what, "make sender.grace at least sender.lease + 250ms");
         }
-        let backoff = ["broker.backoff_min", "broker.backoff_max"];
-        if self.both::<Duration>(backoff[0], backoff[1]).is_some_and(|(min, max)| min > max) {
-            self.fault(
-                &backoff,
-                "the first pause is longer than the longest",
-                "make broker.backoff_max the larger",
-            );
+        for section in ["broker", "coordinator"] {
+            let [first, longest] = ["backoff_min", "backoff_max"].map(|name| join(section, name));
+            if self.both::<Duration>(&first, &longest).is_some_and(|(min, max)| min > max) {
+                let remedy = format!("make {longest} the larger");
+                self.fault(&[&first, &longest], "the first pause is longer than the longest", remedy);
+            }
         }
         for list in ["retry.service", "retry.transport", "retry.throttle"] {
             let pauses: Option<Vec<Duration>> = self.values.get(list);
@@ -161,7 +160,7 @@ impl Rules<'_> {
     }
 
     fn logins(&mut self) {
-        let mut sections = vec!["broker".to_owned(), "ledger".to_owned()];
+        let mut sections = vec!["broker".to_owned(), "coordinator".to_owned(), "ledger".to_owned()];
         sections.extend(self.values.pools().iter().map(|pool| format!("pools.{pool}.proxy")));
         for section in sections {
             let [name, password] = ["username", "password"].map(|name| join(&section, name));
@@ -236,6 +235,11 @@ impl Rules<'_> {
             self.fault(&[&at("request_deadline"), "sender.drain_deadline"], what, remedy);
         }
         self.credential(&at("credential"));
+        let proxy_ca = at("proxy.ca_file");
+        let proxy = self.values.get::<ServiceUrl>(&at("proxy.url"));
+        if self.values.is_set(&proxy_ca) && proxy.is_some_and(|url| url.scheme == "http") {
+            self.fault(&[&proxy_ca], "is set, but the proxy's address has no TLS", "write https:// there");
+        }
     }
 
     /// A key of the other kind is a slip that would go unnoticed; missing ones are found when the struct is read.
@@ -243,7 +247,7 @@ impl Rules<'_> {
         let Some(kind) = self.values.get::<CredentialKind>(&join(credential, "kind")) else { return };
         let foreign: &[&str] = match kind {
             CredentialKind::Token => &["file", "password", "password_file", "password_env"],
-            CredentialKind::Certificate => &["key_id", "team_id"],
+            CredentialKind::Certificate => &["key_id", "team_id", "environments", "topics"],
         };
         for name in foreign {
             let key = join(credential, name);

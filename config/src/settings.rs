@@ -28,6 +28,8 @@ section! {
         embedded: Embedded,
         /// RabbitMQ.
         broker: Broker,
+        /// ZooKeeper.
+        coordinator: Coordinator,
         /// PostgreSQL.
         ledger: Ledger,
         /// The sending process.
@@ -194,6 +196,28 @@ section! {
 }
 
 section! {
+    /// `[coordinator]`.
+    Coordinator {
+        /// Servers, `host` or `host:port`; without any there is no ZooKeeper.
+        servers: Option<Vec<String>>,
+        /// The path that holds everything of this cluster.
+        chroot: String,
+        /// Silence after which a process counts as gone.
+        session_timeout: Duration,
+        /// `tickTime` of the servers.
+        server_tick: Duration,
+        /// First pause before connecting again.
+        backoff_min: Duration,
+        /// Longest pause before connecting again; not less than the first.
+        backoff_max: Duration,
+        /// The user whose nodes they are.
+        username: Option<String>,
+        /// The user's password; set exactly when the user is.
+        password: Option<Secret>,
+    }
+}
+
+section! {
     /// `[broker.tls]`, and part of `[ledger.tls]`: certificate and key are both set or none.
     ClientTls {
         /// Roots to trust, PEM.
@@ -276,6 +300,8 @@ section! {
         grace: Duration,
         /// Longest orderly stop.
         drain_deadline: Duration,
+        /// How often the credentials' files are looked at.
+        credential_look: Duration,
         /// How long final ids are remembered after a marked copy.
         id_memory: Duration,
         /// Most ids remembered so.

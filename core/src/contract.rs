@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub mod broker;
 pub mod coordinator;
+pub mod fleet;
 pub mod ledger;
 pub mod submit;
 

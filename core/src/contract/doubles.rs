@@ -2,6 +2,7 @@
 
 mod broker;
 mod coordinator;
+mod fleet;
 mod ledger;
 mod submit;
 

@@ -94,6 +94,9 @@ impl MemoryCoordinator {
     }
 
     fn say(&self, queue: &QueueName, word: Word, epoch: u64) -> Result<QueueAssignment, CoordinatorError> {
+        if let Standing::Replaced(other) = &*self.seat.standing.borrow() {
+            return Err(CoordinatorError::Overtaken(format!("{other} has taken this member's place")));
+        }
         if *self.seat.cut.borrow() {
             return Err(CoordinatorError::Away("it does not answer".to_owned()));
         }

@@ -1,0 +1,30 @@
+//! The coordinator seam over ZooKeeper: membership, assignment and the leader latch, below one chroot a cluster.
+//!
+//! | file | what it decides or holds |
+//! | --- | --- |
+//! | `options` | how ZooKeeper is reached, and whose the nodes are |
+//! | `tree` | which node holds what |
+//! | `connection` | a session at a time, with pauses in between |
+//! | `nodes` | reading and writing nodes, within bounds |
+//! | `membership` | a sender joins, says how it is, reads its assignment |
+//! | `seat` | what a sender knows, session or not |
+//! | `coordinator` | a sender's words on its queues, by compare-and-set |
+//! | `fleet` | the whole fleet, for monitors and commands |
+//! | `latch` | the leader latch and its lease |
+//! | `lead` | what the leader writes, checked against its latch |
+
+mod connection;
+mod coordinator;
+mod fleet;
+mod latch;
+mod lead;
+mod membership;
+mod nodes;
+mod options;
+mod seat;
+mod tree;
+
+pub use coordinator::ZooKeeperCoordinator;
+pub use fleet::ZooKeeperFleet;
+pub use lead::ZooKeeperLead;
+pub use options::{Login, ZooKeeperOptions};

@@ -1,0 +1,250 @@
+//! The fleet as monitors and commands see it in ZooKeeper.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use skein_core::fleet::{Load, Member, MemberId, Policy, Quarantine, QueueAssignment, Wanted, Wish, WishId};
+use skein_core::seam::{
+    Clock as _, CoordinatorError, FleetStore, FleetView, Standing, StoredQueue, WISHES_MAX,
+};
+use skein_core::{PoolName, QueueName};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use zookeeper_client::{CreateMode, Error, MultiWriteResult, OneshotWatcher};
+
+use super::connection::{Connection, Link, Session, coordinator_error};
+use super::latch::Latch;
+use super::lead::ZooKeeperLead;
+use super::nodes::{Node, Transaction as _, from_json, to_json};
+use super::options::ZooKeeperOptions;
+use super::tree;
+use crate::clock::SystemClock;
+
+/// A handle on the fleet's store in ZooKeeper.
+#[derive(Debug)]
+pub struct ZooKeeperFleet {
+    name: String,
+    connection: Connection,
+    session_timeout: Duration,
+    news: Arc<Notify>,
+    watching: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl ZooKeeperFleet {
+    /// Begins to connect. `name` is what others see of this monitor in the row of those that would lead. Must be called within a
+    /// runtime.
+    pub fn connect(options: ZooKeeperOptions, name: impl Into<String>) -> Self {
+        let session_timeout = options.session_timeout;
+        Self {
+            name: name.into(),
+            connection: Connection::open(Arc::new(options)),
+            session_timeout,
+            news: Arc::new(Notify::new()),
+            watching: Mutex::new(None),
+        }
+    }
+
+    /// Whether ZooKeeper answers this handle: [`Standing::Joined`] or [`Standing::Away`].
+    pub fn standing(&self) -> Standing {
+        match &*self.connection.link().borrow() {
+            Link::Up(_) => Standing::Joined,
+            Link::Away(since, why) => Standing::Away { since: *since, why: why.clone() },
+        }
+    }
+
+    /// The monitors that are there, by name; the first leads.
+    ///
+    /// # Errors
+    /// When ZooKeeper is away or refuses.
+    pub async fn monitors(&self) -> Result<Vec<String>, CoordinatorError> {
+        let session = self.session().await?;
+        let mut latches = session.children(tree::MONITORS).await?;
+        latches.sort_by(|a, b| number_of(a).cmp(number_of(b)));
+        let paths: Vec<String> = latches.iter().map(|latch| format!("{}/{latch}", tree::MONITORS)).collect();
+        let nodes = session.read_all(&paths).await?;
+        Ok(nodes.into_iter().flatten().map(|(data, _)| String::from_utf8_lossy(&data).into_owned()).collect())
+    }
+
+    /// The session, waited for as long as one may take to be made.
+    async fn session(&self) -> Result<Session, CoordinatorError> {
+        self.connection.connected(self.session_timeout).await
+    }
+
+    /// Tells [`FleetStore::changed`] once, when one of these or the connection has news.
+    fn watch(&self, watchers: Option<(OneshotWatcher, OneshotWatcher)>) {
+        let (news, mut link) = (Arc::clone(&self.news), self.connection.link());
+        link.mark_unchanged();
+        let task = tokio::spawn(async move {
+            let event = async {
+                match watchers {
+                    Some((bell, members)) => {
+                        tokio::select! { _ = bell.changed() => {}, _ = members.changed() => {} }
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! { () = event => {}, _ = link.changed() => {} }
+            news.notify_one();
+        });
+        let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = watching.replace(task) {
+            before.abort();
+        }
+    }
+
+    async fn view(&self, session: &Session) -> Result<FleetView, CoordinatorError> {
+        let client = &session.client;
+        // Set before anything is read: what changes from here on is told.
+        let (bell, members) =
+            (client.get_and_watch_data(tree::BELL), client.get_and_watch_children(tree::MEMBERS));
+        let synced = client.sync(tree::BELL);
+        let (_, _, bell) = session.ask(bell).await?;
+        let (_, _, members) = session.ask(members).await?;
+        self.watch(Some((bell, members)));
+        session.ask(synced).await?;
+        let mut view = FleetView {
+            members: records(session, tree::MEMBERS)
+                .await?
+                .into_iter()
+                .map(|(_, member, _)| member)
+                .collect(),
+            queues: records(session, tree::QUEUES).await?.into_iter().map(stored).collect(),
+            quarantines: records(session, tree::QUARANTINES).await?.into_iter().map(|(_, q, _)| q).collect(),
+            ..FleetView::default()
+        };
+        view.queues.sort_by(|a, b| a.assignment.queue.cmp(&b.assignment.queue));
+        for (name, wish, _) in records::<Wish>(session, tree::WISHES).await? {
+            view.wishes.extend(tree::wish_id(&name).map(|id| Wish { id, ..wish }));
+        }
+        for (name, load, _) in records::<Load>(session, tree::LOADS).await? {
+            let of = view.members.iter_mut().find(|member| member.id.as_str() == name);
+            of.into_iter().for_each(|member: &mut Member| member.load = load);
+        }
+        if let Some((data, _)) = session.latest(tree::POLICY).await?.filter(|(data, _)| !data.is_empty()) {
+            view.policy = from_json(tree::POLICY, &data)?;
+        }
+        Ok(view)
+    }
+}
+
+/// The records of all children of a node, by name. One that can't be read is left out, and said: it must not hide the others.
+async fn records<T: DeserializeOwned>(
+    session: &Session,
+    parent: &str,
+) -> Result<Vec<(String, T, zookeeper_client::Stat)>, CoordinatorError> {
+    let names = session.children(parent).await?;
+    let paths: Vec<String> = names.iter().map(|name| format!("{parent}/{name}")).collect();
+    let nodes: Vec<Option<Node>> = session.read_all(&paths).await?;
+    let mut records = Vec::with_capacity(names.len());
+    for ((name, path), node) in names.into_iter().zip(&paths).zip(nodes) {
+        let Some((data, stat)) = node else { continue };
+        match from_json(path, &data) {
+            Ok(record) => records.push((name, record, stat)),
+            Err(error) => tracing::error!(%error, "a record of the fleet is left out"),
+        }
+    }
+    Ok(records)
+}
+
+fn stored((_, assignment, stat): (String, QueueAssignment, zookeeper_client::Stat)) -> StoredQueue {
+    StoredQueue { assignment, version: i64::from(stat.version) }
+}
+
+/// The driver's number at the end of a latch's name, which orders them.
+fn number_of(latch: &str) -> &str {
+    latch.rsplit('-').next().unwrap_or(latch)
+}
+
+impl Drop for ZooKeeperFleet {
+    fn drop(&mut self) {
+        let watching = self.watching.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = watching.take() {
+            task.abort();
+        }
+    }
+}
+
+impl FleetStore for ZooKeeperFleet {
+    type Lead = ZooKeeperLead;
+
+    async fn lead(&self) -> Result<ZooKeeperLead, CoordinatorError> {
+        Latch::acquire(self.session().await?, &self.name).await.map(ZooKeeperLead::new)
+    }
+
+    async fn read(&self) -> Result<FleetView, CoordinatorError> {
+        let read = async { self.view(&self.session().await?).await };
+        let view = read.await;
+        if view.is_err() {
+            self.watch(None);
+        }
+        view
+    }
+
+    async fn changed(&self) {
+        self.news.notified().await;
+    }
+
+    async fn init(&self) -> Result<(), CoordinatorError> {
+        let session = self.session().await?;
+        let directory = session.creating(CreateMode::Persistent);
+        session.make_root().await?;
+        for path in tree::ALL {
+            session.make(path, b"", &directory).await?;
+        }
+        Ok(())
+    }
+
+    async fn seed(&self, pool: &PoolName, queues: u16, prefetch: u16) -> Result<(), CoordinatorError> {
+        let session = self.session().await?;
+        let there = session.children(tree::QUEUES).await?;
+        let all = (0..queues).map(|number| QueueName { pool: pool.clone(), number });
+        let missing: Vec<QueueName> = all.filter(|queue| !there.contains(&queue.to_string())).collect();
+        let options = session.creating(CreateMode::Persistent);
+        for queue in missing {
+            let data = to_json(&QueueAssignment::new(queue.clone(), prefetch))?;
+            session.make(&tree::queue(&queue), &data, &options).await?;
+        }
+        session.ring().await
+    }
+
+    async fn wish(&self, by: &str, wanted: Wanted) -> Result<WishId, CoordinatorError> {
+        let session = self.session().await?;
+        if session.children(tree::WISHES).await?.len() >= WISHES_MAX {
+            return Err(CoordinatorError::Refused("too many wishes wait; is a monitor running?".to_owned()));
+        }
+        let wish = Wish { id: WishId(0), by: by.to_owned(), at: SystemClock.now(), wanted };
+        let mut writer = session.client.new_multi_writer();
+        let options = session.creating(CreateMode::PersistentSequential);
+        writer
+            .add_create(&tree::new_wish(), &to_json(&wish)?, &options)
+            .map_err(|e| coordinator_error(&e))?;
+        writer.set(tree::BELL, b"", None)?;
+        let results = session.commit(writer).await?.map_err(|e| coordinator_error(&e))?;
+        match results.first() {
+            Some(MultiWriteResult::Create { path, .. }) => tree::wish_id(path),
+            _ => None,
+        }
+        .ok_or_else(|| CoordinatorError::Refused("the wish has got no number".to_owned()))
+    }
+
+    async fn quarantine(&self, quarantine: Quarantine) -> Result<(), CoordinatorError> {
+        let session = self.session().await?;
+        session.put(&tree::quarantine(&quarantine.member), &to_json(&quarantine)?).await?;
+        session.ring().await
+    }
+
+    async fn lift(&self, member: &MemberId) -> Result<(), CoordinatorError> {
+        let session = self.session().await?;
+        match session.within(session.client.delete(&tree::quarantine(member), None)).await? {
+            Ok(()) | Err(Error::NoNode) => session.ring().await,
+            Err(error) => Err(coordinator_error(&error)),
+        }
+    }
+
+    async fn set_policy(&self, policy: &Policy) -> Result<(), CoordinatorError> {
+        let session = self.session().await?;
+        session.put(tree::POLICY, &to_json(policy)?).await?;
+        session.ring().await
+    }
+}

@@ -1,0 +1,77 @@
+//! Where everything is kept in ZooKeeper, below the chroot of the cluster. A queue's node is never deleted: its epoch lives in it.
+
+use skein_core::QueueName;
+use skein_core::fleet::{MemberId, WishId};
+
+/// One ephemeral node for each sender that is there.
+pub(super) const MEMBERS: &str = "/members";
+/// One ephemeral node for each sender's load; read with everything else, watched by nobody.
+pub(super) const LOADS: &str = "/loads";
+/// One node for each sender that ever joined, changed with each of its queues: that sender's only watch besides its own node.
+pub(super) const CALLS: &str = "/calls";
+/// One node for each queue: who owns it, its epoch and all that goes with it.
+pub(super) const QUEUES: &str = "/queues";
+/// One node for each wish of an operator, numbered.
+pub(super) const WISHES: &str = "/wishes";
+/// One node for each member that operators keep out.
+pub(super) const QUARANTINES: &str = "/quarantines";
+/// How the monitor decides.
+pub(super) const POLICY: &str = "/policy";
+/// The monitors that are there; the first of them leads.
+pub(super) const MONITORS: &str = "/monitors";
+/// Changed with everything that a monitor must look at: its only watch besides the list of members.
+pub(super) const BELL: &str = "/bell";
+
+/// Every node that must be there before anything else.
+pub(super) const ALL: [&str; 9] =
+    [MEMBERS, LOADS, CALLS, QUEUES, WISHES, QUARANTINES, POLICY, MONITORS, BELL];
+
+const WISH: &str = "w-";
+
+pub(super) fn queue(queue: &QueueName) -> String {
+    format!("{QUEUES}/{queue}")
+}
+
+pub(super) fn member(member: &MemberId) -> String {
+    format!("{MEMBERS}/{member}")
+}
+
+pub(super) fn load(member: &MemberId) -> String {
+    format!("{LOADS}/{member}")
+}
+
+pub(super) fn call(member: &MemberId) -> String {
+    format!("{CALLS}/{member}")
+}
+
+pub(super) fn quarantine(member: &MemberId) -> String {
+    format!("{QUARANTINES}/{member}")
+}
+
+/// What the number of a new wish is appended to.
+pub(super) fn new_wish() -> String {
+    format!("{WISHES}/{WISH}")
+}
+
+pub(super) fn wish(wish: WishId) -> String {
+    format!("{WISHES}/{WISH}{:010}", wish.0)
+}
+
+/// The number of a wish, from its node's name or path.
+pub(super) fn wish_id(name: &str) -> Option<WishId> {
+    name.rsplit('/').next()?.strip_prefix(WISH)?.parse().ok().map(WishId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_found_by_its_number() {
+        let path = wish(WishId(12));
+        assert_eq!(path, "/wishes/w-0000000012");
+        assert_eq!(wish_id(&path), Some(WishId(12)));
+        assert_eq!(wish_id("w-0000000012"), Some(WishId(12)));
+        assert_eq!(wish_id("latch"), None);
+    }
+}

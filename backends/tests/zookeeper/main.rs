@@ -1,0 +1,4 @@
+//! The coordinator seam on a real ZooKeeper.
+
+mod contract;
+mod world;
