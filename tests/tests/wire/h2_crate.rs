@@ -2,14 +2,13 @@
 
 use crate::authority::Authority;
 use crate::h2_server;
-use crate::scenarios::{Make, contract};
+use crate::scenarios::{self, Make, contract};
 use crate::server::Server;
 use skein_tests::process::Program;
 
 /// Set in the child: the server's arguments, one a line.
 const ARGUMENTS: &str = "SKEIN_WIRE_H2_SERVER";
 
-#[expect(clippy::unnecessary_wraps, reason = "the contract asks whether it can be had; this one always can")]
 fn program() -> Option<Make> {
     Some(|arguments| {
         let mut program = Program::new(std::env::current_exe().unwrap()).env(ARGUMENTS, arguments.join("\n"));
@@ -35,3 +34,9 @@ async fn the_server_itself() {
 }
 
 contract!(program, false);
+
+/// The initial window up and down under load, which the crate can change; its PINGs are answered.
+#[tokio::test]
+async fn p1_settings_that_change_in_mid_load() {
+    scenarios::changing_settings(program().unwrap()).await;
+}

@@ -18,7 +18,8 @@ use tokio_rustls::TlsAcceptor;
 
 const GONE: &str = r#"{"reason":"Unregistered","timestamp":1700000000123}"#;
 const SLOW: Duration = Duration::from_millis(20);
-const PING_EVERY: u64 = 50;
+/// Initial windows, taken in turn.
+const WINDOWS: [u32; 4] = [100, 65_535, 0x7fff_ffff, 1_000];
 const REQUIRED: [&str; 5] = ["apns-topic", "apns-push-type", "apns-priority", "apns-expiration", "apns-id"];
 
 struct Site {
@@ -93,18 +94,23 @@ async fn connection(
         .await?;
     let mut pings = connection.ping_pong();
     let mut shutdowns = site.shutdowns.subscribe();
+    let mut changes = 0;
     loop {
         tokio::select! {
             accepted = connection.accept() => {
                 let Some(accepted) = accepted else { return Ok(()) };
                 let (request, respond) = accepted?;
-                let read = site.reads.load(Ordering::Relaxed);
-                if read % PING_EVERY == PING_EVERY - 1 && let Some(mut pings) = pings.take() {
-                    tokio::spawn(async move {
-                        if pings.ping(h2::Ping::opaque()).await.is_ok() {
-                            tell("pong");
-                        }
-                    });
+                if let Some(pings) = pings.take() {
+                    tokio::spawn(ping_on(pings));
+                }
+                let every = site.number("--settings-every", 0);
+                if every > 0 && site.reads.load(Ordering::Relaxed) / every > changes {
+                    // Refused while the last change is not acknowledged: comes with a later request.
+                    let window = WINDOWS[changes as usize % WINDOWS.len()];
+                    if connection.set_initial_window_size(window).is_ok() {
+                        changes += 1;
+                        tell("settings taken");
+                    }
                 }
                 let site = site.clone();
                 tokio::spawn(async move {
@@ -115,6 +121,14 @@ async fn connection(
             }
             _ = shutdowns.changed() => connection.graceful_shutdown(),
         }
+    }
+}
+
+/// One PING after the other, as long as they are answered.
+async fn ping_on(mut pings: h2::PingPong) {
+    while pings.ping(h2::Ping::opaque()).await.is_ok() {
+        tell("pong");
+        tokio::time::sleep(SLOW).await;
     }
 }
 
@@ -147,7 +161,7 @@ async fn answer(
     tell(&format!("read {} {token} {bytes} {sum}", id.to_str().unwrap()));
     let read = site.reads.fetch_add(1, Ordering::Relaxed) + 1;
     let every = site.number("--shutdown-every", 0);
-    if every > 0 && read % every == 0 {
+    if every > 0 && read.is_multiple_of(every) {
         site.shutdowns.send_modify(|count| *count += 1);
     }
     if !is_of_a_provider(&head, shown, site) {

@@ -31,7 +31,7 @@ pub fn push(key: u64, payload_bytes: usize, wish: &str) -> Request {
         token: Bytes::copy_from_slice(&[key.to_be_bytes(); 4].concat()),
         topic: TOPIC.into(),
         push_type: PushType::Alert,
-        priority: if key % 3 == 0 { Priority::PowerAware } else { Priority::Immediate },
+        priority: if key.is_multiple_of(3) { Priority::PowerAware } else { Priority::Immediate },
         expiration: Expiration::NotStored,
         collapse_id: (!wish.is_empty()).then(|| wish.into()),
         apns_id: id_of(key),

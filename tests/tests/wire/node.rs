@@ -1,6 +1,6 @@
 //! Node's `http2`, which is nghttp2 in the server's role with a life of its own around it.
 
-use crate::scenarios::{Make, contract};
+use crate::scenarios::{self, Make, contract};
 use crate::toolchain::source_folder;
 use skein_tests::process::Program;
 use skein_tests::skipped::lacks;
@@ -17,3 +17,10 @@ fn program() -> Option<Make> {
 }
 
 contract!(program, false);
+
+/// Streams, windows, tables and frame sizes up and down under load; its PINGs are answered.
+#[tokio::test]
+async fn p1_settings_that_change_in_mid_load() {
+    let Some(make) = program() else { return };
+    scenarios::changing_settings(make).await;
+}

@@ -102,7 +102,7 @@ fn tokens(pushes: &[Request]) -> String {
 fn pushes() -> Vec<Request> {
     let mixed = |key| {
         let mut push = push(key, (key * 37 % 4_300) as usize, "");
-        if key % 50 == 0 {
+        if key.is_multiple_of(50) {
             push.payload = Bytes::new();
         }
         if is_malformed(key) {

@@ -123,6 +123,20 @@ pub async fn graceful_shutdowns(make: Make) {
     assert!(client.health().connections.goaways > 0, "{:?}", client.health());
 }
 
+/// P1: limits that come and go; a stream that was on its way when the limit fell may be refused, and is written again.
+pub async fn changing_settings(make: Make) {
+    let site = Site::start(make, false, &["--settings-every", "100"]).await;
+    let mut client = site.client(2);
+    let answers = until_replied(&mut client, mixed, PUSHES).await;
+    assert_granted(&answers);
+    let tally = audit(&answers, &site.reads());
+    let health = client.health();
+    assert_eq!((tally.in_doubt, health.protocol_faults, health.connections_lost), (0, 0, 0), "{tally:?}");
+    let output = site.server.child.output();
+    assert!(output.contains("pong\n"), "its PINGs are answered");
+    assert!(output.matches("settings taken\n").count() > 3, "its SETTINGS are acknowledged");
+}
+
 /// P2, P3: `kill -9` with many in flight.
 pub async fn kill9(make: Make) {
     let mut site = Site::start(make, false, &[]).await;

@@ -1,6 +1,6 @@
 //! Building the servers of `tests/wire-servers/` once: into `target/wire-servers/`, under a lock, anew when a source changed.
 
-use skein_tests::skipped::note;
+use skein_tests::skipped::{note, this_test};
 use skein_tests::{target_folder, workspace_folder};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub fn built(kind: &str, steps: impl FnOnce(&Path, &Path) -> Vec<Command>) -> Op
             let told = [output.stdout, output.stderr].concat();
             let told = String::from_utf8_lossy(&told).into_owned();
             let line = told.lines().find(|line| line.contains("ERROR")).or(told.lines().last());
-            note(&format!("wire::{kind}"), &format!("{program} failed: {}", line.unwrap_or_default()));
+            note(&this_test(), &format!("{program} failed: {}", line.unwrap_or_default()));
             return None;
         }
     }

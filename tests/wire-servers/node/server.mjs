@@ -1,5 +1,4 @@
-// Node's http2 as an APNs that answers as each request wishes; see ../README.md. Beyond the contract:
-// `--settings-every N` changes its SETTINGS in mid-connection, and it sends a PING after each 50 requests.
+// Node's http2 as an APNs that answers as each request wishes; see ../README.md.
 import { readFileSync, writeSync } from 'node:fs';
 import { createSecureServer } from 'node:http2';
 import { parseArgs } from 'node:util';
@@ -57,7 +56,7 @@ function everyNow(session) {
   const change = number('settings-every', 0);
   if (change && reads % change === 0 && !session.destroyed) {
     const next = CHANGES[(reads / change - 1) % CHANGES.length];
-    session.settings(next);
+    session.settings(next, (error) => error ?? tell('settings taken'));
     // Limits of zero would end the load: the acknowledgement of them opens the way again.
     if (next.maxConcurrentStreams === 0) session.once('localSettings', () => session.settings(settings));
   }
