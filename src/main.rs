@@ -5,6 +5,7 @@ mod cmd;
 mod exit;
 mod gateway_client;
 mod logging;
+mod operator;
 mod output;
 mod signals;
 mod wiring;

@@ -1,6 +1,7 @@
 //! From the configuration to each room's options: the only place that knows which engine runs.
 
 pub mod apns;
+pub mod credentials;
 pub mod embedded;
 pub mod sender;
 
@@ -169,16 +170,20 @@ fn broker_tls(config: &Config) -> anyhow::Result<Arc<rustls::ClientConfig>> {
     let tls = &config.broker.tls;
     let roots = match &tls.ca_file {
         Some(path) => read(path)?,
-        None => {
-            let bundle = SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.is_file());
-            read(bundle.context("this system has no bundle of public roots; set broker.tls.ca_file")?)?
-        }
+        None => read(
+            system_roots().context("this system has no bundle of public roots; set broker.tls.ca_file")?,
+        )?,
     };
     let client = match pair(&tls.cert_file, &tls.key_file) {
         Some((chain, key)) => Some((read(&chain)?, read(&key)?)),
         None => None,
     };
     Ok(tls_config(&roots, client.as_ref().map(|(chain, key)| (chain.as_slice(), key.as_slice())))?)
+}
+
+/// The system's bundle of public roots, if it has one.
+fn system_roots() -> Option<&'static Path> {
+    SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.is_file())
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

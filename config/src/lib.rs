@@ -19,6 +19,7 @@
 mod addresses;
 mod api_keys;
 mod byte_size;
+mod credential_files;
 mod duration;
 mod fault;
 mod file_layer;
@@ -44,6 +45,7 @@ mod word_layer;
 
 pub use api_keys::ApiKey;
 pub use byte_size::ByteSize;
+pub use credential_files::CredentialBytes;
 pub use duration::{format_duration, parse_duration};
 pub use fault::{Fault, Faults, render_faults};
 pub use load::{Change, Loaded};
@@ -54,8 +56,8 @@ pub use schema::{DEFAULT_TOML, Key, Reload, key_table};
 pub use secret::{Key32, Secret};
 pub use service_url::ServiceUrl;
 pub use settings::{
-    Broker, ClientTls, Config, Embedded, Engine, Gateway, GatewayTls, Http, Ledger, LedgerTls, Log,
-    LogFormat, LogLevel, Ownership, OwnershipMode, Retry, Sender, Synchronous, TlsMode,
+    Broker, ClientTls, Config, Coordinator, Embedded, Engine, Gateway, GatewayTls, Http, Ledger, LedgerTls,
+    Log, LogFormat, LogLevel, Ownership, OwnershipMode, Retry, Sender, Synchronous, TlsMode,
 };
 pub use show::{Shown, show, shown};
 pub use sources::Sources;

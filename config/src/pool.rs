@@ -5,6 +5,7 @@ use crate::schema::POOL;
 use crate::schema::join;
 use crate::secret::Secret;
 use crate::service_url::ServiceUrl;
+use crate::value::{ListItem, Value};
 use crate::values::{Reader, Setting, choice, read_optional_section, section};
 use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -22,6 +23,10 @@ section! {
         credential: Credential,
         /// Another host than Apple's, `host` or `host:port`.
         endpoint: Option<String>,
+        /// Where broadcasts are published.
+        broadcast_endpoint: Option<String>,
+        /// Where broadcast channels are managed.
+        channels_endpoint: Option<String>,
         /// Roots to trust in place of the shipped ones, PEM.
         ca_file: Option<PathBuf>,
         /// Port at Apple, or of an endpoint that names none.
@@ -63,6 +68,8 @@ choice! {
     }
 }
 
+impl ListItem for Environment {}
+
 impl Environment {
     /// Apple's host ("Sending notification requests to APNs").
     #[must_use]
@@ -86,6 +93,10 @@ pub enum Credential {
         key_id: String,
         /// The team's id.
         team_id: String,
+        /// What the key is bound to; empty if to nothing.
+        environments: Vec<Environment>,
+        /// Topics the key is bound to; empty if to none.
+        topics: Vec<String>,
     },
     /// A TLS client certificate.
     Certificate {
@@ -95,6 +106,8 @@ pub enum Credential {
         key_file: Option<PathBuf>,
         /// The `.p12` file's password.
         password: Option<Secret>,
+        /// The file that the password was read from, if it was a file.
+        password_file: Option<PathBuf>,
     },
 }
 
@@ -116,13 +129,28 @@ impl Setting for Credential {
                 let key_file = Setting::read(reader, &at("key_file"));
                 let key_id = Setting::read(reader, &at("key_id"));
                 let team_id = Setting::read(reader, &at("team_id"));
-                Some(Self::Token { key_file: key_file?, key_id: key_id?, team_id: team_id? })
+                let environments: Option<Option<Vec<Environment>>> =
+                    Setting::read(reader, &at("environments"));
+                let topics: Option<Option<Vec<String>>> = Setting::read(reader, &at("topics"));
+                Some(Self::Token {
+                    key_file: key_file?,
+                    key_id: key_id?,
+                    team_id: team_id?,
+                    environments: environments?.unwrap_or_default(),
+                    topics: topics?.unwrap_or_default(),
+                })
             }
             CredentialKind::Certificate => {
                 let file = Setting::read(reader, &at("file"));
                 let key_file = Setting::read(reader, &at("key_file"));
                 let password = Setting::read(reader, &at("password"));
-                Some(Self::Certificate { file: file?, key_file: key_file?, password: password? })
+                let password_file = password_file(reader, &at("password"));
+                Some(Self::Certificate {
+                    file: file?,
+                    key_file: key_file?,
+                    password: password?,
+                    password_file,
+                })
             }
         }
     }
@@ -130,16 +158,29 @@ impl Setting for Credential {
     #[cfg(test)]
     fn keys(key: &str, keys: &mut Vec<String>) {
         keys.extend(
-            ["kind", "key_file", "key_id", "team_id", "file", "password"].map(|name| join(key, name)),
+            ["kind", "key_file", "key_id", "team_id", "environments", "topics", "file", "password"]
+                .map(|name| join(key, name)),
         );
+    }
+}
+
+/// The file behind a password, if that is where it came from.
+fn password_file(reader: &Reader<'_>, password: &str) -> Option<PathBuf> {
+    let entries = &reader.values.entries;
+    let (password, file) = (entries.get(password)?, entries.get(&format!("{password}_file"))?);
+    match &file.value {
+        Value::Path(path) if file.origin == password.origin => Some(path.clone()),
+        _ => None,
     }
 }
 
 section! {
     /// `[pools.<name>.proxy]`.
     Proxy {
-        /// Its address; without a port, 80.
+        /// Its address; without a port, 80, or 443 for https.
         url: ServiceUrl,
+        /// Roots that sign an https proxy's certificate, PEM.
+        ca_file: Option<PathBuf>,
         /// User at the proxy.
         username: Option<String>,
         /// That user's password.

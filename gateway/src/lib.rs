@@ -37,4 +37,4 @@ pub use options::Options;
 pub use pages::{Part, pages};
 pub use problem::Problem;
 pub use routes::{Gateway, OPENAPI, ROUTES};
-pub use serve::{ServeOptions, serve};
+pub use serve::{Peer, ServeOptions, serve};

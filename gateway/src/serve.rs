@@ -1,6 +1,7 @@
 //! Serving a router: accept, TLS where wanted, HTTP/1.1 and HTTP/2, an orderly end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Most requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
 
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
 /// The bounds of a listener.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -33,6 +38,8 @@ pub struct ServeOptions {
     pub drain_deadline: Duration,
     /// TLS, where the listener speaks it itself.
     pub tls: Option<Arc<ServerConfig>>,
+    /// Whether requests are told who asks, as a [`Peer`] in their extensions.
+    pub tell_peer: bool,
 }
 
 impl Default for ServeOptions {
@@ -42,6 +49,7 @@ impl Default for ServeOptions {
             head_deadline: Duration::from_secs(30),
             drain_deadline: Duration::from_secs(20),
             tls: None,
+            tell_peer: false,
         }
     }
 }
@@ -73,9 +81,13 @@ pub async fn serve(
             accepted = accept => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                let mut router = router.clone();
+                if options.tell_peer {
+                    router = router.layer(axum::Extension(Peer(peer)));
+                }
                 let connection =
-                    connect(stream, tls.clone(), router.clone(), options.head_deadline, graceful.watcher());
+                    connect(stream, tls.clone(), router, options.head_deadline, graceful.watcher());
                 tokio::spawn(async move {
                     let _permit = permit;
                     connection.await;

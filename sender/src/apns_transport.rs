@@ -8,27 +8,96 @@ use skein_apns as apns;
 use skein_core::answer::{Answer, Evidence, InDoubt, NotSent, Reply};
 use skein_core::seam::{Answered, Transport, Write};
 use skein_core::{Expiration, Priority, PushType, Reason, Timestamp};
+use tokio::sync::watch;
+
+use crate::credential::slot::{Slot, Version};
+use crate::credential::trial::Trial;
 
 /// While there is no connection, how often the transport looks whether there is one.
 const CONNECT_LOOK: Duration = Duration::from_millis(10);
 
 /// The transport of one pool on one shard.
 pub struct ApnsTransport {
-    client: apns::Client,
+    config: apns::ClientConfig,
+    slot: Arc<Slot>,
+    versions: watch::Receiver<Version>,
+    /// `None` while there is no credential to connect with.
+    client: Option<apns::Client>,
+    trial: Option<Trial>,
+    /// Certificates refused in handshakes when the trial began.
+    refused_before: u64,
     answered: Vec<apns::connection::Answered>,
     returned: Vec<Answered>,
 }
 
 impl ApnsTransport {
-    /// Over a client; it connects by itself.
-    pub fn new(client: apns::Client) -> Self {
-        Self { client, answered: Vec::new(), returned: Vec::new() }
+    /// With the credential of a slot, and each that takes its place; it connects by itself.
+    pub fn new(config: apns::ClientConfig, slot: Arc<Slot>) -> Self {
+        let mut versions = slot.versions();
+        let first = versions.borrow_and_update().credential.clone();
+        Self {
+            client: first.map(|credential| apns::Client::new(config.clone(), credential)),
+            config,
+            slot,
+            versions,
+            trial: None,
+            refused_before: 0,
+            answered: Vec::new(),
+            returned: Vec::new(),
+        }
     }
+
+    /// Another credential is in place.
+    fn adopt(&mut self) {
+        let version = self.versions.borrow_and_update().clone();
+        // Without one, what is open goes on; nothing better is known.
+        let Some(credential) = version.credential else { return };
+        let Some(client) = &mut self.client else {
+            self.client = Some(apns::Client::new(self.config.clone(), credential));
+            return;
+        };
+        let first_connection = client.rotate(credential);
+        self.refused_before = refused_in_handshakes(client);
+        if version.on_trial {
+            self.trial = Some(Trial::new(version.number, first_connection));
+        } else if let Some(trial) = &mut self.trial {
+            trial.succeeded_by(first_connection);
+        }
+    }
+
+    /// Whether the trial ended in a handshake, where no push tells of it.
+    fn look_at_handshakes(&mut self) {
+        let (Some(trial), Some(client)) = (&mut self.trial, &self.client) else { return };
+        if trial.is_open()
+            && refused_in_handshakes(client) > self.refused_before
+            && let Some(ended) = trial.refused_otherwise("the handshake refuses the certificate")
+        {
+            self.slot.report(trial.version, ended);
+        }
+    }
+
+    fn translate(&mut self, key: u64, answer: apns::Answer) -> Answered {
+        let evidence = evidence(answer.evidence());
+        if let Some(trial) = &mut self.trial {
+            let (ended, is_refusal) = trial.judge(&answer);
+            if let Some(ended) = ended {
+                self.slot.report(trial.version, ended);
+            }
+            if is_refusal {
+                return Answered { key, answer: Answer::NotSent(NotSent::NeverWritten), evidence };
+            }
+        }
+        Answered { key, answer: translate(answer), evidence }
+    }
+}
+
+fn refused_in_handshakes(client: &apns::Client) -> u64 {
+    client.health().connect_failures[apns::ConnectFailure::ClientCertificate.index()]
 }
 
 impl Transport for ApnsTransport {
     fn room(&self) -> usize {
-        if self.client.is_connected() { self.client.room() } else { 0 }
+        self.client.as_ref().filter(|client| client.is_connected()).map_or(0, apns::Client::room)
     }
 
     fn write(&mut self, write: Write) {
@@ -52,37 +121,52 @@ impl Transport for ApnsTransport {
             apns_id: *write.id.as_bytes(),
             payload: write.payload,
         };
-        if let Err(request) = self.client.write(request) {
+        let Some(client) = &mut self.client else {
+            self.returned.push(unsent(write.key));
+            return;
+        };
+        if let Err(request) = client.write(request) {
             // Room was asked for before: only a client that is being drained refuses.
-            self.returned.push(Answered {
-                key: request.key,
-                answer: Answer::NotSent(NotSent::NeverWritten),
-                evidence: Evidence::default(),
-            });
+            self.returned.push(unsent(request.key));
         }
     }
 
     async fn progress(&mut self, answers: &mut Vec<Answered>) {
         if self.returned.is_empty() {
-            let unconnected = !self.client.is_connected();
+            let Self { client, versions, answered, .. } = self;
+            let unconnected = client.as_ref().is_some_and(|client| !client.is_connected());
+            let working = async {
+                match client {
+                    Some(client) => client.progress(answered).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                () = self.client.progress(&mut self.answered) => {}
+                () = working => {}
                 () = tokio::time::sleep(CONNECT_LOOK), if unconnected => {}
+                Ok(()) = versions.changed() => self.adopt(),
             }
         }
+        self.look_at_handshakes();
         answers.append(&mut self.returned);
-        answers.extend(self.answered.drain(..).map(|(key, answer)| {
-            let evidence = evidence(answer.evidence());
-            Answered { key, answer: translate(answer), evidence }
-        }));
+        let mut answered = std::mem::take(&mut self.answered);
+        answers.extend(answered.drain(..).map(|(key, answer)| self.translate(key, answer)));
+        self.answered = answered;
     }
 
     fn trouble(&self) -> Option<String> {
-        if self.client.is_connected() {
+        let Some(client) = &self.client else {
+            return Some("there is no credential to connect with".to_owned());
+        };
+        if client.is_connected() {
             return None;
         }
-        self.client.status().last_failure.map(|last| format!("{}: {}", last.failure.label(), last.detail))
+        client.status().last_failure.map(|last| format!("{}: {}", last.failure.label(), last.detail))
     }
+}
+
+fn unsent(key: u64) -> Answered {
+    Answered { key, answer: Answer::NotSent(NotSent::NeverWritten), evidence: Evidence::default() }
 }
 
 fn evidence(evidence: &apns::Evidence) -> Evidence {

@@ -14,6 +14,7 @@
 //! | [`shard`] | threads, and which queue lives where |
 //! | [`advice`] | what to do about a refusal that stops a pool |
 //! | [`breaker`] | a pool that its credential is refused for writes nothing but probes |
+//! | [`credential`] | which credential a pool writes with, and how another takes its place |
 //! | [`badge`] | the badge's absolute number, put into the payload as late as possible |
 //! | [`quarantine`] | a message that killed its owner is not decoded again |
 //! | [`metrics`], [`status`] | what ops see |
@@ -23,6 +24,7 @@ pub mod apns_transport;
 pub mod attachment;
 pub mod badge;
 pub mod breaker;
+pub mod credential;
 pub mod facts;
 pub mod main_path;
 pub mod metrics;

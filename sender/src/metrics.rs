@@ -1,7 +1,7 @@
 //! Every metric of a sender: its one home. Prometheus' conventions; no label per user, token or notification.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -35,6 +35,9 @@ pub struct Metrics {
     draining: IntGauge,
     ledger_away: IntGauge,
     queues_away: IntGauge,
+    credential_expires: IntGaugeVec,
+    credential_rotations: IntCounterVec,
+    credential_expiring: IntCounterVec,
 }
 
 /// The metrics of one pool, looked up once.
@@ -93,6 +96,21 @@ impl Metrics {
         Ok(Self {
             ledger_away: gauge("skein_ledger_away", "1 while the ledger takes no facts.")?,
             queues_away: gauge("skein_queues_unattached", "Owned queues that are not attached.")?,
+            credential_expires: gauges(
+                "skein_apns_credential_expires_timestamp_seconds",
+                "When the pool's certificate runs out, in seconds since the epoch; absent for a token key, which has no end.",
+                &["pool"],
+            )?,
+            credential_rotations: counters(
+                "skein_apns_credential_rotations_total",
+                "New credentials: rotated (put in place), taken (APNs took a push of it), refused, reverted, postponed.",
+                &["pool", "outcome"],
+            )?,
+            credential_expiring: counters(
+                "skein_apns_credential_expiry_warnings_total",
+                "Warnings that the pool's certificate runs out, by the days left: 30, 14, 7, 1, expired.",
+                &["pool", "days"],
+            )?,
             notifications: counters(
                 "skein_notifications_total",
                 "Notifications by final verdict.",
@@ -158,6 +176,30 @@ impl Metrics {
     pub fn away(&self, view: &View) {
         self.ledger_away.set(i64::from(view.ledger.is_some()));
         self.queues_away.set(view.queues.values().filter(|why| why.is_some()).count() as i64);
+    }
+
+    /// Until when the pool's credential is valid; `None` if it has no end, or there is none.
+    pub fn credential_expires(&self, pool: &PoolName, not_after: Option<SystemTime>) {
+        let seconds =
+            not_after.and_then(|end| end.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
+        match seconds {
+            Some(seconds) => self
+                .credential_expires
+                .with_label_values(&[pool.as_str()])
+                .set(i64::try_from(seconds).unwrap_or(i64::MAX)),
+            // It may have had none before.
+            None => drop(self.credential_expires.remove_label_values(&[pool.as_str()])),
+        }
+    }
+
+    /// What became of a new credential.
+    pub fn credential_rotation(&self, pool: &PoolName, outcome: &str) {
+        self.credential_rotations.with_label_values(&[pool.as_str(), outcome]).inc();
+    }
+
+    /// A warning that the credential runs out.
+    pub fn credential_expiring(&self, pool: &PoolName, days: &str) {
+        self.credential_expiring.with_label_values(&[pool.as_str(), days]).inc();
     }
 
     /// The sender leaves its queues.

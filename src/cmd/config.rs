@@ -13,7 +13,7 @@ use super::load;
 use crate::args::{Common, Config};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::wiring::apns::PoolClients;
+use crate::wiring::apns::{checked_credential, client_config};
 
 /// Bytes of chance in a key.
 const KEY_BYTES: usize = 32;
@@ -24,7 +24,8 @@ pub fn run(common: &Common, command: &Config, output: Output) -> Result<Exit, Fa
         Config::Check => {
             let config = load(common)?.config;
             for (name, pool) in &config.pools {
-                PoolClients::new(&config, name, pool)?;
+                checked_credential(name, pool)?;
+                client_config(&config, name, pool)?;
             }
             let pools: Vec<&String> = config.pools.keys().collect();
             let note = if pools.is_empty() { "; there is no pool yet, so nothing can be sent" } else { "" };

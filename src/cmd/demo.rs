@@ -38,12 +38,15 @@ async fn play(stage: setup::Stage, arguments: &Demo, output: Output) -> Result<E
     let registry = Registry::new();
     let engine = wiring::embedded::open(config).await?;
     let ledger = engine.embedded.ledger();
+    let metrics = wiring::credentials::metrics(&registry)?;
+    let credentials = wiring::credentials::Credentials::start(config, &metrics)?;
     let sender = wiring::sender::start(
         config,
         engine.embedded.broker(),
         ledger.clone(),
         engine.fingerprint_key.clone(),
-        &registry,
+        metrics,
+        &credentials,
     )?;
     if !output.is_json() {
         output.raw(&stage.introduction(arguments));

@@ -32,7 +32,11 @@ pub fn run(loaded: &Loaded, common: &Common, role: &Run, output: Output) -> Resu
         // The shards have threads of their own; what is left here is the ledger and the pages.
         Run::Sender => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.context("cannot start a runtime")?.block_on(sender_role::run(&loaded.config, output))
+            runtime.context("cannot start a runtime")?.block_on(sender_role::run(
+                &loaded.config,
+                common,
+                output,
+            ))
         }
     }
 }
@@ -69,7 +73,7 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
     tokio::select! {
         ended = door => ended.context("the front door ended")?,
         ended = served_pages => ended.context("the role pages ended")?,
-        () = reload::access(&gateway, common, &mut signals) => {}
+        () = reload::access(&gateway, common, &mut signals, None) => {}
     }
     Ok(Exit::Done)
 }

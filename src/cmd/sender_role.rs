@@ -15,11 +15,13 @@ use skein_sender::Sender;
 use skein_sender::status::Status;
 use tokio::sync::oneshot;
 
-use super::{bind, ledger_upkeep};
+use super::{bind, ledger_upkeep, reload};
+use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::Signals;
-use crate::wiring;
+use crate::wiring::credentials::Credentials;
+use crate::{operator, wiring};
 
 /// How long between attempts to declare while the broker is away.
 const DECLARE_PAUSE: Duration = Duration::from_secs(1);
@@ -27,7 +29,7 @@ const DECLARE_PAUSE: Duration = Duration::from_secs(1);
 const SCHEMA_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs until it is asked to end, then leaves its queues by the one way.
-pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
+pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exit, Failure> {
     let signals = Signals::listen().context("signals cannot be listened to")?;
     let registry = Registry::new();
     let member = wiring::sender::member(config);
@@ -46,18 +48,17 @@ pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
         format!("sender {member}, its pages at http://{address}"),
         &serde_json::json!({"member": member, "pages": address}),
     );
+    let metrics = wiring::credentials::metrics(&registry)?;
+    let credentials = Credentials::start(config, &metrics)?;
     let shown = Arc::new(OnceLock::<Arc<Status>>::new());
     let undeclared = Arc::new(Mutex::new("not looked at yet".to_owned()));
     let ready = {
         let (shown, undeclared, database) = (Arc::clone(&shown), Arc::clone(&undeclared), database.clone());
-        move || readiness(Arc::clone(&shown), Arc::clone(&undeclared), database.clone())
+        let kept = credentials.clone();
+        move || readiness(Arc::clone(&shown), Arc::clone(&undeclared), database.clone(), kept.clone())
     };
-    tokio::spawn(serve(
-        listener,
-        pages(registry.clone(), ready),
-        ServeOptions::default(),
-        std::future::pending(),
-    ));
+    let routes = pages(registry.clone(), ready).merge(operator::routes(credentials.clone()));
+    tokio::spawn(serve(listener, routes, pages_options(), std::future::pending()));
     tokio::select! {
         declared = declare(config, &link, &undeclared) => declared?,
         () = signals.ended() => return Ok(Exit::Done),
@@ -71,11 +72,13 @@ pub async fn run(config: &Config, output: Output) -> Result<Exit, Failure> {
     }
     // Not before its queue is declared.
     let ledger = SpooledLedger::new(database, broker.clone());
-    let sender = wiring::sender::start(config, broker, ledger, key, &registry)?;
+    let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials)?;
     let _ = shown.set(sender.status());
+    let mut reloads = signals.clone();
     tokio::select! {
         () = signals.ended() => {}
         () = &mut upkeep => {}
+        () = reload::credentials(&credentials, common, &mut reloads) => {}
     }
     end(sender, config).await
 }
@@ -94,8 +97,13 @@ pub async fn end(sender: Sender, config: &Config) -> Result<Exit, Failure> {
     Ok(Exit::Failed)
 }
 
+/// The bounds of the role pages, which an operator of this machine may ask more of.
+pub fn pages_options() -> ServeOptions {
+    ServeOptions { tell_peer: true, ..ServeOptions::default() }
+}
+
 /// What `/readyz` names.
-pub fn parts(status: &Status) -> Vec<Part> {
+pub fn parts(status: &Status, credentials: &Credentials) -> Vec<Part> {
     let view = status.view();
     let joined = |troubles: Vec<String>| if troubles.is_empty() { None } else { Some(troubles.join("; ")) };
     let named = |list: &std::collections::BTreeMap<String, Option<String>>| {
@@ -103,11 +111,12 @@ pub fn parts(status: &Status) -> Vec<Part> {
             list.iter().filter_map(|(name, why)| why.as_ref().map(|why| format!("{name}: {why}"))).collect(),
         )
     };
+    let refusals = named(&view.paused).into_iter().chain(credentials.trouble()).collect();
     let draining = view.draining.then(|| "draining".to_owned());
     vec![
         Part { name: "broker", trouble: named(&view.queues) },
         Part { name: "apns", trouble: named(&view.transports) },
-        Part { name: "credentials", trouble: named(&view.paused) },
+        Part { name: "credentials", trouble: joined(refusals) },
         Part { name: "ledger", trouble: view.ledger },
         Part { name: "sender", trouble: draining },
     ]
@@ -118,9 +127,10 @@ async fn readiness(
     shown: Arc<OnceLock<Arc<Status>>>,
     undeclared: Arc<Mutex<String>>,
     database: PostgresLedger,
+    credentials: Credentials,
 ) -> Vec<Part> {
     let Some(status) = shown.get() else { return not_declared(&undeclared) };
-    let mut parts = parts(status);
+    let mut parts = parts(status, &credentials);
     if let Some(part) = parts.iter_mut().find(|part| part.name == "ledger" && part.trouble.is_none()) {
         part.trouble = ledger_upkeep::trouble(&database).await;
     }

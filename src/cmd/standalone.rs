@@ -7,14 +7,15 @@ use prometheus::Registry;
 use skein_backends::clock::SystemClock;
 use skein_backends::sqlite::EmbeddedLedger;
 use skein_config::{Config, Engine, Loaded};
-use skein_gateway::{Gateway, ServeOptions, pages, serve};
+use skein_gateway::{Gateway, pages, serve};
 
 use super::{bind, reload, sender_role};
 use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::Signals;
-use crate::{logging, wiring};
+use crate::wiring::credentials::Credentials;
+use crate::{logging, operator, wiring};
 
 /// How long between looks at what is older than the retention.
 const KEEP_PAUSE: Duration = Duration::from_secs(3600);
@@ -51,20 +52,27 @@ async fn serve_all(config: &Config, common: &Common, output: Output) -> Result<E
     let address =
         |listener: &tokio::net::TcpListener| listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
     let (broker, ledger) = (engine.embedded.broker(), engine.embedded.ledger());
-    let sender = wiring::sender::start(config, broker, ledger, engine.fingerprint_key.clone(), &registry)?;
+    let metrics = wiring::credentials::metrics(&registry)?;
+    let credentials = Credentials::start(config, &metrics)?;
+    let key = engine.fingerprint_key.clone();
+    let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials)?;
     output.line(
         format!("standalone: submit at {}, its pages at http://{}", address(&front), address(&role_pages)),
         &serde_json::json!({"listening": address(&front), "pages": address(&role_pages)}),
     );
     let status = sender.status();
-    let ready = move || std::future::ready(sender_role::parts(&status));
-    tokio::spawn(serve(role_pages, pages(registry, ready), ServeOptions::default(), std::future::pending()));
+    let (ready, kept) = {
+        let kept = credentials.clone();
+        (move || std::future::ready(sender_role::parts(&status, &kept)), credentials.clone())
+    };
+    let routes = pages(registry, ready).merge(operator::routes(kept));
+    tokio::spawn(serve(role_pages, routes, sender_role::pages_options(), std::future::pending()));
     let ending = signals.clone();
     let door =
         serve(front, gateway.router(), wiring::front_door(config)?, async move { ending.ended().await });
     tokio::select! {
         ended = door => ended.context("the front door ended")?,
-        () = reload::access(&gateway, common, &mut signals) => {}
+        () = reload::access(&gateway, common, &mut signals, Some(&credentials)) => {}
         () = keep(engine.embedded.ledger(), config) => {}
     }
     let exit = sender_role::end(sender, config).await?;

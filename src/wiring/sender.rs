@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use prometheus::Registry;
+use skein_apns::ClientConfig;
 use skein_backends::clock::SystemClock;
 use skein_config::{Config, Engine, OwnershipMode};
 use skein_core::memory::StaticCoordinator;
@@ -12,11 +12,12 @@ use skein_core::retry_schedule::RetrySchedule;
 use skein_core::seam::{Broker, Ledger};
 use skein_core::{FingerprintKey, PoolName, QueueName, SlotMap};
 use skein_sender::apns_transport::ApnsTransport;
+use skein_sender::credential::slot::Slot;
 use skein_sender::metrics::Metrics;
 use skein_sender::{Options, PoolOptions, Seams, Sender};
 
-use super::apns::PoolClients;
-use super::named;
+use super::credentials::Credentials;
+use super::{apns, named};
 use crate::exit::Failure;
 
 /// How many sending threads there are.
@@ -118,14 +119,22 @@ pub fn start<B: Broker, L: Ledger>(
     broker: B,
     ledger: L,
     fingerprint_key: FingerprintKey,
-    registry: &Registry,
+    metrics: Arc<Metrics>,
+    credentials: &Credentials,
 ) -> Result<Sender, Failure> {
-    let clients =
-        config.pools.iter().map(|(name, pool)| Ok((named(name)?, PoolClients::new(config, name, pool)?)));
-    let clients: Arc<BTreeMap<PoolName, PoolClients>> = Arc::new(clients.collect::<Result<_, Failure>>()?);
-    let metrics = Arc::new(Metrics::new(registry.clone()).context("the metrics cannot be registered")?);
+    let mut clients = BTreeMap::new();
+    for (name, pool) in &config.pools {
+        let name_of_pool = named(name)?;
+        if let Some(slot) = credentials.slot(&name_of_pool) {
+            clients.insert(name_of_pool, (apns::client_config(config, name, pool)?, slot));
+        }
+    }
+    let clients: Arc<BTreeMap<PoolName, (ClientConfig, Arc<Slot>)>> = Arc::new(clients);
     let seams = Seams { broker, ledger, coordinator: coordinator(config)?, clock: SystemClock };
-    let connect = move |pool: &PoolName| ApnsTransport::new(clients[pool].client());
+    let connect = move |pool: &PoolName| {
+        let (config, slot) = &clients[pool];
+        ApnsTransport::new(config.clone(), Arc::clone(slot))
+    };
     Ok(Sender::start(options(config, fingerprint_key)?, seams, metrics, connect)
         .context("cannot start a thread")?)
 }

@@ -171,17 +171,23 @@ impl Client {
     }
 
     /// Uses another credential from here on: connects with it, and retires the connections of the old one when the new one
-    /// has served. Until then, or if it never does, the old ones go on to the end of their age. The new credential
-    /// should have passed [`Credential::check`].
-    pub fn rotate(&mut self, credential: Credential) {
+    /// has served; those on which APNs refused every request, at once. Until then, or if it never does, the old ones go on
+    /// to the end of their age. The new credential should have passed [`Credential::check`].
+    ///
+    /// Gives the number from which on connections are the new one's ([`Evidence::connection`]).
+    pub fn rotate(&mut self, credential: Credential) -> u64 {
         let now = Instant::now();
         self.route.tls = tls::client_config(&self.config.roots, &credential);
         self.credential = credential;
         self.connecting.clear();
         for link in &mut *self.links {
             link.renew_at = now;
+            if link.machine.counters().replies > 0 && !link.machine.has_served() {
+                link.retire();
+            }
         }
         self.upkeep_at = now;
+        self.next_number
     }
 
     /// Does the client's work until there is something for the caller: answers, appended to `answers` in batches, or
