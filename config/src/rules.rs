@@ -240,11 +240,6 @@ impl Rules<'_> {
         if self.values.is_set(&proxy_ca) && proxy.is_some_and(|url| url.scheme == "http") {
             self.fault(&[&proxy_ca], "is set, but the proxy's address has no TLS", "write https:// there");
         }
-        let proxy_ca = at("proxy.ca_file");
-        let proxy = self.values.get::<ServiceUrl>(&at("proxy.url"));
-        if self.values.is_set(&proxy_ca) && proxy.is_some_and(|url| url.scheme == "http") {
-            self.fault(&[&proxy_ca], "is set, but the proxy's address has no TLS", "write https:// there");
-        }
     }
 
     /// A key of the other kind is a slip that would go unnoticed; missing ones are found when the struct is read.

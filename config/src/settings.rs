@@ -302,8 +302,6 @@ section! {
         drain_deadline: Duration,
         /// How often the credentials' files are looked at.
         credential_look: Duration,
-        /// How often the credentials' files are looked at.
-        credential_look: Duration,
         /// How long final ids are remembered after a marked copy.
         id_memory: Duration,
         /// Most ids remembered so.
