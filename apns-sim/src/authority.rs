@@ -5,6 +5,7 @@ use rcgen::{
     IsCa, KeyPair, KeyUsagePurpose,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde::Deserialize;
 
 /// A certificate and its key, both as PEM text.
 #[derive(Clone)]
@@ -16,7 +17,8 @@ pub struct PemPair {
 }
 
 /// What a client certificate says; see "Establishing a certificate-based connection to APNs".
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ClientCertificateSpec {
     /// Subject UID: the bundle id.
     pub bundle_id: String,
@@ -46,6 +48,10 @@ impl Authority {
     /// The root certificate, for the clients' trust store.
     pub fn ca_pem(&self) -> String {
         self.0.pem()
+    }
+
+    pub(crate) fn ca_der(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
     }
 
     /// A server certificate for these host names and addresses.

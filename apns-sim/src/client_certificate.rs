@@ -25,6 +25,8 @@ pub(crate) struct ClientCertificate {
     production: bool,
     not_before_s: i64,
     not_after_s: i64,
+    /// Good for nothing, whatever it says.
+    pub(crate) is_refused: bool,
 }
 
 impl ClientCertificate {
@@ -51,6 +53,7 @@ impl ClientCertificate {
             production: production || !sandbox,
             not_before_s: validity.not_before.timestamp(),
             not_after_s: validity.not_after.timestamp(),
+            is_refused: false,
         })
     }
 
@@ -59,19 +62,26 @@ impl ClientCertificate {
         self.topics.len() == 1
     }
 
+    pub(crate) fn is_valid_at(&self, now_s: u64) -> bool {
+        (self.not_before_s..=self.not_after_s).contains(&(now_s as i64))
+    }
+
+    pub(crate) fn is_for(&self, environment: Environment) -> bool {
+        match environment {
+            Environment::Sandbox => self.sandbox,
+            Environment::Production => self.production,
+        }
+    }
+
     pub(crate) fn check(
         &self,
         topic: Option<Topic>,
         environment: Environment,
         now_s: u64,
     ) -> Result<(), Reason> {
-        let fits = match environment {
-            Environment::Sandbox => self.sandbox,
-            Environment::Production => self.production,
-        };
-        if !(self.not_before_s..=self.not_after_s).contains(&(now_s as i64)) {
+        if self.is_refused || !self.is_valid_at(now_s) {
             Err(Reason::BadCertificate)
-        } else if !fits {
+        } else if !self.is_for(environment) {
             Err(Reason::BadCertificateEnvironment)
         } else {
             match topic {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::certificates::CertificatePolicy;
 use crate::faults::Faults;
 use crate::log::LogMode;
 use crate::provider_token::{Environment, TokenPolicy};
@@ -32,6 +33,8 @@ pub struct SimulatorConfig {
     pub ca_out: Option<PathBuf>,
     /// How provider tokens are judged.
     pub tokens: TokenPolicy,
+    /// How client certificates are judged.
+    pub certificates: CertificatePolicy,
     /// Bundle ids that exist; others are `TopicDisallowed`. Empty: all do.
     pub bundle_ids: Vec<String>,
     /// The switches that Apple leaves open.
@@ -65,6 +68,7 @@ impl Default for SimulatorConfig {
             identity: None,
             ca_out: None,
             tokens: TokenPolicy::default(),
+            certificates: CertificatePolicy::default(),
             bundle_ids: Vec::new(),
             strictness: Strictness::default(),
             streams_max: 1000,

@@ -53,7 +53,7 @@ async fn serve_counted(
         let _ = socket.write_some();
         return Err(error);
     }
-    let certificate = socket.client_certificate();
+    let certificate = shared.certificates.read(socket.client_chain());
     let connection = Box::new(Connection::new(Arc::clone(shared), number, peer, certificate));
     let mut drive = Drive::new(socket, connection, Arc::clone(shared));
     let ended = drive.run(shared.orders.subscribe()).await;

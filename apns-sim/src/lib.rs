@@ -18,6 +18,7 @@
 #![deny(unsafe_code)]
 
 pub mod authority;
+mod certificates;
 pub mod checker;
 mod client_certificate;
 pub mod clock;
@@ -41,11 +42,12 @@ mod simulator;
 mod stats;
 mod tls;
 
+pub use certificates::{CertificatePolicy, CertificateRefusal, EnvironmentRefusal, REVOKED_MAX};
 pub use config::{RTT_MS_MAX, SimulatorConfig};
-pub use devices::{DEVICES_MAX, Shown};
+pub use devices::{DEVICES_MAX, NOTICES_MAX, Notice, REORDER_MS_MAX, STORED_MS_MAX, Shown};
 pub use faults::{Faults, realistic};
 pub use fingerprint::{fingerprint, fingerprint_of_hex};
-pub use payload::SEQUENCE_KEY;
+pub use payload::{SEQUENCE_KEY, TEXT_BYTES_MAX};
 pub use process::{RunError, run};
 pub use provider_token::{Environment, ProviderKey, ProviderKeyError, TokenPolicy};
 pub use push_type::{PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX_VOIP, PushType};

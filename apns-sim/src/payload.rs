@@ -10,6 +10,10 @@ pub const SEQUENCE_KEY: &str = "skein_seq";
 static SEQUENCE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"skein_seq\""));
 static BADGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"badge\""));
 
+static ALERT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"alert\""));
+static BODY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"body\""));
+static TITLE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"title\""));
+
 /// The producer's sequence number, if the payload carries one.
 pub(crate) fn sequence(payload: &[u8]) -> Option<u64> {
     integer_after(payload, &SEQUENCE)
@@ -18,6 +22,44 @@ pub(crate) fn sequence(payload: &[u8]) -> Option<u64> {
 /// The badge, if the payload sets one.
 pub(crate) fn badge(payload: &[u8]) -> Option<u64> {
     integer_after(payload, &BADGE)
+}
+
+/// The longest text remembered of an alert, in bytes.
+pub const TEXT_BYTES_MAX: usize = 256;
+
+/// What the alert says: itself if it is a string, else its body, else its title.
+pub(crate) fn text(payload: &[u8]) -> Option<Box<str>> {
+    let alert = value_after(payload, &ALERT)?;
+    match alert.first()? {
+        b'"' => string(alert),
+        b'{' => [&BODY, &TITLE].into_iter().find_map(|key| string(value_after(alert, key)?)),
+        _ => None,
+    }
+}
+
+fn value_after<'a>(payload: &'a [u8], key: &Finder<'_>) -> Option<&'a [u8]> {
+    let mut rest = payload;
+    while let Some(at) = key.find(rest) {
+        rest = rest[at + key.needle().len()..].trim_ascii_start();
+        if let Some(value) = rest.strip_prefix(b":") {
+            return Some(value.trim_ascii_start());
+        }
+    }
+    None
+}
+
+fn string(value: &[u8]) -> Option<Box<str>> {
+    let inside = value.strip_prefix(b"\"")?;
+    let end = memchr::memchr2(b'"', b'\\', inside)?;
+    if inside[end] == b'"' {
+        return std::str::from_utf8(&inside[..end]).ok().map(cut);
+    }
+    let mut values = serde_json::Deserializer::from_slice(value).into_iter::<String>();
+    values.next()?.ok().map(|text| cut(&text))
+}
+
+fn cut(text: &str) -> Box<str> {
+    text[..text.floor_char_boundary(TEXT_BYTES_MAX)].into()
 }
 
 fn integer_after(payload: &[u8], key: &Finder<'_>) -> Option<u64> {
@@ -47,5 +89,23 @@ mod tests {
         assert_eq!(sequence(br#"{"skein_seq":99999999999999999999999}"#), None);
         assert_eq!(badge(br#"{"aps":{"badge":0}}"#), Some(0));
         assert_eq!(badge(b""), None);
+    }
+
+    #[test]
+    fn the_text_of_an_alert() {
+        let said = |payload: &str| text(payload.as_bytes()).map(String::from);
+        assert_eq!(said(r#"{"aps":{"alert":"hi"}}"#).as_deref(), Some("hi"));
+        assert_eq!(
+            said(r#"{"aps":{"alert":{"title":"Ann","body":"a \"b\" \u00e9"}}}"#).as_deref(),
+            Some("a \"b\" é")
+        );
+        assert_eq!(said(r#"{"aps":{"alert" : {"title":"Ann"}}}"#).as_deref(), Some("Ann"));
+        for none in [r#"{"aps":{"badge":1}}"#, r#"{"aps":{"alert":"#, r#"{"x":"alert"}"#, ""] {
+            assert_eq!(said(none), None, "{none}");
+        }
+        assert_eq!(
+            said(&format!(r#"{{"aps":{{"alert":"{}"}}}}"#, "é".repeat(300))).map(|text| text.len()),
+            Some(256)
+        );
     }
 }

@@ -42,11 +42,22 @@ pub enum Reason {
     InternalServerError,
     ServiceUnavailable,
     Shutdown,
+    BadEnvironmentKeyInToken,
+    TopicMismatch,
+    FeatureNotEnabled,
+    MissingChannelId,
+    BadChannelId,
+    ChannelNotRegistered,
+    BadRequestParams,
+    BadRequestPayload,
+    MissingPushType,
+    MissingChannelQueueSize,
+    CannotCreateChannelConfig,
 }
 
 impl Reason {
-    /// Every reason, in order of precedence.
-    pub const ALL: [Self; 32] = [
+    /// Every reason, in order of precedence; those of broadcasts last.
+    pub const ALL: [Self; 43] = [
         Self::MethodNotAllowed,
         Self::BadPath,
         Self::DuplicateHeaders,
@@ -79,6 +90,17 @@ impl Reason {
         Self::InternalServerError,
         Self::ServiceUnavailable,
         Self::Shutdown,
+        Self::BadEnvironmentKeyInToken,
+        Self::TopicMismatch,
+        Self::FeatureNotEnabled,
+        Self::MissingChannelId,
+        Self::BadChannelId,
+        Self::ChannelNotRegistered,
+        Self::BadRequestParams,
+        Self::BadRequestPayload,
+        Self::MissingPushType,
+        Self::MissingChannelQueueSize,
+        Self::CannotCreateChannelConfig,
     ];
 
     /// The string in the body's `reason`.
@@ -116,6 +138,17 @@ impl Reason {
             Self::InternalServerError => "InternalServerError",
             Self::ServiceUnavailable => "ServiceUnavailable",
             Self::Shutdown => "Shutdown",
+            Self::BadEnvironmentKeyInToken => "BadEnvironmentKeyInToken",
+            Self::TopicMismatch => "TopicMismatch",
+            Self::FeatureNotEnabled => "FeatureNotEnabled",
+            Self::MissingChannelId => "MissingChannelId",
+            Self::BadChannelId => "BadChannelId",
+            Self::ChannelNotRegistered => "ChannelNotRegistered",
+            Self::BadRequestParams => "BadRequestParams",
+            Self::BadRequestPayload => "BadRequestPayload",
+            Self::MissingPushType => "MissingPushType",
+            Self::MissingChannelQueueSize => "MissingChannelQueueSize",
+            Self::CannotCreateChannelConfig => "CannotCreateChannelConfig",
         }
     }
 
@@ -129,6 +162,8 @@ impl Reason {
             | Self::ExpiredProviderToken
             | Self::UnrelatedKeyIdInToken
             | Self::BadEnvironmentKeyIdInToken
+            | Self::BadEnvironmentKeyInToken
+            | Self::TopicMismatch
             | Self::BadCertificate
             | Self::BadCertificateEnvironment
             | Self::Forbidden => 403,
@@ -150,7 +185,16 @@ impl Reason {
             | Self::BadDeviceToken
             | Self::PayloadEmpty
             | Self::DeviceTokenNotForTopic
-            | Self::IdleTimeout => 400,
+            | Self::IdleTimeout
+            | Self::FeatureNotEnabled
+            | Self::MissingChannelId
+            | Self::BadChannelId
+            | Self::ChannelNotRegistered
+            | Self::BadRequestParams
+            | Self::BadRequestPayload
+            | Self::MissingPushType
+            | Self::MissingChannelQueueSize
+            | Self::CannotCreateChannelConfig => 400,
         }
     }
 

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::certificates::Certificates;
 use crate::config::{RTT_MS_MAX, SimulatorConfig};
-use crate::devices::Devices;
+use crate::devices::{Devices, Scene, Shown};
 use crate::faults::{Faults, FaultsError};
 use crate::fingerprint::{BuildMixed, fingerprint, mix};
-use crate::log::{Book, LogMode, lock};
-use crate::provider_token::{Environment, TokenPolicy};
+use crate::log::{Book, lock};
+use crate::provider_token::{Environment, ProviderKey, TokenPolicy};
 use crate::registry::{NamedTokens, TokenState};
 use crate::request::Strictness;
 use crate::stats::{Counts, Stats};
@@ -22,6 +23,8 @@ use crate::stats::{Counts, Stats};
 pub(crate) struct Orders {
     /// Grows with each change of the faults.
     pub(crate) faults: u64,
+    /// Grows with each change of the keys.
+    pub(crate) tokens: u64,
     /// Grows with each order to close every connection with GOAWAY.
     pub(crate) goaway: u64,
     /// Grows with each order to reset every connection.
@@ -31,7 +34,7 @@ pub(crate) struct Orders {
 
 pub(crate) struct Shared {
     pub(crate) environment: Environment,
-    pub(crate) tokens: TokenPolicy,
+    pub(crate) certificates: Arc<Certificates>,
     pub(crate) bundles: Vec<u64>,
     pub(crate) strictness: Strictness,
     pub(crate) streams_max: u32,
@@ -48,6 +51,7 @@ pub(crate) struct Shared {
     /// Grows when other faults were set.
     pub(crate) faults_set: watch::Sender<u64>,
     named: RwLock<NamedTokens>,
+    tokens: RwLock<Arc<TokenPolicy>>,
     half_round_trip_ns: AtomicU64,
     window_bytes: AtomicU32,
     ids: AtomicU64,
@@ -55,16 +59,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: &SimulatorConfig, log: &LogMode) -> Self {
+    pub(crate) fn new(config: &SimulatorConfig, certificates: Arc<Certificates>) -> Self {
         Self {
             environment: config.environment,
-            tokens: config.tokens.clone(),
+            certificates,
             bundles: config.bundle_ids.iter().map(|bundle| fingerprint(bundle.as_bytes())).collect(),
             strictness: config.strictness,
             streams_max: config.streams_max.max(1),
             connections_max: config.connections_max,
             devices: config.devices.then(Devices::default),
-            book: Arc::new(Book::new(log)),
+            book: Arc::new(Book::new(&config.log)),
             stats: Stats::default(),
             orders: watch::Sender::new(Orders::default()),
             attempts: Mutex::default(),
@@ -72,10 +76,11 @@ impl Shared {
             faults_now: RwLock::new(Arc::new(config.faults.at(Duration::ZERO))),
             faults_set: watch::Sender::new(0),
             named: RwLock::default(),
+            tokens: RwLock::new(Arc::new(config.tokens.clone())),
             half_round_trip_ns: AtomicU64::new(half_ns(config.rtt_ms)),
             window_bytes: AtomicU32::new(config.window_bytes.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)),
             ids: AtomicU64::new(0),
-            ids_seed: crate::clock::monotonic_ns() ^ crate::clock::wall_ms().rotate_left(40),
+            ids_seed: mix(config.faults.seed ^ SALT_IDS),
         }
     }
 
@@ -107,6 +112,29 @@ impl Shared {
             self.orders.send_modify(|orders| orders.faults += 1);
         }
         faults.changes_after(elapsed).map(|at| at.saturating_sub(elapsed))
+    }
+
+    /// How provider tokens are judged.
+    pub(crate) fn tokens(&self) -> Arc<TokenPolicy> {
+        Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds a key, in place of the one with the same id and team.
+    pub(crate) fn set_key(&self, key: ProviderKey) {
+        self.change_tokens(|tokens| tokens.set_key(key));
+    }
+
+    /// `false` if there is no such key.
+    pub(crate) fn set_key_revoked(&self, key_id: &str, revoked: bool) -> bool {
+        self.change_tokens(|tokens| tokens.set_revoked(key_id, revoked))
+    }
+
+    fn change_tokens<T>(&self, change: impl FnOnce(&mut TokenPolicy) -> T) -> T {
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(Arc::make_mut(&mut tokens));
+        drop(tokens);
+        self.orders.send_modify(|orders| orders.tokens += 1);
+        changed
     }
 
     /// Half of the round trip that is played.
@@ -157,6 +185,22 @@ impl Shared {
         bits & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62
     }
 
+    /// What the device behind a token shows now.
+    pub(crate) fn device(&self, token: u64) -> Option<Shown> {
+        self.with_scene(|devices, scene| devices.shown(scene, token))?
+    }
+
+    /// `false` if devices are not remembered, or there is no room for another.
+    pub(crate) fn set_device_online(&self, token: u64, online: Option<bool>) -> bool {
+        self.with_scene(|devices, scene| devices.set_online(scene, token, online)).unwrap_or(false)
+    }
+
+    fn with_scene<T>(&self, look: impl FnOnce(&Devices, Scene<'_>) -> T) -> Option<T> {
+        let faults = self.faults();
+        let scene = Scene { faults: &faults.device, seed: faults.seed, now_ms: crate::clock::wall_ms() };
+        self.devices.as_ref().map(|devices| look(devices, scene))
+    }
+
     /// Forgets what was seen: log, counters, devices, attempts, states of single tokens. Faults stay.
     pub(crate) fn reset(&self) {
         self.book.clear();
@@ -169,6 +213,7 @@ impl Shared {
     }
 }
 
+const SALT_IDS: u64 = 0x6964_7321;
 const WINDOW_BYTES_MIN: u32 = 16_384;
 const WINDOW_BYTES_MAX: u32 = 1 << 30;
 

@@ -22,7 +22,7 @@ pub(super) enum Decision {
 }
 
 /// A decided answer and what it belongs to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) stream: u32,
     pub(super) row: u32,
@@ -71,13 +71,13 @@ impl Answers {
     }
 
     pub(super) fn wait_until(&mut self, due_ns: u64, answer: Answer) {
-        self.waiting.insert(answer.stream, answer);
         self.due.push(Reverse((due_ns, answer.stream)));
+        self.waiting.insert(answer.stream, answer);
     }
 
     pub(super) fn hold(&mut self, answer: Answer) {
-        self.waiting.insert(answer.stream, answer);
         self.held.push_back(answer.stream);
+        self.waiting.insert(answer.stream, answer);
     }
 
     pub(super) fn next_due_ns(&self) -> Option<u64> {

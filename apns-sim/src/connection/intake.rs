@@ -137,11 +137,11 @@ impl Connection {
     fn take_block(&mut self, stream: u32, end_stream: bool, bytes: &[u8]) -> Result<(), Broken> {
         let mut head = Head::default();
         let (strictness, shared) = (&self.shared.strictness, &self.shared);
-        let (authorization, now_s) = (&mut self.authorization, self.now_ms / 1000);
+        let (authorization, tokens, now_s) = (&mut self.authorization, &self.tokens, self.now_ms / 1000);
         let mut outcome = Ok(());
         let decoded = self.decoder.decode(bytes, HEADER_LIST_BYTES_MAX as usize, |name, value| {
             if head.take(name, value, strictness) {
-                outcome = authorization.check(value, &shared.tokens, shared.environment, now_s);
+                outcome = authorization.check(value, tokens, shared.environment, now_s);
             }
         });
         match decoded {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::devices::{Delivery, Devices};
+use crate::devices::{Delivery, Devices, Scene};
 use crate::log::{Book, Row, Shard};
 use crate::reason::Reason;
 
@@ -90,11 +90,11 @@ impl Journal {
     }
 
     /// Hands the batch over; before its answers are flushed, so that who got an answer finds it in the log.
-    pub(super) fn commit(&mut self, devices: Option<&Devices>) {
+    pub(super) fn commit(&mut self, devices: Option<&Devices>, scene: Scene<'_>) {
         if let Some(devices) = devices
             && !self.deliveries.is_empty()
         {
-            devices.deliver(self.deliveries.drain(..));
+            devices.deliver(scene, self.deliveries.drain(..));
         }
         if let Some(shard) = &self.shard {
             if !self.rows.is_empty() {

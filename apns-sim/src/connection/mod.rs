@@ -20,11 +20,14 @@ use skein_apns::frame::{
 };
 use skein_apns::hpack::Decoder;
 
+use crate::certificates::EnvironmentRefusal;
 use crate::client_certificate::ClientCertificate;
 use crate::clock::{monotonic_ns, wall_ms};
+use crate::devices::Scene;
 use crate::faults::{Faults, GoawayForm, Stall};
 use crate::fingerprint::BuildMixed;
-use crate::provider_token::Authorization;
+use crate::provider_token::{Authorization, TokenPolicy};
+use crate::reason::Reason;
 use crate::shared::{Orders, Shared};
 use answers::Answers;
 use intake::{Block, Open};
@@ -63,6 +66,7 @@ pub(crate) struct Connection {
     orders: Orders,
     number: u32,
     certificate: Option<ClientCertificate>,
+    tokens: Arc<TokenPolicy>,
     authorization: Authorization,
     shown_valid_token: bool,
     decoder: Decoder,
@@ -105,6 +109,7 @@ impl Connection {
         let faults = shared.faults();
         let streams = if certificate.is_some() { shared.streams_max } else { 1 };
         let window_bytes = shared.window_bytes();
+        let tokens = shared.tokens();
         let mut answers = Answers::new();
         answers.split_bodies = faults.connection.split_bodies;
         let settings = [
@@ -118,7 +123,7 @@ impl Connection {
         if window_bytes > WINDOW_DEFAULT {
             writer::window_update(window_bytes - WINDOW_DEFAULT, &mut answers.out);
         }
-        Self {
+        let mut connection = Self {
             strikes: Strikes::new(&faults, number, certificate.is_some(), 0),
             goaway_form: faults.goaway_form(number),
             journal: Journal::new(&shared.book, number, peer),
@@ -130,6 +135,7 @@ impl Connection {
             orders,
             number,
             certificate,
+            tokens,
             authorization: Authorization::default(),
             shown_valid_token: false,
             decoder: Decoder::new(HEADER_TABLE_BYTES_MAX),
@@ -149,6 +155,19 @@ impl Connection {
             now_ms: wall_ms(),
             read_ns: monotonic_ns(),
             end: None,
+        };
+        connection.turn_away();
+        connection
+    }
+
+    /// Ends a connection whose certificate is for the other environment, if that is how it is refused.
+    fn turn_away(&mut self) {
+        let (environment, shared) = (self.shared.environment, &self.shared);
+        if self.certificate.as_ref().is_some_and(|certificate| !certificate.is_for(environment))
+            && shared.certificates.wrong_environment() == EnvironmentRefusal::Goaway
+        {
+            self.goaway_form = GoawayForm::refusal(Reason::BadCertificateEnvironment);
+            self.begin_goaway(0);
         }
     }
 
@@ -217,7 +236,7 @@ impl Connection {
         }
         self.return_window();
         self.finish_goaway();
-        self.journal.commit(self.shared.devices.as_ref());
+        self.commit();
     }
 
     fn take_frames(&mut self, inbox: &[u8]) -> Result<usize, Broken> {
@@ -287,6 +306,9 @@ impl Connection {
                 }
             }
         }
+        if orders.tokens != before.tokens {
+            self.tokens = self.shared.tokens();
+        }
         if orders.goaway != before.goaway || orders.stop {
             self.begin_goaway(self.newest_stream);
         }
@@ -298,7 +320,7 @@ impl Connection {
         if orders.stop && self.end.is_none() {
             self.end = Some(End::Close);
         }
-        self.journal.commit(self.shared.devices.as_ref());
+        self.commit();
     }
 
     fn broken(&mut self, Broken(code, what): Broken) {
@@ -316,9 +338,14 @@ impl Connection {
         }
     }
 
+    fn commit(&mut self) {
+        let scene = Scene { faults: &self.faults.device, seed: self.faults.seed, now_ms: self.now_ms };
+        self.journal.commit(self.shared.devices.as_ref(), scene);
+    }
+
     /// The connection is gone.
     pub(crate) fn close(&mut self) {
-        self.journal.commit(self.shared.devices.as_ref());
+        self.commit();
         self.journal.close();
     }
 }

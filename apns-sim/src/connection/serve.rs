@@ -30,6 +30,9 @@ impl Connection {
             head.faults.add(reason);
         } else {
             self.limit_after_valid_token();
+            if let Err(reason) = self.authorization.check_topic(head.topic, &self.tokens) {
+                head.faults.add(reason);
+            }
         }
         match head.topic {
             None if self.certificate.is_none() && !head.names_topic() => {
@@ -113,8 +116,14 @@ impl Connection {
         }
         let attempt = if self.faults.counts_attempts() { self.shared.attempt(id) } else { 0 };
         let decision = self.decide(&head, id, body, attempt);
-        let badge = if self.shared.devices.is_some() { payload::badge(body) } else { None };
-        let delivery = Delivery { token: head.token, id, collapse: head.collapse, badge, sequence };
+        let mut delivery = Delivery { id, token: head.token, sequence, ..Delivery::default() };
+        if self.shared.devices.is_some() && matches!(decision, Decision::Accept | Decision::Silence) {
+            delivery.topic = head.topic.map_or(0, |topic| topic.hash);
+            delivery.collapse = head.collapse;
+            delivery.expiration = head.expiration;
+            delivery.badge = payload::badge(body);
+            delivery.text = payload::text(body);
+        }
         let answer = Answer { stream, row, decision, delivery };
         let delay_ns = self.faults.delay_ns(id, attempt);
         if self.faults.stall == Stall::Answers {

@@ -7,7 +7,7 @@ use rustls::{ServerConfig, ServerConnection};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::client_certificate::ClientCertificate;
+use rustls_pki_types::CertificateDer;
 
 /// Bytes taken from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -51,8 +51,9 @@ impl<'a> Socket<'a> {
         }
     }
 
-    pub(super) fn client_certificate(&self) -> Option<ClientCertificate> {
-        ClientCertificate::parse(self.tls.peer_certificates()?.first()?)
+    /// The chain that the client showed; empty if it showed none.
+    pub(super) fn client_chain(&self) -> &[CertificateDer<'static>] {
+        self.tls.peer_certificates().unwrap_or_default()
     }
 
     /// Reads and decrypts what is there, at most about `bytes_max`; `false` at the client's end.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Faults, Hostility};
 use crate::fingerprint::draw;
+use crate::reason::Reason;
 
 /// Faults of connections, counted in requests of that connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,6 +131,14 @@ pub(crate) struct GoawayForm {
     pub(crate) code: u32,
     pub(crate) last_stream: LastStream,
     pub(crate) twice: bool,
+}
+
+impl GoawayForm {
+    /// Two in a row that refuse the whole connection, with a reason.
+    pub(crate) fn refusal(reason: Reason) -> Self {
+        let data = serde_json::json!({ "reason": reason.label() }).to_string().into_bytes();
+        Self { data, code: 0, last_stream: LastStream::Zero, twice: true }
+    }
 }
 
 impl Faults {

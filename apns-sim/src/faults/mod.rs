@@ -9,6 +9,8 @@ mod request;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::devices::DeviceFaults;
+use crate::fingerprint::fingerprint_of_hex;
 use crate::registry::TokenFaults;
 pub use connection::{
     ANNOUNCED_MS, ANNOUNCED_REQUESTS, BAD_DEVICE_TOKEN_WEIGHT, ConnectionFaults, GoawayData, LastStream,
@@ -34,6 +36,8 @@ pub struct Faults {
     pub tokens: TokenFaults,
     /// Faults of connections.
     pub connection: ConnectionFaults,
+    /// How APNs and devices treat what was accepted.
+    pub device: DeviceFaults,
     /// The whole service stands still until this is lifted.
     pub stall: Stall,
     /// Times at which other faults are in force.
@@ -71,6 +75,9 @@ pub enum FaultsError {
     /// There is no set of faults of this name.
     #[error("preset {0} does not exist; use none, realistic or everything")]
     Preset(String),
+    /// A token that is none. Only its length is told.
+    #[error("device.offline_tokens has an entry of {0} characters that is no even-length hex")]
+    Token(usize),
     /// More phases than can be followed.
     #[error("there are {0} phases; at most {PHASES_MAX} can be followed")]
     Phases(usize),
@@ -100,6 +107,12 @@ impl Faults {
         check_shares("request", &requests)?;
         check_shares("request", &[("request.slow", self.request.slow)])?;
         check_shares("connection", &[("connection.spread", self.connection.spread)])?;
+        for share in self.device.shares() {
+            check_shares("device", &[share])?;
+        }
+        if let Some(bad) = self.device.offline_tokens.iter().find(|hex| fingerprint_of_hex(hex).is_none()) {
+            return Err(FaultsError::Token(bad.len()));
+        }
         self.check_phases()
     }
 }

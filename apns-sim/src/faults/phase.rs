@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionFaults, Faults, FaultsError, RequestFaults, Stall};
+use super::{ConnectionFaults, DeviceFaults, Faults, FaultsError, RequestFaults, Stall};
 use crate::registry::TokenFaults;
 
 /// The most phases of one set of faults.
@@ -27,6 +27,9 @@ pub struct Phase {
     /// In place of [`Faults::connection`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ConnectionFaults>,
+    /// In place of [`Faults::device`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceFaults>,
     /// In place of [`Faults::stall`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall: Option<Stall>,
@@ -73,6 +76,7 @@ impl Faults {
             request: phase.request.clone().unwrap_or_else(|| self.request.clone()),
             tokens: phase.tokens.unwrap_or(self.tokens),
             connection: phase.connection.clone().unwrap_or_else(|| self.connection.clone()),
+            device: phase.device.clone().unwrap_or_else(|| self.device.clone()),
             stall: phase.stall.unwrap_or(self.stall),
             phases: Vec::new(),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ConnectionFaults, Faults, FaultsError, RequestFaults};
+use super::{ConnectionFaults, DeviceFaults, Faults, FaultsError, RequestFaults};
 use crate::registry::TokenFaults;
 
 /// A mix like a bad day's: about 1 % of tokens gone, some 429, 500 and 503, refused streams, GOAWAYs and resets.
@@ -43,6 +43,8 @@ pub const EVERYTHING_EVERY: u64 = 5_000;
 /// - `rate` of the *tokens* are gone, expired, of the other environment or of another topic, each equally often, for good.
 /// - Every connection meets one fault around its `every`th request: GOAWAY of any form, reset, standstill, a credential
 ///   that is refused from then on, or broken HTTP/2. `every` 0 leaves those out.
+/// - `rate` of the devices are offline, `rate` of the pushes are stored or shown in the wrong order; devices take 5 ms to
+///   acknowledge. No provider sees any of it.
 /// - The stream limit falls to 1 with refusals, bodies of refusals come in pieces.
 pub fn everything(rate: f64, every: u64) -> Faults {
     const REQUEST_KINDS: f64 = 8.0;
@@ -78,6 +80,13 @@ pub fn everything(rate: f64, every: u64) -> Faults {
             limit_drops: true,
             split_bodies: true,
             ..ConnectionFaults::default()
+        },
+        device: DeviceFaults {
+            offline: rate,
+            ack_delay_ms: 5,
+            race: rate,
+            reorder: rate,
+            ..DeviceFaults::default()
         },
         ..Faults::default()
     }

@@ -8,7 +8,7 @@ use skein_apns_sim::Handle;
 
 use crate::client::{Client, start, token};
 
-fn http(address: SocketAddr, method: &str, path: &str, kind: &str, body: &str) -> (u16, String) {
+pub fn http(address: SocketAddr, method: &str, path: &str, kind: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("connected");
     write!(
         stream,
@@ -22,13 +22,13 @@ fn http(address: SocketAddr, method: &str, path: &str, kind: &str, body: &str) -
     (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), body.to_owned())
 }
 
-fn controlled() -> (Handle, SocketAddr) {
+pub fn controlled() -> (Handle, SocketAddr) {
     let simulator = start(|config| config.control = Some(([127, 0, 0, 1], 0).into()));
     let address = simulator.control_addr().expect("it listens");
     (simulator, address)
 }
 
-fn json(text: &str) -> Value {
+pub fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }
 
@@ -104,4 +104,64 @@ fn figures_log_devices_and_tokens_are_shown_and_forgotten() {
     let mut client = Client::authorized(&simulator);
     assert_eq!(post("/disconnect", "").0, 200);
     assert!(client.closed().is_some());
+}
+
+#[test]
+fn a_device_is_sent_offline_and_shows_what_survived() {
+    let (simulator, address) = controlled();
+    let post = |path: &str, body: &str| http(address, "POST", path, "application/json", body);
+    let device = format!("/devices/{}", token(5));
+    assert_eq!(post(&device, r#"{"online":false}"#).0, 200);
+    assert_eq!(post("/devices/xyz", r#"{"online":false}"#).0, 400);
+    let mut client = Client::connect(&simulator);
+    for n in 1..4 {
+        let body = format!(
+            r#"{{"aps":{{"alert":{{"title":"Ann","body":"say {n}"}},"badge":{n}}},"skein_seq":{n}}}"#
+        );
+        assert_eq!(client.ask(&crate::client::fields(&token(5)), body.as_bytes()).status, 200);
+    }
+    let shown = json(&http(address, "GET", &device, "text/plain", "").1);
+    assert_eq!((shown["delivered"].as_u64(), shown["online"].as_bool()), (Some(0), Some(false)));
+    assert_eq!(
+        (shown["overwritten"].as_u64(), shown["stored"][0]["text"].as_str()),
+        (Some(2), Some("say 3"))
+    );
+    let shown = json(&post(&device, r#"{"online":true}"#).1);
+    assert_eq!((shown["text"].as_str(), shown["badge"].as_u64()), (Some("say 3"), Some(3)));
+    assert_eq!((shown["sequence"].as_u64(), shown["delivered"].as_u64()), (Some(3), Some(1)));
+}
+
+#[test]
+fn credentials_are_made_and_unmade() {
+    let (simulator, address) = controlled();
+    let post = |path: &str, body: &str| http(address, "POST", path, "application/json", body);
+    let pem = rcgen::KeyPair::generate().expect("a key").serialize_pem();
+    let key = serde_json::json!({"key_id":"ABCDEFGHIJ","team_id":"TEAM567890","p8":pem,"topics":["com.example.im"]});
+    assert_eq!(post("/keys", &key.to_string()).0, 200);
+    let answer = Client::connect(&simulator).push(&token(1));
+    assert_eq!(answer.reason().as_deref(), Some("InvalidProviderToken"), "signatures count now");
+    assert_eq!(post("/keys/revoke", r#"{"key_id":"ABCDEFGHIJ"}"#).0, 200);
+    assert_eq!(post("/keys/revoke", r#"{"key_id":"NOSUCHKEY0"}"#).0, 400);
+    assert_eq!(post("/keys", r#"{"key_id":"A","team_id":"B","p8":"C"}"#).0, 400);
+
+    let issued = json(&post("/certificates/issue", r#"{"bundle_id":"com.example.im","sandbox":true}"#).1);
+    let text = |name: &str| issued[name].as_str().expect("PEM").to_owned();
+    let pair = skein_apns_sim::authority::PemPair { certificate: text("certificate"), key: text("key") };
+    let connect = || Client::try_connect(&simulator, &[b"h2"], Some(&pair)).map(|mut client| client.event());
+    assert!(matches!(connect(), Ok(crate::client::Event::Settings(_))));
+    let revoke = serde_json::json!({ "certificate": text("certificate") }).to_string();
+    assert_eq!(post("/certificates/revoke", &revoke).0, 200);
+    assert!(!matches!(connect(), Ok(crate::client::Event::Settings(_))));
+    assert_eq!(post("/certificates/revoke", r#"{"certificate":"x"}"#).0, 400);
+}
+
+#[test]
+fn the_wire_is_changed_piece_by_piece() {
+    let (simulator, address) = controlled();
+    let post = |body: &str| http(address, "POST", "/network", "application/json", body);
+    assert_eq!(post(r#"{"rtt_ms":20}"#).0, 200);
+    let shown = json(&post(r#"{"window_bytes":70000}"#).1);
+    assert_eq!((shown["rtt_ms"].as_u64(), shown["window_bytes"].as_u64()), (Some(20), Some(70_000)));
+    assert_eq!(Client::connect(&simulator).push(&token(1)).status, 200);
+    assert!(simulator.log().rows[0].hold_ns() >= Some(20_000_000));
 }

@@ -1,6 +1,8 @@
 //! The control endpoint: faults, figures and single tokens over plain HTTP, for people and other processes.
 //! It has no authentication; it is meant for loopback.
 
+mod credentials;
+
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -12,16 +14,20 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::authority::Authority;
 use crate::faults::{Faults, Stall, preset as preset_of};
 use crate::fingerprint::fingerprint_of_hex;
 use crate::log::write_ndjson;
 use crate::registry::TokenState;
 use crate::shared::{Network, Shared};
 
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, authority: Arc<Authority>) {
     let listener = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
     let served = match listener {
-        Ok(listener) => axum::serve(listener, router(shared)).await,
+        Ok(listener) => {
+            axum::serve(listener, router(Arc::clone(&shared)).merge(credentials::router(shared, authority)))
+                .await
+        }
         Err(error) => Err(error),
     };
     if let Err(error) = served {
@@ -37,7 +43,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/stats", get(async |State(shared): State<Arc<Shared>>| Json(shared.counts().to_json())))
         .route("/log", get(show_log))
         .route("/tokens", post(set_token))
-        .route("/devices/{token}", get(show_device))
+        .route("/devices/{token}", get(show_device).post(set_device))
         .route(
             "/goaway",
             post(async |State(shared): State<Arc<Shared>>| order(&shared, |orders| orders.goaway += 1)),
@@ -153,12 +159,32 @@ async fn set_token(
 }
 
 async fn show_device(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -> Response {
-    let shown = fingerprint_of_hex(&token).and_then(|token| shared.devices.as_ref()?.shown(token));
+    let shown = fingerprint_of_hex(&token).and_then(|token| shared.device(token));
     match shown {
         Some(shown) => Json(shown).into_response(),
         None => (StatusCode::NOT_FOUND, Json(json!({ "error": "nothing was delivered to this token" })))
             .into_response(),
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceBody {
+    online: Option<bool>,
+}
+
+async fn set_device(
+    State(shared): State<Arc<Shared>>,
+    Path(token): Path<String>,
+    Json(DeviceBody { online }): Json<DeviceBody>,
+) -> Response {
+    let Some(fingerprint) = fingerprint_of_hex(&token) else {
+        return refuse("the token is no even-length hex");
+    };
+    if !shared.set_device_online(fingerprint, online) {
+        return refuse("there is no room for another device");
+    }
+    show_device(State(shared), Path(token)).await
 }
 
 fn order(shared: &Shared, change: impl FnOnce(&mut crate::shared::Orders)) -> Json<Value> {

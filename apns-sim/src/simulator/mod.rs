@@ -1,5 +1,7 @@
 //! Starting and stopping a simulator, and the handle to it.
 
+mod handle;
+
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
@@ -10,16 +12,15 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 
 use crate::authority::Authority;
+use crate::certificates::Certificates;
 use crate::config::SimulatorConfig;
 use crate::control;
-use crate::devices::Shown;
 use crate::driver;
-use crate::faults::{Faults, FaultsError};
-use crate::log::{LogMode, Snapshot, write_changes};
-use crate::registry::TokenState;
-use crate::shared::{Network, Orders, Shared};
-use crate::stats::Counts;
+use crate::faults::FaultsError;
+use crate::log::{LogMode, write_changes};
+use crate::shared::{Orders, Shared};
 use crate::tls;
+pub use handle::Handle;
 
 /// Connections handed to a thread and not yet begun.
 const HANDED_OVER_MAX: usize = 1024;
@@ -66,7 +67,7 @@ impl Simulator {
     /// Starts one on threads of its own. When this returns, it accepts connections.
     pub fn start(config: SimulatorConfig) -> Result<Handle, StartError> {
         config.faults.check()?;
-        let authority = Authority::generate()?;
+        let authority = Arc::new(Authority::generate()?);
         let ca_pem = authority.ca_pem();
         let listener = listen(config.listen)?;
         let addr =
@@ -74,14 +75,15 @@ impl Simulator {
         if let Some(path) = &config.ca_out {
             std::fs::write(path, &ca_pem).map_err(|source| file_error(path, source))?;
         }
-        let shared = Arc::new(Shared::new(&config, &config.log));
+        let certificates = Arc::new(Certificates::new(config.certificates, authority.ca_der())?);
+        let shared = Arc::new(Shared::new(&config, Arc::clone(&certificates)));
         let mut names = config.names;
         names.push(addr.ip().to_string());
         let (chain, key) = match config.identity {
             Some(identity) => identity,
             None => authority.server(names)?,
         };
-        let tls = tls::server_config(chain, key)?;
+        let tls = tls::server_config(chain, key, certificates)?;
         let mut handle = Handle {
             addr,
             control: None,
@@ -135,112 +137,7 @@ fn current_thread() -> Result<runtime::Runtime, StartError> {
     runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)
 }
 
-/// A running simulator. Dropping it stops it.
-pub struct Handle {
-    addr: SocketAddr,
-    control: Option<SocketAddr>,
-    ca_pem: String,
-    authority: Authority,
-    shared: Arc<Shared>,
-    serving: Vec<JoinHandle<()>>,
-    log: Option<JoinHandle<io::Result<()>>>,
-    stop_log: Option<mpsc::Sender<()>>,
-}
-
 impl Handle {
-    /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-
-    /// Where its control endpoint listens, if it has one.
-    pub fn control_addr(&self) -> Option<SocketAddr> {
-        self.control
-    }
-
-    /// The root certificate for the clients' trust store. Of no use if an identity was given.
-    pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
-    }
-
-    /// Issues client certificates.
-    pub fn authority(&self) -> &Authority {
-        &self.authority
-    }
-
-    /// The faults as they were set, phases included.
-    pub fn faults(&self) -> Faults {
-        Faults::clone(&self.shared.faults_with_phases())
-    }
-
-    /// Puts other faults in force, on connections that are open too.
-    pub fn set_faults(&self, faults: Faults) -> Result<(), FaultsError> {
-        self.shared.set_faults(faults)
-    }
-
-    /// The wire that is played.
-    pub fn network(&self) -> Network {
-        self.shared.network()
-    }
-
-    /// Plays another wire from now on: the round trip on open connections too, the window on new ones.
-    pub fn set_network(&self, network: Network) {
-        self.shared.set_network(network);
-    }
-
-    /// Gives one device token, by its fingerprint, a state of its own. `false` if there is no room for another.
-    pub fn set_token(&self, fingerprint: u64, state: TokenState) -> bool {
-        self.shared.set_token(fingerprint, state)
-    }
-
-    /// What the device behind a token shows.
-    pub fn device(&self, fingerprint: u64) -> Option<Shown> {
-        self.shared.devices.as_ref()?.shown(fingerprint)
-    }
-
-    /// What happened so far, in numbers.
-    pub fn stats(&self) -> Counts {
-        self.shared.counts()
-    }
-
-    /// A copy of the log. With a log file it holds only what is not settled yet; read the file then.
-    pub fn log(&self) -> Snapshot {
-        self.shared.book.snapshot()
-    }
-
-    /// Forgets log, numbers, devices and the states of single tokens; faults stay in force.
-    pub fn reset(&self) {
-        self.shared.reset();
-    }
-
-    /// Ends every open connection with the GOAWAY that the faults describe.
-    pub fn goaway_all(&self) {
-        self.shared.orders.send_modify(|orders| orders.goaway += 1);
-    }
-
-    /// Resets every open connection.
-    pub fn reset_all(&self) {
-        self.shared.orders.send_modify(|orders| orders.reset += 1);
-    }
-
-    /// Stops: connections get their GOAWAY, threads end, the log file is complete when this returns.
-    pub fn shutdown(mut self) -> io::Result<()> {
-        self.stop()
-    }
-
-    fn stop(&mut self) -> io::Result<()> {
-        self.shared.orders.send_modify(|orders| orders.stop = true);
-        for thread in self.serving.drain(..) {
-            let _ = thread.join();
-        }
-        self.stop_log = None;
-        match self.log.take().map(JoinHandle::join) {
-            Some(Ok(written)) => written,
-            Some(Err(_)) => Err(io::Error::other("the log's writer ended early")),
-            None => Ok(()),
-        }
-    }
-
     fn start_log(&mut self, file: impl Write + Send + 'static) -> Result<(), StartError> {
         let (stop, stopped) = mpsc::channel();
         let book = Arc::clone(&self.shared.book);
@@ -292,12 +189,12 @@ impl Handle {
         control: Option<TcpListener>,
         inboxes: Vec<Inbox>,
     ) -> Result<(), StartError> {
-        let shared = Arc::clone(&self.shared);
+        let (shared, authority) = (Arc::clone(&self.shared), Arc::clone(&self.authority));
         let runtime = current_thread()?;
         self.serving.push(thread_named("apns-sim-accept", move || {
             runtime.block_on(async move {
                 if let Some(control) = control {
-                    tokio::spawn(control::serve(control, Arc::clone(&shared)));
+                    tokio::spawn(control::serve(control, Arc::clone(&shared), authority));
                 }
                 tokio::spawn(follow_phases(Arc::clone(&shared)));
                 if let Err(error) = accept(listener, &shared, &inboxes).await {
@@ -306,14 +203,6 @@ impl Handle {
             });
         })?);
         Ok(())
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if let Err(error) = self.stop() {
-            tracing::error!(%error, "the simulator's log file is not complete");
-        }
     }
 }
 
