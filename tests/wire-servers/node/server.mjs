@@ -62,7 +62,7 @@ function everyNow(session) {
   }
   const shutdown = number('shutdown-every', 0);
   if (shutdown && reads % shutdown === 0) {
-    for (const each of sessions) {
+    for (const each of [...sessions].filter((session) => !session.destroyed && !session.closed)) {
       each.goaway(0, 0, Buffer.from('{"reason":"Shutdown"}'));
       each.close();
     }
