@@ -133,4 +133,12 @@ impl Coordinator for ZooKeeperCoordinator {
         let owned = self.seat.owned(&claimed);
         owned.ok_or_else(|| CoordinatorError::Refused(format!("no settings for the pool of {queue}")))
     }
+
+    async fn leave(&self) {
+        self.keeper.abort();
+        let Ok(session) = self.connection.session() else { return };
+        if let Err(error) = membership::leave(&session, &self.seat).await {
+            tracing::debug!(%error, "the coordinator was not told of this end; the session's end will tell");
+        }
+    }
 }

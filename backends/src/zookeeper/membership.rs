@@ -168,6 +168,19 @@ async fn take_place(
     Err(CoordinatorError::Away("the member's node changes all the time".to_owned()))
 }
 
+/// Gives the place up, if this life has it.
+pub(super) async fn leave(session: &Session, seat: &Seat) -> Result<(), CoordinatorError> {
+    let path = tree::member(&seat.me.member);
+    let Some((data, stat)) = session.latest(&path).await? else { return Ok(()) };
+    if from_json::<Member>(&path, &data)?.incarnation != seat.me.incarnation {
+        return Ok(());
+    }
+    let mut writer = session.client.new_multi_writer();
+    writer.add_delete(&path, Some(stat.version)).map_err(|e| coordinator_error(&e))?;
+    writer.set(tree::BELL, b"", None)?;
+    session.commit(writer).await?.map(drop).map_err(|e| coordinator_error(&e))
+}
+
 /// Reads every queue's record, after the watch is set that tells of the next change of one of its own.
 async fn read(session: &Session, seat: &Seat) -> Result<OneshotWatcher, CoordinatorError> {
     let path = tree::call(&seat.me.member);

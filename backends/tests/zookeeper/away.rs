@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
+use skein_backends::zookeeper::ZooKeeperCoordinator;
 use skein_core::fleet::Wanted;
-use skein_core::seam::{Coordinator as _, CoordinatorError, FleetStore as _, Standing};
+use skein_core::seam::{Coordinator as _, CoordinatorError, FleetStore as _, Lead as _, Planned, Standing};
 use skein_tests::need;
 use skein_tests::services::ZooKeeper;
 
-use crate::world::{LIMIT, World, give, life, queue, stored, until_view};
+use crate::world::{LIMIT, World, assign, give, life, queue, slots, stored, until_view};
 
 /// P7: whoever owns goes on; nobody changes anything; when it is back, everything is there and everybody too.
 #[tokio::test]
@@ -67,4 +68,57 @@ async fn a_silent_path_is_away_before_the_session_is_over() {
     assert!(matches!(claim, Err(CoordinatorError::Away(_))), "{claim:?}");
     sender.stands(|standing| matches!(standing, Standing::Away { .. })).await;
     assert_eq!(stored(&store.read().await.unwrap(), 0).assignment.epoch, 1);
+}
+
+/// The ensemble's leader dies: whoever is connected elsewhere stays, the others move on; sessions, assignments and leadership live.
+#[tokio::test]
+async fn an_ensemble_that_loses_its_leader_keeps_every_session() {
+    need!("zookeeper");
+    let mut servers = ZooKeeper::start_ensemble().await.unwrap();
+    let mut world = World::of(&servers[0], "ensemble");
+    world.options.servers = servers.iter().map(|server| server.url()).collect();
+    let store = world.made().await;
+    let lead = store.lead().await.unwrap();
+    let join = |name| ZooKeeperCoordinator::join(world.options.clone(), life(name, 1), slots(16));
+    let senders = ["a", "b", "c", "d"].map(join);
+    let view = until_view(&store, |view| view.members.len() == 4).await;
+    let owners: Vec<_> = view.members.iter().map(|member| member.owner()).collect();
+    give(&store, &lead, &[(0, &owners[0]), (1, &owners[1]), (2, &owners[2]), (3, &owners[3])]).await;
+    for sender in &senders {
+        owned(sender, 1).await;
+    }
+
+    let mut leader = 0;
+    for (n, server) in servers.iter().enumerate() {
+        if server.leads().await.unwrap() {
+            leader = n;
+        }
+    }
+    let killed = Instant::now();
+    servers[leader].kill9();
+    let on = until_view(&store, |view| view.members.len() == 4).await;
+    let change = Planned { on: stored(&on, 0), change: assign(&owners[1]) };
+    let applying = async {
+        loop {
+            // Away while the ensemble elects; whether it was done is seen by reading.
+            match lead.apply(std::slice::from_ref(&change)).await {
+                Ok(applied) => return applied,
+                Err(CoordinatorError::Away(_)) => store.changed().await,
+                Err(other) => panic!("leadership is lost: {other}"),
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, applying).await.expect("in time");
+    println!("a change is stored {:?} after the ensemble's leader was killed", killed.elapsed());
+    let view = until_view(&store, |view| stored(view, 0).assignment.epoch == 2).await;
+    assert_eq!(view.members.len(), 4, "no session is lost");
+    owned(&senders[1], 2).await;
+    owned(&senders[0], 0).await;
+    println!("and its owner knows after {:?}", killed.elapsed());
+}
+
+async fn owned(sender: &ZooKeeperCoordinator, queues: usize) {
+    let mut assignment = sender.assignment();
+    let waiting = assignment.wait_for(|assignment| assignment.queues.len() == queues);
+    tokio::time::timeout(LIMIT, waiting).await.expect("in time").unwrap();
 }

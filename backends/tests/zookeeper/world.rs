@@ -78,6 +78,10 @@ impl Coordinator for Sender {
     ) -> Result<OwnedQueue, CoordinatorError> {
         self.coordinator.reclaim(queue, epoch, dead).await
     }
+
+    async fn leave(&self) {
+        self.coordinator.leave().await;
+    }
 }
 
 /// One cluster's place in a ZooKeeper.

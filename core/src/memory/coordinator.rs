@@ -33,6 +33,7 @@ impl StaticCoordinator {
                 prefetch,
                 slots: slots.clone(),
                 predecessor_gone: true,
+                left_clean: false,
                 paused: false,
                 tenure: Tenure::Hold,
             }));
@@ -52,6 +53,7 @@ impl StaticCoordinator {
                     prefetch,
                     slots,
                     predecessor_gone: false,
+                    left_clean: false,
                     paused: false,
                     tenure: Tenure::Hold,
                 });

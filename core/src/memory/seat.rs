@@ -93,6 +93,19 @@ impl MemoryCoordinator {
         self.fleet.modify(|_| {});
     }
 
+    /// Gives the seat up, and the membership with it.
+    fn stand_up(&self) {
+        self.fleet.modify(|state| {
+            let me = &self.seat.me;
+            let mine =
+                state.members.get(&me.member).is_some_and(|member| member.incarnation == me.incarnation);
+            if mine {
+                state.members.remove(&me.member);
+            }
+            state.seats.retain(|seat| !seat.ptr_eq(&Arc::downgrade(&self.seat)));
+        });
+    }
+
     fn say(&self, queue: &QueueName, word: Word, epoch: u64) -> Result<QueueAssignment, CoordinatorError> {
         if let Standing::Replaced(other) = &*self.seat.standing.borrow() {
             return Err(CoordinatorError::Overtaken(format!("{other} has taken this member's place")));
@@ -112,15 +125,7 @@ impl MemoryCoordinator {
 
 impl Drop for MemoryCoordinator {
     fn drop(&mut self) {
-        self.fleet.modify(|state| {
-            let me = &self.seat.me;
-            let mine =
-                state.members.get(&me.member).is_some_and(|member| member.incarnation == me.incarnation);
-            if mine {
-                state.members.remove(&me.member);
-            }
-            state.seats.retain(|seat| !seat.ptr_eq(&Arc::downgrade(&self.seat)));
-        });
+        self.stand_up();
     }
 }
 
@@ -157,5 +162,9 @@ impl Coordinator for MemoryCoordinator {
         let slots = self.fleet.slots(&queue.pool)?;
         OwnedQueue::of(&claimed, &self.seat.me, &slots)
             .ok_or_else(|| CoordinatorError::Overtaken("it is another's".to_owned()))
+    }
+
+    async fn leave(&self) {
+        self.stand_up();
     }
 }

@@ -65,6 +65,12 @@ pub trait Coordinator: Send + Sync + 'static {
         epoch: u64,
         predecessor_dead: bool,
     ) -> impl Future<Output = Result<OwnedQueue, CoordinatorError>> + Send;
+
+    /// Leaves the fleet, as the last thing of an orderly end, after every queue is released: others need not wait for the session to
+    /// run out. Does nothing without a control plane, and while it is away.
+    fn leave(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// The queues that this sender owns.
@@ -88,6 +94,9 @@ pub struct OwnedQueue {
     /// Whether the predecessor is known to write no more: it left a clean note, or its end is proven. If not, the grace is
     /// waited for first.
     pub predecessor_gone: bool,
+    /// Nothing that anybody has written from this queue is in doubt: the last owner left by the one way and said so. What comes
+    /// redelivered was never written then, unless the ledger knows its verdict.
+    pub left_clean: bool,
     /// An operator holds it: nothing is taken from it.
     pub paused: bool,
     /// What is to be done with it.
@@ -99,7 +108,7 @@ impl OwnedQueue {
     pub fn of(assignment: &QueueAssignment, me: &Owner, slots: &SlotMap) -> Option<Self> {
         let owner = assignment.owner.as_ref().filter(|owner| owner.member == me.member)?;
         let tenure = match &assignment.successor {
-            _ if owner != me => Tenure::Inherited,
+            _ if owner != me => Tenure::Inherited(owner.incarnation),
             Some(successor) => Tenure::Leave(successor.clone()),
             None => Tenure::Hold,
         };
@@ -109,6 +118,7 @@ impl OwnedQueue {
             prefetch: assignment.prefetch,
             slots: slots.clone(),
             predecessor_gone: assignment.predecessor_gone,
+            left_clean: assignment.note.is_some_and(|note| note.clean && note.epoch + 1 == assignment.epoch),
             paused: assignment.paused,
             tenure,
         })
@@ -127,8 +137,8 @@ impl OwnedQueue {
 pub enum Tenure {
     /// Send from it.
     Hold,
-    /// An earlier life of this member owns it: [`Coordinator::reclaim`] it, then attach.
-    Inherited,
+    /// This earlier life of this member owns it: [`Coordinator::reclaim`] it, then attach.
+    Inherited(Incarnation),
     /// Leave it and [`Coordinator::release`] it, for this successor.
     Leave(MemberId),
 }

@@ -1,4 +1,4 @@
-//! A ZooKeeper server of our own (one node, short ticks: sessions from 1 s on).
+//! ZooKeeper servers of our own, one or an ensemble (short ticks: sessions from 1 s on).
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -61,6 +61,14 @@ impl ZooKeeperAddress {
         tokio::time::timeout(WORD_LIMIT, exchange).await.context("ZooKeeper does not answer")?
     }
 
+    /// Whether this server leads its ensemble.
+    ///
+    /// # Errors
+    /// As [`word`](Self::word).
+    pub async fn leads(&self) -> Result<bool> {
+        Ok(self.word("srvr").await?.contains("Mode: leader"))
+    }
+
     async fn answers(&self) -> Option<()> {
         self.word("srvr").await.ok()?.contains("Mode:").then_some(())
     }
@@ -71,7 +79,7 @@ impl ZooKeeperAddress {
 pub struct ZooKeeper {
     address: ZooKeeperAddress,
     server: Option<Guarded>,
-    _port: Port,
+    _ports: Vec<Port>,
     folder: Folder,
 }
 
@@ -89,21 +97,47 @@ impl ZooKeeper {
     /// # Errors
     /// When it is not installed, or does not answer within 90 s; the message ends with its log.
     pub async fn start() -> Result<Self> {
+        let mut this = Self::prepare(Port::claim(), "", Vec::new())?;
+        this.start_again().await?;
+        Ok(this)
+    }
+
+    /// Starts an ensemble of three servers (about 1 s) and waits until all have joined it.
+    ///
+    /// # Errors
+    /// As [`ZooKeeper::start`].
+    pub async fn start_ensemble() -> Result<[Self; 3]> {
+        let peers = [(); 3].map(|()| [Port::claim(), Port::claim()]);
+        let line = |n: usize| {
+            let [peer, election] = &peers[n];
+            format!("server.{n}=127.0.0.1:{peer}:{election}\n")
+        };
+        let lines = [line(0), line(1), line(2)].concat();
+        let [a, b, c] = peers.map(|ports| Self::prepare(Port::claim(), &lines, ports.into()));
+        let mut ensemble = [a?, b?, c?];
+        for (n, server) in ensemble.iter().enumerate() {
+            std::fs::write(server.folder.join("data").join("myid"), n.to_string())?;
+        }
+        let [a, b, c] = &mut ensemble;
+        // Together: none of them answers before most are there.
+        tokio::try_join!(a.start_again(), b.start_again(), c.start_again())?;
+        Ok(ensemble)
+    }
+
+    fn prepare(port: Port, ensemble: &str, mut ports: Vec<Port>) -> Result<Self> {
         let folder = Folder::new("zookeeper")?;
         let data = folder.join("data");
         std::fs::create_dir(&data)?;
-        let port = Port::claim();
         let data = data.display();
         let cfg = format!(
             "tickTime=500\nminSessionTimeout=1000\nmaxSessionTimeout=60000\ninitLimit=20\nsyncLimit=10\n\
              dataDir={data}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=*\nmaxClientCnxns=0\n"
+             4lw.commands.whitelist=*\nmaxClientCnxns=0\n{ensemble}"
         );
         std::fs::write(folder.join("zoo.cfg"), cfg)?;
         let address = ZooKeeperAddress { client: (Ipv4Addr::LOCALHOST, port.number()).into() };
-        let mut this = Self { address, server: None, _port: port, folder };
-        this.start_again().await?;
-        Ok(this)
+        ports.push(port);
+        Ok(Self { address, server: None, _ports: ports, folder })
     }
 
     /// One ZooKeeper for all tests: the one `ZOOKEEPER` names, else one of this process. Use a

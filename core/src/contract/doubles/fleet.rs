@@ -171,6 +171,10 @@ impl Coordinator for Seat {
             _ => self.inner().reclaim(queue, epoch, predecessor_dead).await,
         }
     }
+
+    async fn leave(&self) {
+        self.inner().leave().await;
+    }
 }
 
 impl FleetStore for Store {

@@ -9,6 +9,11 @@ pub async fn who_joins_is_seen_until_it_leaves<H: FleetHarness>(harness: &H) -> 
     let sender = harness.join(&store, member("s1", 1)?).await;
     let view = until(&store, |view| !view.members.is_empty()).await?;
     same("members", view.members, vec![member("s1", 1)?])?;
+    sender.leave().await;
+    until(&store, |view| view.members.is_empty()).await?;
+    drop(sender);
+    let sender = harness.join(&store, member("s2", 1)?).await;
+    until(&store, |view| !view.members.is_empty()).await?;
     drop(sender);
     until(&store, |view| view.members.is_empty()).await.map(drop)
 }
@@ -78,7 +83,8 @@ pub async fn an_earlier_lifes_queue_is_inherited<H: FleetHarness>(harness: &H) -
     let lead = works("lead", store.lead().await)?;
     change(&store, &lead, 1, assign(&member("s1", 1)?.owner())).await?;
     let later = harness.join(&store, member("s1", 2)?).await;
-    sees(&later, 1, |owned| owned.is_some_and(|o| o.tenure == Tenure::Inherited && o.epoch == 1)).await?;
+    sees(&later, 1, |owned| owned.is_some_and(|o| matches!(o.tenure, Tenure::Inherited(_)) && o.epoch == 1))
+        .await?;
     let claimed = works("claim", later.reclaim(&queue(1)?, 1, true).await)?;
     same("what it gets", (claimed.epoch, &claimed.tenure), (2, &Tenure::Hold))?;
     let told = later.assignment().borrow().queues.clone();
