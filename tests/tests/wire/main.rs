@@ -1,7 +1,9 @@
-//! Our HTTP/2 client against servers that others wrote, each a child process of its test.
+//! Our HTTP/2 client against servers that others wrote, each a child process of its test; in `bad_days` against servers that leave,
+//! vanish, lie or say no.
 
 mod audit;
 mod authority;
+mod bad_days;
 mod load;
 mod scenarios;
 mod server;

@@ -98,9 +98,7 @@ pub fn credential(simulator: &Handle, kind: Kind) -> Credential {
             )
             .unwrap(),
         ),
-        Kind::Certificate => {
-            certificate(simulator, &ClientCertificateSpec { sandbox: true, ..spec() })
-        }
+        Kind::Certificate => certificate(simulator, &ClientCertificateSpec { sandbox: true, ..spec() }),
     }
 }
 

@@ -34,7 +34,8 @@ fn p3_requests_that_are_never_answered() {
 
 fn in_doubt(what: &str, connection: ConnectionFaults, request: RequestFaults) {
     for kind in [Kind::Certificate, Kind::Token] {
-        let faults = Faults { request, connection: connection.clone(), seed: 7, ..Faults::default() };
+        let faults =
+            Faults { request: request.clone(), connection: connection.clone(), seed: 7, ..Faults::default() };
         let simulator = simulator(SimulatorConfig { faults, ..SimulatorConfig::default() });
         let config = ClientConfig {
             ping_after: Duration::from_millis(300),

@@ -6,3 +6,5 @@
 mod crowd;
 mod cut;
 mod goaway;
+mod hostile;
+mod hostile_server;
