@@ -23,6 +23,9 @@ pub struct Attachment {
     /// The right to write what came through it.
     pub lease: Arc<Lease>,
     void: Cell<bool>,
+    /// What came through it is known: what it returned first has been read, since something new has come after it.
+    caught_up: Cell<bool>,
+    doubt: Cell<bool>,
     begun: Cell<usize>,
     open: RefCell<HashMap<u64, u32>>,
     settled: RefCell<Vec<u64>>,
@@ -37,6 +40,8 @@ impl Attachment {
             queue,
             lease,
             void: Cell::new(false),
+            caught_up: Cell::new(false),
+            doubt: Cell::new(false),
             begun: Cell::new(0),
             open: RefCell::default(),
             settled: RefCell::default(),
@@ -105,6 +110,22 @@ impl Attachment {
     /// Whether nothing of it has begun.
     pub fn is_quiet(&self) -> bool {
         self.begun.get() == 0
+    }
+
+    /// Something that nobody had before has come: whatever came back is read.
+    pub fn caught_up(&self) {
+        self.caught_up.set(true);
+    }
+
+    /// An item that may have been written goes back without a verdict.
+    pub fn doubt(&self) {
+        self.doubt.set(true);
+    }
+
+    /// Whether nothing that anybody wrote from the queue is in doubt, once it is quiet: `before` says whether that was so when it
+    /// was attached to.
+    pub fn is_clean(&self, before: bool) -> bool {
+        !self.doubt.get() && (before || self.caught_up.get())
     }
 
     /// The connection is gone.

@@ -7,6 +7,8 @@
 //! | --- | --- |
 //! | [`main_path`] | the five steps, in order |
 //! | [`attachment`] | one queue's session: attach, take, settle, leave; a cut voids it |
+//! | [`tenancy`] | what a session is to do next about its queue |
+//! | [`member_lock`] | proves the earlier lives of this member dead |
 //! | [`work`] | what a pool's lanes and memory hold |
 //! | [`facts`] | what the ledger is told about an item |
 //! | [`window`] | ids that are in a lane or not yet durable are never entered twice |
@@ -27,6 +29,7 @@ pub mod breaker;
 pub mod credential;
 pub mod facts;
 pub mod main_path;
+pub mod member_lock;
 pub mod metrics;
 pub mod options;
 pub mod permits;
@@ -36,6 +39,7 @@ pub mod recorder;
 pub mod session;
 pub mod shard;
 pub mod status;
+pub mod tenancy;
 pub mod window;
 pub mod work;
 

@@ -298,6 +298,7 @@ impl<C: Clock> PoolShard<C> {
         let dropped = work.lanes.remove_where(|item| Rc::ptr_eq(&item.delivery.attachment, attachment));
         for item in &dropped {
             work.window.leave(&item.notification.key());
+            item.put_back();
         }
         drop(work);
         self.permits.give(dropped.iter().map(|item| item.cost));
@@ -317,6 +318,7 @@ impl<C: Clock> PoolShard<C> {
             // It comes back on the next attachment, and is looked up there.
             if let Some(item) = work.lanes.finish(lane) {
                 work.window.leave(&item.notification.key());
+                item.put_back();
                 self.permits.give([item.cost]);
             }
         } else {

@@ -32,6 +32,8 @@ pub struct Reader<'a, C: Clock, L: Ledger> {
     pub attachment: Rc<Attachment>,
     /// Which slots live where.
     pub slots: &'a SlotMap,
+    /// Nothing that anybody wrote from the queue before this attachment is in doubt.
+    pub clean: bool,
     /// Messages that may kill their owner.
     pub quarantine: &'a mut Quarantine,
     /// Since when the ledger has not answered look-ups, and whether that was told.
@@ -64,6 +66,9 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
         inbox: &mut impl Inbox,
         items: &mut VecDeque<Item>,
     ) -> Result<(), BrokerError> {
+        if !delivery.redelivered {
+            self.attachment.caught_up();
+        }
         let suspicion = self.quarantine.look(&delivery.body, delivery.returns).map_err(not_noted)?;
         if suspicion == Suspicion::Convicted {
             let detail = format!(
@@ -192,6 +197,8 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
             item.count = work.counts.loaded(item.device, known.device.badge);
         }
         if known.verdict.is_none() {
+            // Whoever had it before left nothing in doubt, so it was not written; what its producer repeats may have been.
+            item.possible_copy &= item.repeat || !self.clean;
             return false;
         }
         for delivery in work.window.leave(&item.notification.key()) {

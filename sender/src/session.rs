@@ -1,17 +1,23 @@
-//! A queue's session, as a loop: attach, take until cut, wait until nothing is begun, attach anew. The end of an attachment and
-//! *all its deliveries are void* are one event.
+//! A queue's session, as a loop: attach, take until cut or told to leave, wait until nothing is begun, then claim and attach anew,
+//! or say that it is left. The end of an attachment and *all its deliveries are void* are one event.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use skein_core::seam::{Broker, BrokerError, Clock, Delivery, Inbox, Ledger, OwnedQueue};
+use skein_core::QueueName;
+use skein_core::fleet::Incarnation;
+use skein_core::seam::{
+    Broker, BrokerError, Clock, Coordinator, CoordinatorError, Delivery, Inbox, Ledger, OwnedQueue,
+};
 use tokio::sync::watch;
 
 use crate::attachment::Attachment;
 use crate::main_path::PoolShard;
 use crate::quarantine::Quarantine;
 use crate::reading::{Away, Reader};
+use crate::tenancy::{Backoff, Step, Tenancy};
 use crate::work::Item;
 
 /// The most deliveries taken at once.
@@ -20,16 +26,20 @@ const TAKE_MOST: usize = 64;
 /// is a fraction of its body where it has gone to many queues; so reading early costs less memory than waiting.
 const BACKLOG_ITEMS: usize = 4096;
 
-/// One owned queue.
-pub struct Session<B: Broker, L: Ledger, C: Clock> {
+/// One queue, as long as it is this sender's.
+pub struct Session<B: Broker, L: Ledger, K: Coordinator, C: Clock> {
     /// Its pool on this shard.
     pub pool: Rc<PoolShard<C>>,
     /// The broker.
     pub broker: B,
     /// The ledger.
     pub ledger: L,
+    /// Whom it claims the queue from, and tells that it has left it.
+    pub coordinator: Arc<K>,
+    /// The earlier lives of this member that the kernel vouches are dead.
+    pub dead_lives: Arc<[Incarnation]>,
     /// The queue.
-    pub owned: OwnedQueue,
+    pub queue: QueueName,
 }
 
 enum End {
@@ -37,55 +47,132 @@ enum End {
     Cut(BrokerError),
 }
 
-impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
-    /// Runs until `stop` is true; then leaves by the one way.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let queue = &self.owned.queue;
-        let mut predecessor_gone = self.owned.predecessor_gone;
+/// What the coordinator says of the queue, whenever it changes; `None` once it is no longer this sender's.
+pub type Wanted = watch::Receiver<Option<OwnedQueue>>;
+
+impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
+    /// Runs until the queue is no longer this sender's; leaves it by the one way.
+    pub async fn run(self, mut wanted: Wanted) {
+        let Some(first) = wanted.borrow().clone() else { return };
+        let mut tenancy = Tenancy::new(first);
         let mut backoff = Backoff::new(self.pool.options.backoff);
-        let status = &self.pool.status;
-        status.queue(queue, Some("attaching".into()));
         loop {
-            let attached = tokio::select! {
-                attached = self.broker.attach(queue, self.owned.prefetch) => attached,
-                _ = stop.wait_for(|stop| *stop) => break,
-            };
-            let cut = match attached {
-                Err(error) => error,
-                Ok(mut inbox) => {
-                    let attachment = Rc::new(Attachment::new(queue.clone(), inbox.lease()));
-                    let mut backlog = VecDeque::new();
-                    let end = self
-                        .serve(&mut inbox, &attachment, &mut backlog, &mut predecessor_gone, &mut stop)
-                        .await;
-                    self.forget(backlog);
-                    match end {
-                        Ok(End::Left) => {
-                            inbox.leave().await;
-                            break;
-                        }
-                        Ok(End::Cut(error)) | Err(error) => {
-                            attachment.void();
-                            drop(inbox);
-                            self.pool.metrics.cut();
-                            self.pool.drop_unbegun(&attachment);
-                            status.queue(queue, Some(error.to_string()));
-                            while !attachment.is_quiet() {
-                                attachment.changed().await;
-                            }
-                            backoff.reset();
-                            error
-                        }
+            let now = wanted.borrow_and_update().clone();
+            let pause = match tenancy.next(now.as_ref(), &self.dead_lives) {
+                Step::End => break,
+                Step::Wait => None,
+                Step::Serve => self.attach(&mut tenancy, &mut wanted, &mut backoff).await,
+                Step::Claim { predecessor_dead } => {
+                    self.claim(&mut tenancy, predecessor_dead, &mut backoff).await
+                }
+                Step::Release => {
+                    let left = self.release(&mut tenancy).await;
+                    if !left && now.is_none() {
+                        break;
                     }
+                    Some(if left { Duration::ZERO } else { backoff.next() })
                 }
             };
-            status.queue(queue, Some(cut.to_string()));
-            tokio::select! {
-                () = tokio::time::sleep(backoff.next()) => {}
-                _ = stop.wait_for(|stop| *stop) => break,
+            match pause {
+                Some(pause) if pause.is_zero() => {}
+                Some(pause) => tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    _ = wanted.changed() => {}
+                },
+                // Its other end lives as long as the shard wants the session.
+                None => {
+                    let _ = wanted.changed().await;
+                }
             }
         }
-        status.released(queue);
+        self.pool.status.released(&self.queue);
+    }
+
+    /// Attaches and serves until the queue is left or cut. How long to wait before the next step.
+    async fn attach(
+        &self,
+        tenancy: &mut Tenancy,
+        wanted: &mut Wanted,
+        backoff: &mut Backoff,
+    ) -> Option<Duration> {
+        let (queue, status) = (&self.queue, &self.pool.status);
+        status.queue(queue, Some("attaching".into()));
+        let attached = tokio::select! {
+            attached = self.broker.attach(queue, tenancy.owned.prefetch) => attached,
+            () = stopped(wanted, tenancy) => return Some(Duration::ZERO),
+        };
+        let mut inbox = match attached {
+            Ok(inbox) => inbox,
+            Err(error) => {
+                status.queue(queue, Some(error.to_string()));
+                return Some(backoff.next());
+            }
+        };
+        let attachment = Rc::new(Attachment::new(queue.clone(), inbox.lease()));
+        let mut backlog = VecDeque::new();
+        let end = self.serve(&mut inbox, &attachment, &mut backlog, tenancy, wanted).await;
+        self.forget(backlog);
+        let cut = match end {
+            Ok(End::Left) => {
+                inbox.leave().await;
+                tenancy.clean = attachment.is_clean(tenancy.clean);
+                return Some(Duration::ZERO);
+            }
+            Ok(End::Cut(error)) | Err(error) => error,
+        };
+        attachment.void();
+        drop(inbox);
+        self.pool.metrics.cut();
+        self.pool.drop_unbegun(&attachment);
+        status.queue(queue, Some(cut.to_string()));
+        while !attachment.is_quiet() {
+            attachment.changed().await;
+        }
+        tenancy.clean = attachment.is_clean(tenancy.clean);
+        tenancy.lost();
+        backoff.reset();
+        Some(backoff.next())
+    }
+
+    /// Claims the queue anew. While nobody answers it is attached to as it was (P7).
+    async fn claim(
+        &self,
+        tenancy: &mut Tenancy,
+        predecessor_dead: bool,
+        backoff: &mut Backoff,
+    ) -> Option<Duration> {
+        match self.coordinator.reclaim(&self.queue, tenancy.owned.epoch, predecessor_dead).await {
+            Ok(owned) => {
+                tenancy.claimed(owned);
+                Some(Duration::ZERO)
+            }
+            Err(CoordinatorError::Away(why)) => {
+                tracing::debug!(queue = %self.queue, %why, "not claimed: attached to as it was");
+                tenancy.unclaimed();
+                Some(Duration::ZERO)
+            }
+            // The next assignment tells whose it is; it is not taken on trust that it comes.
+            Err(error @ (CoordinatorError::Overtaken(_) | CoordinatorError::Refused(_))) => {
+                self.pool.status.queue(&self.queue, Some(error.to_string()));
+                Some(backoff.next())
+            }
+        }
+    }
+
+    /// Says that the queue is left. `false` if that has to be said again.
+    async fn release(&self, tenancy: &mut Tenancy) -> bool {
+        let owned = &tenancy.owned;
+        match self.coordinator.release(&self.queue, owned.epoch, tenancy.clean).await {
+            // Overtaken: it is another's already.
+            Ok(()) | Err(CoordinatorError::Overtaken(_)) => {
+                tenancy.released();
+                true
+            }
+            Err(error @ (CoordinatorError::Away(_) | CoordinatorError::Refused(_))) => {
+                tracing::warn!(queue = %self.queue, %error, "left, and nobody could be told: its next owner waits the grace out");
+                false
+            }
+        }
     }
 
     async fn serve(
@@ -93,18 +180,18 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
         inbox: &mut B::Inbox,
         attachment: &Rc<Attachment>,
         backlog: &mut VecDeque<Item>,
-        predecessor_gone: &mut bool,
-        stop: &mut watch::Receiver<bool>,
+        tenancy: &mut Tenancy,
+        wanted: &mut Wanted,
     ) -> Result<End, BrokerError> {
         let pool = &self.pool;
         let mut away: Away = None;
         let mut loaded = false;
         let options = &pool.options;
-        let name = self.owned.queue.to_string();
+        let name = self.queue.to_string();
         let mut quarantine = Quarantine::open(options.state_folder.as_ref(), &name, options.quarantine_after)
             .map_err(|error| BrokerError::Refused(format!("sender.state_folder cannot be used: {error}")))?;
         let mut tags = Vec::new();
-        pool.status.queue(&self.owned.queue, None);
+        pool.status.queue(&self.queue, None);
         loop {
             while let Some(item) = backlog.pop_front() {
                 if !pool.permits.take(item.cost) {
@@ -116,7 +203,7 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
             }
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => {
+                () = stopped(wanted, tenancy) => {
                     self.forget(std::mem::take(backlog));
                     return self.finish(inbox, attachment).await;
                 }
@@ -127,18 +214,19 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                         Ok(deliveries) => deliveries,
                         Err(error) => return Ok(End::Cut(error)),
                     };
-                    if !*predecessor_gone {
+                    if !tenancy.owned.predecessor_gone {
                         tokio::time::sleep(pool.options.grace).await;
-                        *predecessor_gone = true;
+                        self.settled(tenancy);
                     }
                     if !loaded {
-                        loaded = self.load(&mut away).await;
+                        loaded = self.load(tenancy, &mut away).await;
                     }
                     let mut reader = Reader {
                         pool: &**pool,
                         ledger: &self.ledger,
                         attachment: Rc::clone(attachment),
-                        slots: &self.owned.slots,
+                        slots: &tenancy.owned.slots,
+                        clean: tenancy.clean,
                         quarantine: &mut quarantine,
                         away: &mut away,
                     };
@@ -150,6 +238,19 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
                 }
             }
         }
+    }
+
+    /// The grace is over. That is worth telling, and nothing waits for its being heard: unheard, a next life of this member waits
+    /// the grace out once more.
+    fn settled(&self, tenancy: &mut Tenancy) {
+        tenancy.owned.predecessor_gone = true;
+        let (coordinator, queue, epoch) =
+            (Arc::clone(&self.coordinator), self.queue.clone(), tenancy.owned.epoch);
+        tokio::task::spawn_local(async move {
+            if let Err(error) = coordinator.settled(&queue, epoch).await {
+                tracing::debug!(%queue, %error, "that the grace is over was not heard");
+            }
+        });
     }
 
     /// The one way to leave: nothing new begins, what has begun becomes durable and is settled.
@@ -183,9 +284,9 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
 
     /// Loads what must be known before the first write: tokens known gone, ids made final through marked copies. `false` if
     /// the ledger stayed away for the whole hold; it is tried again with the next deliveries.
-    async fn load(&self, away: &mut Away) -> bool {
-        let name = &self.owned.queue.pool;
-        let slots: Vec<_> = self.owned.slots.slots(self.owned.queue.number).collect();
+    async fn load(&self, tenancy: &Tenancy, away: &mut Away) -> bool {
+        let name = &self.queue.pool;
+        let slots: Vec<_> = tenancy.owned.slots.slots(self.queue.number).collect();
         loop {
             let since = self.pool.clock.now().minus(self.pool.options.id_memory);
             let loaded = match self.ledger.gone(name, &slots).await {
@@ -224,35 +325,18 @@ impl<B: Broker, L: Ledger, C: Clock> Session<B, L, C> {
         let mut work = self.pool.work.borrow_mut();
         for item in items {
             work.window.leave(&item.notification.key());
+            item.put_back();
         }
     }
+}
+
+/// Waits until this tenancy is over. Cancellation safe.
+async fn stopped(wanted: &mut Wanted, tenancy: &Tenancy) {
+    // Its other end lives as long as the shard wants the session; without it nobody does.
+    let _ = wanted.wait_for(|wanted| !tenancy.may_go_on(wanted.as_ref())).await;
 }
 
 /// What arrives next: deliveries where there is room for them, else only the news of a cut. Cancellation safe.
 async fn next(inbox: &mut impl Inbox, has_room: bool) -> Result<Vec<Delivery>, BrokerError> {
     if has_room { inbox.take(TAKE_MOST).await } else { Err(inbox.cut().await) }
-}
-
-/// Waits between attempts: doubled each time, with jitter, between two bounds.
-struct Backoff {
-    bounds: (Duration, Duration),
-    next: Duration,
-}
-
-impl Backoff {
-    fn new(bounds: (Duration, Duration)) -> Self {
-        Self { bounds, next: bounds.0 }
-    }
-
-    fn reset(&mut self) {
-        self.next = self.bounds.0;
-    }
-
-    fn next(&mut self) -> Duration {
-        let whole = self.next;
-        self.next = (whole * 2).min(self.bounds.1);
-        // Half fixed, half by the id generator's random bits.
-        let random = skein_core::NotificationId::now().as_bytes()[15];
-        whole / 2 + whole / 2 * u32::from(random) / 255
-    }
 }

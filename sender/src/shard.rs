@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skein_core::seam::{Assignment, Broker, Clock, Coordinator, Ledger, OwnedQueue, Tenure, Transport};
+use skein_core::fleet::Incarnation;
+use skein_core::seam::{Assignment, Broker, Clock, Coordinator, Ledger, OwnedQueue, Transport};
 use skein_core::{PoolName, QueueName};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
@@ -31,6 +32,8 @@ pub struct Seams<B, L, K, C> {
     pub coordinator: K,
     /// The clock.
     pub clock: C,
+    /// The earlier lives of this member that the kernel vouches are dead ([`crate::member_lock::MemberLock`]).
+    pub dead_lives: Vec<Incarnation>,
 }
 
 /// A running sender. Dropped, its process is expected to end: nothing is left politely.
@@ -74,6 +77,8 @@ impl Sender {
             Arc::clone(&status),
             Arc::clone(&metrics),
         ));
+        let coordinator = Arc::new(seams.coordinator);
+        let dead_lives: Arc<[Incarnation]> = seams.dead_lives.into();
         let mut shards = Vec::new();
         for number in 0..options.shards.max(1) {
             let shard = Shard {
@@ -82,7 +87,9 @@ impl Sender {
                 broker: seams.broker.clone(),
                 ledger: seams.ledger.clone(),
                 clock: seams.clock.clone(),
-                assignment: seams.coordinator.assignment(),
+                assignment: coordinator.assignment(),
+                coordinator: Arc::clone(&coordinator),
+                dead_lives: Arc::clone(&dead_lives),
                 facts: facts.clone(),
                 status: Arc::clone(&status),
                 metrics: Arc::clone(&metrics),
@@ -127,13 +134,15 @@ impl Sender {
     }
 }
 
-struct Shard<B, L, C, F> {
+struct Shard<B, L, K, C, F> {
     number: usize,
     options: Arc<Options>,
     broker: B,
     ledger: L,
     clock: C,
     assignment: watch::Receiver<Assignment>,
+    coordinator: Arc<K>,
+    dead_lives: Arc<[Incarnation]>,
     facts: mpsc::UnboundedSender<recorder::Batch>,
     status: Arc<Status>,
     metrics: Arc<Metrics>,
@@ -142,15 +151,25 @@ struct Shard<B, L, C, F> {
 }
 
 struct Running {
-    owned: OwnedQueue,
-    stop: watch::Sender<bool>,
+    wanted: watch::Sender<Option<OwnedQueue>>,
     task: JoinHandle<()>,
 }
 
-impl<B, L, C, F, T> Shard<B, L, C, F>
+impl Running {
+    fn want(&self, owned: Option<OwnedQueue>) {
+        self.wanted.send_if_modified(|wanted| {
+            let differs = *wanted != owned;
+            *wanted = owned;
+            differs
+        });
+    }
+}
+
+impl<B, L, K, C, F, T> Shard<B, L, K, C, F>
 where
     B: Broker,
     L: Ledger,
+    K: Coordinator,
     C: Clock,
     T: Transport,
     F: Fn(&PoolName) -> T,
@@ -161,35 +180,26 @@ where
         let mut loops = Vec::new();
         let mut sessions: BTreeMap<QueueName, Running> = BTreeMap::new();
         loop {
-            let wanted = self.wanted();
-            let leaving: Vec<QueueName> = sessions
-                .iter()
-                .filter(|(q, s)| !wanted.get(q).is_some_and(|wanted| s.owned.same_session(wanted)))
-                .map(|(q, _)| q.clone())
-                .collect();
-            for queue in leaving {
-                if let Some(session) = sessions.remove(&queue) {
-                    // The session may have ended by itself.
-                    let _ = session.stop.send(true);
-                    let _ = session.task.await;
-                }
+            let mut wanted = self.wanted();
+            sessions.retain(|_, session| !session.task.is_finished());
+            for (queue, session) in &sessions {
+                session.want(wanted.remove(queue));
             }
             for (queue, owned) in wanted {
-                if sessions.contains_key(&queue) {
-                    continue;
-                }
                 let Some(pool) = self.pool(&queue.pool, &mut pools, &mut loops, &pools_ended) else {
                     continue;
                 };
-                let (stop, stopped) = watch::channel(false);
                 let session = Session {
                     pool,
                     broker: self.broker.clone(),
                     ledger: self.ledger.clone(),
-                    owned: owned.clone(),
+                    coordinator: Arc::clone(&self.coordinator),
+                    dead_lives: Arc::clone(&self.dead_lives),
+                    queue: queue.clone(),
                 };
-                let task = tokio::task::spawn_local(session.run(stopped));
-                sessions.insert(queue, Running { owned, stop, task });
+                let wanted = watch::Sender::new(Some(owned));
+                let task = tokio::task::spawn_local(session.run(wanted.subscribe()));
+                sessions.insert(queue, Running { wanted, task });
             }
             tokio::select! {
                 _ = self.stopped.wait_for(|stop| *stop) => break,
@@ -203,8 +213,7 @@ where
             }
         }
         for session in sessions.values() {
-            // The session may have ended by itself.
-            let _ = session.stop.send(true);
+            session.want(None);
         }
         for (_, session) in sessions {
             let _ = session.task.await;
@@ -220,7 +229,6 @@ where
         let shards = self.options.shards.max(1);
         let assignment = self.assignment.borrow_and_update();
         let mine = assignment.queues.iter().filter(|o| usize::from(o.queue.number) % shards == self.number);
-        let mine = mine.filter(|o| o.tenure == Tenure::Hold && !o.paused);
         mine.map(|owned| (owned.queue.clone(), owned.clone())).collect()
     }
 

@@ -46,6 +46,13 @@ pub struct Item {
 }
 
 impl Item {
+    /// It goes back to its queue without a verdict.
+    pub fn put_back(&self) {
+        if self.possible_copy {
+            self.delivery.attachment.doubt();
+        }
+    }
+
     /// What an item takes of memory, beside its share of a content that it shares.
     pub fn cost_of(notification: &Notification) -> Cost {
         const BASE: usize = 512;

@@ -130,7 +130,13 @@ pub fn start<B: Broker, L: Ledger>(
         }
     }
     let clients: Arc<BTreeMap<PoolName, (ClientConfig, Arc<Slot>)>> = Arc::new(clients);
-    let seams = Seams { broker, ledger, coordinator: coordinator(config)?, clock: SystemClock };
+    let seams = Seams {
+        broker,
+        ledger,
+        coordinator: coordinator(config)?,
+        clock: SystemClock,
+        dead_lives: Vec::new(),
+    };
     let connect = move |pool: &PoolName| {
         let (config, slot) = &clients[pool];
         ApnsTransport::new(config.clone(), Arc::clone(slot))

@@ -106,13 +106,27 @@ pub fn start(transport: ScriptedTransport, held_max: usize, prefetch: u16) -> Fl
     let (keep, never) = watch::channel(false);
     std::mem::forget(keep);
     tokio::task::spawn_local(Rc::clone(&shard).run(transport.clone(), durable, never));
-    let owned = StaticCoordinator::owns_all([(&pool, QUEUES)], prefetch).assignment().borrow().queues.clone();
+    let coordinator = Arc::new(StaticCoordinator::owns_all([(&pool, QUEUES)], prefetch));
+    let owned = coordinator.assignment().borrow().queues.clone();
     let sessions = owned
         .into_iter()
         .map(|owned| {
-            let session =
-                Session { pool: Rc::clone(&shard), broker: broker.clone(), ledger: ledger.clone(), owned };
-            tokio::task::spawn_local(session.run(stopped.clone()))
+            let session = Session {
+                pool: Rc::clone(&shard),
+                broker: broker.clone(),
+                ledger: ledger.clone(),
+                coordinator: Arc::clone(&coordinator),
+                dead_lives: Arc::new([]),
+                queue: owned.queue.clone(),
+            };
+            let wanted = watch::Sender::new(Some(owned));
+            let task = tokio::task::spawn_local(session.run(wanted.subscribe()));
+            let mut stopped = stopped.clone();
+            tokio::task::spawn_local(async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+                wanted.send_replace(None);
+            });
+            task
         })
         .collect();
     Fleet { pool, broker, ledger, transport, clock, shard, stop, sessions }

@@ -1,0 +1,193 @@
+//! What a session is to do next about its queue, and what it knows of it between two attachments: a pure decision over what the
+//! coordinator says.
+
+use std::time::Duration;
+
+use skein_core::fleet::Incarnation;
+use skein_core::seam::{OwnedQueue, Tenure};
+
+/// The next step of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Attach, and send what comes.
+    Serve,
+    /// Claim the queue anew before attaching. `predecessor_dead`: whatever was attached before cannot write any more.
+    Claim {
+        /// The kernel or this process itself vouches for that.
+        predecessor_dead: bool,
+    },
+    /// Say that it is left.
+    Release,
+    /// Nothing, until the coordinator says something new.
+    Wait,
+    /// The queue is not this sender's any more.
+    End,
+}
+
+/// What a session knows of its queue.
+#[derive(Debug, Clone)]
+pub struct Tenancy {
+    /// The queue, as this session last understood it.
+    pub owned: OwnedQueue,
+    /// Nothing that anybody wrote from the queue is in doubt, as of now.
+    pub clean: bool,
+    /// It was attached under this epoch and lost the attachment.
+    lost: bool,
+    released: bool,
+}
+
+impl Tenancy {
+    /// A queue that has just been assigned.
+    pub fn new(owned: OwnedQueue) -> Self {
+        Self { clean: owned.left_clean, owned, lost: false, released: false }
+    }
+
+    /// Takes in what the coordinator says now and decides. An older epoch than what was claimed is old news. `dead` are the earlier
+    /// lives of this member that the kernel vouches for.
+    pub fn next(&mut self, wanted: Option<&OwnedQueue>, dead: &[Incarnation]) -> Step {
+        let Some(wanted) = wanted else {
+            return if self.released { Step::End } else { Step::Release };
+        };
+        if wanted.epoch > self.owned.epoch {
+            *self = Self::new(wanted.clone());
+        } else if wanted.epoch == self.owned.epoch {
+            // What this session has found out meanwhile stands.
+            let predecessor_gone = self.owned.predecessor_gone || wanted.predecessor_gone;
+            self.owned = OwnedQueue { predecessor_gone, ..wanted.clone() };
+        }
+        match &self.owned.tenure {
+            Tenure::Leave(_) if self.released => Step::Wait,
+            Tenure::Leave(_) => Step::Release,
+            _ if self.owned.paused => Step::Wait,
+            Tenure::Inherited(life) => Step::Claim { predecessor_dead: dead.contains(life) },
+            // The lease of the lost attachment is ended, and what it had begun is answered and durable.
+            Tenure::Hold if self.lost => Step::Claim { predecessor_dead: true },
+            Tenure::Hold => Step::Serve,
+        }
+    }
+
+    /// Whether the attachment that serves this tenancy may go on.
+    pub fn may_go_on(&self, wanted: Option<&OwnedQueue>) -> bool {
+        wanted.is_some_and(|wanted| wanted.epoch < self.owned.epoch || self.owned.same_session(wanted))
+    }
+
+    /// The claim is granted, in a new epoch. What was known of the queue is still true: nobody else has had it between.
+    pub fn claimed(&mut self, owned: OwnedQueue) {
+        self.owned = owned;
+        (self.lost, self.released) = (false, false);
+    }
+
+    /// Nobody can say whose it is: it is attached to as it was, and whoever had it meanwhile may have left anything in doubt.
+    pub fn unclaimed(&mut self) {
+        self.owned.predecessor_gone = false;
+        self.owned.tenure = Tenure::Hold;
+        (self.clean, self.lost) = (false, false);
+    }
+
+    /// The attachment is lost.
+    pub fn lost(&mut self) {
+        self.lost = true;
+    }
+
+    /// The queue is left, and whoever waits for it knows.
+    pub fn released(&mut self) {
+        self.released = true;
+    }
+}
+
+/// Waits between attempts: doubled each time, with jitter, between two bounds.
+pub struct Backoff {
+    bounds: (Duration, Duration),
+    next: Duration,
+}
+
+impl Backoff {
+    /// From the shortest wait to the longest.
+    pub fn new(bounds: (Duration, Duration)) -> Self {
+        Self { bounds, next: bounds.0 }
+    }
+
+    /// It worked.
+    pub fn reset(&mut self) {
+        self.next = self.bounds.0;
+    }
+
+    /// The next wait.
+    pub fn next(&mut self) -> Duration {
+        let whole = self.next;
+        self.next = (whole * 2).min(self.bounds.1);
+        // Half fixed, half by the id generator's random bits.
+        let random = skein_core::NotificationId::now().as_bytes()[15];
+        whole / 2 + whole / 2 * u32::from(random) / 255
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skein_core::fleet::MemberId;
+    use skein_core::{PoolName, QueueName, SlotMap};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn owned(epoch: u64, tenure: Tenure) -> OwnedQueue {
+        OwnedQueue {
+            queue: QueueName { pool: PoolName::parse("im").unwrap(), number: 0 },
+            epoch,
+            prefetch: 100,
+            slots: SlotMap::even(4),
+            predecessor_gone: true,
+            left_clean: true,
+            paused: false,
+            tenure,
+        }
+    }
+
+    #[test]
+    fn from_assignment_to_end() {
+        let held = owned(1, Tenure::Hold);
+        let mut tenancy = Tenancy::new(held.clone());
+        assert_eq!(tenancy.next(Some(&held), &[]), Step::Serve);
+        assert!(tenancy.may_go_on(Some(&held)) && !tenancy.may_go_on(None));
+        let leave = owned(1, Tenure::Leave(MemberId::parse("s2").unwrap()));
+        assert!(!tenancy.may_go_on(Some(&leave)));
+        assert_eq!(tenancy.next(Some(&leave), &[]), Step::Release);
+        tenancy.released();
+        assert_eq!(tenancy.next(Some(&leave), &[]), Step::Wait);
+        assert_eq!(tenancy.next(None, &[]), Step::End);
+        assert_eq!(tenancy.next(Some(&owned(3, Tenure::Hold)), &[]), Step::Serve, "it is assigned again");
+    }
+
+    #[test]
+    fn a_lost_attachment_is_claimed_before_the_next() {
+        let held = owned(4, Tenure::Hold);
+        let mut tenancy = Tenancy::new(held.clone());
+        tenancy.lost();
+        assert_eq!(tenancy.next(Some(&held), &[]), Step::Claim { predecessor_dead: true });
+        tenancy.claimed(owned(5, Tenure::Hold));
+        assert_eq!(tenancy.next(Some(&held), &[]), Step::Serve, "epoch 4 is old news");
+        assert!(tenancy.may_go_on(Some(&held)) && tenancy.may_go_on(Some(&owned(5, Tenure::Hold))));
+        assert!(!tenancy.may_go_on(Some(&owned(6, Tenure::Hold))), "P2: it was another's meanwhile");
+        tenancy.lost();
+        tenancy.unclaimed();
+        assert!(!tenancy.clean && !tenancy.owned.predecessor_gone, "P3: somebody may have had it meanwhile");
+    }
+
+    #[test]
+    fn an_earlier_life_is_proven_dead_or_waited_for() {
+        let life = Incarnation(Uuid::from_u128(7));
+        let inherited = owned(2, Tenure::Inherited(life));
+        let mut tenancy = Tenancy::new(inherited.clone());
+        assert_eq!(tenancy.next(Some(&inherited), &[]), Step::Claim { predecessor_dead: false });
+        assert_eq!(tenancy.next(Some(&inherited), &[life]), Step::Claim { predecessor_dead: true });
+    }
+
+    #[test]
+    fn a_paused_queue_is_kept_and_not_served() {
+        let mut tenancy = Tenancy::new(owned(1, Tenure::Hold));
+        let paused = OwnedQueue { paused: true, ..owned(1, Tenure::Hold) };
+        assert!(!tenancy.may_go_on(Some(&paused)));
+        assert_eq!(tenancy.next(Some(&paused), &[]), Step::Wait);
+        assert_eq!(tenancy.next(Some(&owned(1, Tenure::Hold)), &[]), Step::Serve);
+    }
+}
