@@ -1,5 +1,11 @@
 //! The arguments: every command with what it takes.
 
+mod channel;
+mod credential;
+
+pub use channel::{App, Channel, Publish, Storage};
+pub use credential::{Check, Credential, List, Rotate};
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -69,6 +75,12 @@ pub enum Command {
     Submit(Box<Submit>),
     /// Show what the ledger knows of a notification
     Trace(Trace),
+    /// Check, list and rotate the pools' credentials
+    #[command(subcommand)]
+    Credential(Credential),
+    /// Manage broadcast channels for Live Activities, and publish to them
+    #[command(subcommand)]
+    Channel(Channel),
     /// Run an APNs that behaves like Apple's, with faults on demand
     SimulateApns(SimulateApns),
     /// Measure speed, CPU, memory and order, beside a baseline
@@ -351,7 +363,7 @@ mod tests {
         for command in Arguments::command().get_subcommands().filter(|c| !c.is_hide_set()) {
             let name = command.get_name();
             assert!(page.contains(&format!("`skein {name}")), "docs/cli.md does not name {name}");
-            let grouped = matches!(name, "config" | "run");
+            let grouped = matches!(name, "config" | "run" | "credential" | "channel");
             for sub in command.get_subcommands().filter(|_| grouped) {
                 let whole = format!("`skein {name} {}", sub.get_name());
                 assert!(page.contains(&whole), "docs/cli.md does not name {whole}");

@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
 mod bench;
+mod channel;
 mod completions;
 mod config;
+mod credential;
 mod demo;
 mod ledger_upkeep;
 mod reload;
@@ -29,6 +31,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Standalone => standalone::run(&load(&common)?, &common, *output),
         Command::Submit(submit) => submit::run(&load(&common)?.config, &submit, *output),
         Command::Trace(trace) => trace::run(&load(&common)?.config, &trace, *output),
+        Command::Credential(credential) => credential::run(&common, &credential, *output),
+        Command::Channel(channel) => channel::run(&load(&common)?.config, &channel, *output),
         Command::SimulateApns(simulate) => simulate_apns::run(&log_of(&common)?, simulate, *output),
         Command::Bench(bench) => bench::run(&bench, &common.settings, *output),
         Command::BenchPart(part) => bench::run_one(&part, *output),

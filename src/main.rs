@@ -7,6 +7,7 @@ mod gateway_client;
 mod logging;
 mod operator;
 mod output;
+mod pages_client;
 mod signals;
 mod wiring;
 

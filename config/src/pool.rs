@@ -56,6 +56,24 @@ impl Pool {
             None => (self.environment.apple_host().to_owned(), self.port.get()),
         }
     }
+
+    /// Host and port where broadcasts to channels are published.
+    #[must_use]
+    pub fn broadcast_host_and_port(&self) -> (String, u16) {
+        let named = self.broadcast_endpoint.as_deref().and_then(crate::service_url::split_host_port);
+        named.map_or_else(|| self.host_and_port(), |(host, port)| (host, port.unwrap_or(self.port.get())))
+    }
+
+    /// Host and port where broadcast channels are managed. A pool with an endpoint of its own has them there.
+    #[must_use]
+    pub fn channels_host_and_port(&self) -> (String, u16) {
+        let (host, port) = self.environment.apple_channels();
+        match self.channels_endpoint.as_deref().and_then(crate::service_url::split_host_port) {
+            Some((host, own)) => (host, own.unwrap_or(port)),
+            None if self.endpoint.is_some() => self.host_and_port(),
+            None => (host.to_owned(), port),
+        }
+    }
 }
 
 choice! {
@@ -71,6 +89,15 @@ choice! {
 impl ListItem for Environment {}
 
 impl Environment {
+    /// Apple's host and port for managing broadcast channels ("Sending channel management requests to APNs").
+    #[must_use]
+    pub fn apple_channels(self) -> (&'static str, u16) {
+        match self {
+            Self::Production => ("api-manage-broadcast.push.apple.com", 2196),
+            Self::Sandbox => ("api-manage-broadcast.sandbox.push.apple.com", 2195),
+        }
+    }
+
     /// Apple's host ("Sending notification requests to APNs").
     #[must_use]
     pub fn apple_host(self) -> &'static str {

@@ -14,6 +14,8 @@ use crate::time::Timestamp;
 use crate::token::DeviceToken;
 
 mod check;
+mod payload_rules;
+pub use payload_rules::{BROADCAST_BYTES_MAX, problem_of_broadcast};
 mod draft;
 
 pub(crate) use check::check_text;

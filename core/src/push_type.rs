@@ -10,7 +10,7 @@ pub enum PushType {
     /// Visible: an alert, a badge or a sound.
     #[default]
     Alert,
-    /// Wakes the app; priority 5 or 1 only.
+    /// Wakes the app; priority 5 only.
     Background,
     /// A VoIP call; topic ends in `.voip`; 5,120 bytes.
     Voip,

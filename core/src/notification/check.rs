@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::payload_rules::{problem_of_badge, problem_of_payload, problem_of_priority, problem_of_topic};
 use super::{
     BADGE_BYTES_MAX, Badge, COLLAPSE_ID_BYTES_MAX, CollapseId, Content, Expiration, Fault, Priority,
     TEXT_BYTES_MAX,
@@ -97,6 +98,9 @@ impl ContentDraft {
         self.check_topic(at, faults);
         let priority = self.check_priority(at, faults);
         self.check_payload(badge, at, faults);
+        if let Some(problem) = problem_of_badge(self.push_type, badge) {
+            faults.push(Fault::new(format!("{at}badge"), problem));
+        }
         for (field, text) in [("app", &self.app), ("ref", &self.reference)] {
             if let Some(text) = text {
                 check_text(format!("{at}{field}"), text, faults);
@@ -149,21 +153,19 @@ impl ContentDraft {
                 format!("{at}topic"),
                 format!("a {kind} push needs the bundle id followed by {suffix}"),
             ));
+        } else if let Some(problem) = problem_of_topic(self.push_type, &self.topic) {
+            faults.push(Fault::new(format!("{at}topic"), problem));
         }
     }
 
     fn check_priority(&self, at: &str, faults: &mut Vec<Fault>) -> Priority {
-        match (self.push_type, self.priority) {
-            (PushType::Background, None) => Priority::Conserve,
-            (PushType::Background, Some(Priority::Immediate)) => {
-                faults.push(Fault::new(
-                    format!("{at}priority"),
-                    "10 is an error for a background push; send 5 or leave it out",
-                ));
-                Priority::Conserve
-            }
-            (_, given) => given.unwrap_or_default(),
+        let usual =
+            if self.push_type == PushType::Background { Priority::Conserve } else { Priority::default() };
+        let priority = self.priority.unwrap_or(usual);
+        if let Some(problem) = problem_of_priority(self.push_type, priority) {
+            faults.push(Fault::new(format!("{at}priority"), problem));
         }
+        priority
     }
 
     fn check_payload(&self, badge: Option<Badge>, at: &str, faults: &mut Vec<Fault>) {
@@ -181,6 +183,8 @@ impl ContentDraft {
                 field,
                 format!("{size} bytes of JSON; a {kind} push has at most {most}{badge}"),
             ));
+        } else if let Some(problem) = problem_of_payload(self.push_type, &self.payload) {
+            faults.push(Fault::new(field, problem));
         }
     }
 }

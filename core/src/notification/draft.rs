@@ -224,7 +224,9 @@ mod tests {
 
     #[test]
     fn background_goes_at_priority_5() {
-        let draft = Draft::new("ab", "t").payload_json("{}").push_type(PushType::Background);
+        let draft = Draft::new("ab", "t")
+            .payload_json("{\"aps\":{\"content-available\":1}}")
+            .push_type(PushType::Background);
         assert_eq!(draft.clone().build(now()).unwrap().content.priority, Priority::Conserve);
         assert!(draft.priority(Priority::Immediate).build(now()).is_err());
     }

@@ -1,0 +1,173 @@
+//! Credentials change while pushes flow, against the simulator: none is lost or failed, and a bad new one changes nothing.
+
+mod stage;
+
+use std::cell::Cell;
+use std::fs;
+use std::time::Duration;
+
+use skein_core::seam::Transport as _;
+use skein_sender::credential::events::Cause;
+use skein_sender::credential::keeper::Outcome;
+use stage::{Stage, Traffic, certificate, delivered_once, key, traffic};
+
+/// Pushes accepted between two rotations.
+const BETWEEN: u64 = 200;
+
+/// Runs traffic while `script` goes on.
+async fn under_load(stage: &Stage, accepted: &Cell<u64>, script: impl Future<Output = ()>) -> Traffic {
+    let done = Cell::new(false);
+    let mut transport = stage.transport();
+    let pushes = traffic(&mut transport, accepted, &done);
+    let script = async {
+        script.await;
+        done.set(true);
+    };
+    let ((), told) = tokio::join!(script, pushes);
+    told
+}
+
+async fn more(accepted: &Cell<u64>) {
+    let wanted = accepted.get() + BETWEEN;
+    while accepted.get() < wanted {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn p1_twenty_rotations_of_certificates_and_keys_lose_and_fail_nothing() {
+    let stage = Stage::new(certificate);
+    let accepted = Cell::new(0);
+    let script = async {
+        for n in 0..20 {
+            more(&accepted).await;
+            let simulator = &stage.simulator;
+            let new = if n % 2 == 0 {
+                key(simulator, &format!("KEY00000{n:02}"), true)
+            } else {
+                certificate(simulator)
+            };
+            stage.replace(&new);
+            let fingerprint = stage.fingerprint();
+            let is_in_use = |view: &skein_sender::credential::view::CredentialView| {
+                view.state == "in_use" && view.fingerprint.as_ref() == Some(&fingerprint)
+            };
+            stage.until("the new one is in use", is_in_use).await;
+        }
+        more(&accepted).await;
+    };
+    let told = under_load(&stage, &accepted, script).await;
+    assert_eq!(told.failed, []);
+    assert_eq!((stage.count("rotated"), stage.count("taken")), (20, 20));
+    assert_eq!((stage.count("refused"), stage.count("reverted")), (0, 0));
+    delivered_once(&stage, &told);
+}
+
+#[tokio::test]
+async fn p5_a_new_key_that_apns_refuses_is_given_back() {
+    let stage = Stage::new(|simulator| key(simulator, "GOODKEY001", true));
+    let old = stage.fingerprint();
+    let accepted = Cell::new(0);
+    let script = async {
+        for round in 0..3 {
+            more(&accepted).await;
+            stage.replace(&key(&stage.simulator, &format!("BADKEY000{round}"), false));
+            while stage.count("reverted") <= round {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let view = stage.until("the old one is back", |view| view.state == "in_use").await;
+            assert_eq!(view.fingerprint.as_ref(), Some(&old));
+            assert!(view.trouble.is_some_and(|why| why.contains("InvalidProviderToken")));
+        }
+        more(&accepted).await;
+    };
+    let told = under_load(&stage, &accepted, script).await;
+    assert_eq!(told.failed, [], "a refusal of the trial is no verdict");
+    assert!(told.again > 0, "the bad one was tried by pushes");
+    assert_eq!((stage.count("rotated"), stage.count("reverted")), (3, 3), "each once");
+    delivered_once(&stage, &told);
+}
+
+#[tokio::test]
+async fn p5_a_revoked_certificate_is_refused_before_any_push() {
+    let stage = Stage::new(certificate);
+    let old = stage.fingerprint();
+    let accepted = Cell::new(0);
+    let script = async {
+        more(&accepted).await;
+        let revoked = certificate(&stage.simulator);
+        let der = rcgen_der(&revoked);
+        assert!(stage.simulator.set_certificate_revoked(&der, true));
+        fs::write(&stage.file, revoked).unwrap();
+        let outcome = stage.keeper.rotate(Cause::Command, None).await;
+        assert!(matches!(&outcome, Outcome::Refused(why) if why.contains("refuses")), "{outcome:?}");
+        more(&accepted).await;
+    };
+    let told = under_load(&stage, &accepted, script).await;
+    assert_eq!((told.failed.as_slice(), told.again), (&[][..], 0));
+    let view = stage.keeper.view();
+    assert_eq!((view.state, view.fingerprint), ("in_use", Some(old)));
+    delivered_once(&stage, &told);
+}
+
+fn rcgen_der(pem: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    let body = pem.split("-----").nth(2).unwrap().replace(['\n', '\r'], "");
+    base64::engine::general_purpose::STANDARD.decode(body).unwrap()
+}
+
+#[tokio::test]
+async fn half_a_file_is_refused_once_and_a_whole_one_taken() {
+    let stage = Stage::new(certificate);
+    let whole = certificate(&stage.simulator);
+    let accepted = Cell::new(0);
+    let script = async {
+        more(&accepted).await;
+        fs::write(&stage.file, &whole[..whole.len() / 2]).unwrap();
+        stage.until("refused", |view| view.trouble.is_some()).await;
+        more(&accepted).await;
+        assert_eq!(stage.count("refused"), 1, "one alarm for one change");
+        fs::write(&stage.file, &whole).unwrap();
+        stage.until("taken", |view| view.trouble.is_none() && view.state == "in_use").await;
+        while stage.count("taken") == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let told = under_load(&stage, &accepted, script).await;
+    assert_eq!(told.failed, []);
+    delivered_once(&stage, &told);
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_tried_and_no_way_to_apns_postpones() {
+    let stage = Stage::new(certificate);
+    let before = stage.simulator.stats().connections;
+    assert_eq!(stage.keeper.rotate(Cause::Command, None).await, Outcome::Unchanged);
+    assert_eq!(stage.simulator.stats().connections, before);
+    stage.replace(&certificate(&stage.simulator));
+    let Stage { simulator, keeper, .. } = stage;
+    simulator.shutdown().unwrap();
+    let outcome = keeper.rotate(Cause::Command, None).await;
+    assert!(matches!(outcome, Outcome::Away(_)), "{outcome:?}");
+    assert_eq!(keeper.view().state, "in_use", "the old one");
+}
+
+/// P5: a pool whose credential can't be used at the start waits, and begins when there is one.
+#[tokio::test]
+async fn a_pool_without_a_credential_waits_for_one() {
+    let stage = Stage::new(|_| "nothing".into());
+    let mut transport = stage.transport();
+    assert_eq!(transport.room(), 0);
+    assert!(transport.trouble().is_some_and(|why| why.contains("no credential")));
+    assert!(stage.keeper.view().stops().is_some());
+    stage.replace(&certificate(&stage.simulator));
+    let (accepted, done) = (Cell::new(0), Cell::new(false));
+    let pushes = traffic(&mut transport, &accepted, &done);
+    let script = async {
+        more(&accepted).await;
+        done.set(true);
+    };
+    let ((), told) = tokio::join!(script, pushes);
+    assert_eq!(told.failed, []);
+    assert_eq!(stage.keeper.view().stops(), None);
+}
