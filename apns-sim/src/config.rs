@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde::{Deserialize, Serialize};
 
+use crate::broadcast::BroadcastPolicy;
 use crate::certificates::CertificatePolicy;
 use crate::faults::Faults;
 use crate::log::LogMode;
@@ -21,6 +23,8 @@ pub struct SimulatorConfig {
     pub listen: SocketAddr,
     /// Where its HTTP control endpoint listens; `None` runs without one.
     pub control: Option<SocketAddr>,
+    /// Where channel management listens, on a port of its own as with Apple; `None` answers it on `listen` too.
+    pub management: Option<SocketAddr>,
     /// Threads that serve connections, each with a runtime of its own; at least 1.
     pub threads: usize,
     /// Which service it plays.
@@ -35,6 +39,8 @@ pub struct SimulatorConfig {
     pub tokens: TokenPolicy,
     /// How client certificates are judged.
     pub certificates: CertificatePolicy,
+    /// What is possible with broadcasts.
+    pub broadcast: BroadcastPolicy,
     /// Bundle ids that exist; others are `TopicDisallowed`. Empty: all do.
     pub bundle_ids: Vec<String>,
     /// The switches that Apple leaves open.
@@ -56,12 +62,34 @@ pub struct SimulatorConfig {
     pub connections_max: u64,
 }
 
+/// How requests and credentials are judged, as a TOML file may set it. What it leaves out stays at its default.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rules {
+    /// See [`SimulatorConfig::strictness`].
+    pub strictness: Strictness,
+    /// See [`SimulatorConfig::tokens`]; keys are added apart.
+    pub tokens: TokenPolicy,
+    /// See [`SimulatorConfig::certificates`].
+    pub certificates: CertificatePolicy,
+    /// See [`SimulatorConfig::broadcast`].
+    pub broadcast: BroadcastPolicy,
+}
+
+impl Rules {
+    /// Reads a TOML file's text.
+    pub fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+}
+
 impl Default for SimulatorConfig {
     fn default() -> Self {
         let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         Self {
             listen: loopback,
             control: None,
+            management: None,
             threads: 1,
             environment: Environment::default(),
             names: vec!["localhost".to_owned()],
@@ -69,6 +97,7 @@ impl Default for SimulatorConfig {
             ca_out: None,
             tokens: TokenPolicy::default(),
             certificates: CertificatePolicy::default(),
+            broadcast: BroadcastPolicy::default(),
             bundle_ids: Vec::new(),
             strictness: Strictness::default(),
             streams_max: 1000,
@@ -79,5 +108,25 @@ impl Default for SimulatorConfig {
             faults: Faults::default(),
             connections_max: 10_000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CertificateRefusal, Reason};
+
+    #[test]
+    fn rules_come_from_a_file() {
+        let rules = Rules::from_toml(
+            "[strictness]\nlower_case_id = true\n[tokens]\nwrong_environment = \"BadEnvironmentKeyInToken\"\n\
+             [certificates]\nrefusal = \"answer\"\n[broadcast]\nchannels_max = 3",
+        )
+        .expect("sound");
+        assert!(rules.strictness.lower_case_id && rules.strictness.topic_suffix);
+        assert_eq!(rules.tokens.wrong_environment, Reason::BadEnvironmentKeyInToken);
+        assert_eq!(rules.certificates.refusal, CertificateRefusal::Answer);
+        assert_eq!((rules.broadcast.channels_max, rules.tokens.age_max_s), (3, 3600));
+        Rules::from_toml("[tokens]\nkeys = []").expect_err("keys are added apart");
     }
 }

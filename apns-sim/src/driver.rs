@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::monotonic_ns;
-use crate::connection::{Connection, End, Queued};
+use crate::connection::{Connection, End, Queued, Role};
 use crate::shared::{Orders, Shared};
 use socket::{Socket, interest};
 use wire::Line;
@@ -28,11 +28,17 @@ const LINGER_MAX: Duration = Duration::from_millis(500);
 const SLOW_READS_PER_S: u64 = 20;
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(stream: TcpStream, tls: Arc<ServerConfig>, shared: Arc<Shared>, number: u32) {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    shared: Arc<Shared>,
+    number: u32,
+    role: Role,
+) {
     let Ok(peer) = stream.peer_addr() else { return };
     shared.stats.connections.fetch_add(1, Relaxed);
     if shared.stats.connections_open.fetch_add(1, Relaxed) < shared.connections_max {
-        let ended = serve_counted(&stream, peer, tls, &shared, number).await;
+        let ended = serve_counted(&stream, peer, tls, &shared, (number, role)).await;
         tracing::debug!(connection = number, ?ended, "connection ended");
     }
     shared.stats.connections_open.fetch_sub(1, Relaxed);
@@ -43,7 +49,7 @@ async fn serve_counted(
     peer: SocketAddr,
     tls: Arc<ServerConfig>,
     shared: &Arc<Shared>,
-    number: u32,
+    (number, role): (u32, Role),
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut socket = Socket::new(stream, tls).map_err(io::Error::other)?;
@@ -54,7 +60,7 @@ async fn serve_counted(
         return Err(error);
     }
     let certificate = shared.certificates.read(socket.client_chain());
-    let connection = Box::new(Connection::new(Arc::clone(shared), number, peer, certificate));
+    let connection = Box::new(Connection::new(Arc::clone(shared), number, role, peer, certificate));
     let mut drive = Drive::new(socket, connection, Arc::clone(shared));
     let ended = drive.run(shared.orders.subscribe()).await;
     drive.connection.close();

@@ -18,6 +18,7 @@
 #![deny(unsafe_code)]
 
 pub mod authority;
+mod broadcast;
 mod certificates;
 pub mod checker;
 mod client_certificate;
@@ -42,8 +43,9 @@ mod simulator;
 mod stats;
 mod tls;
 
+pub use broadcast::{BROADCAST_BYTES_MAX, BroadcastPolicy, CHANNEL_ID_BYTES_MAX, ChannelShown};
 pub use certificates::{CertificatePolicy, CertificateRefusal, EnvironmentRefusal, REVOKED_MAX};
-pub use config::{RTT_MS_MAX, SimulatorConfig};
+pub use config::{RTT_MS_MAX, Rules, SimulatorConfig};
 pub use devices::{DEVICES_MAX, NOTICES_MAX, Notice, REORDER_MS_MAX, STORED_MS_MAX, Shown};
 pub use faults::{Faults, realistic};
 pub use fingerprint::{fingerprint, fingerprint_of_hex};

@@ -228,6 +228,10 @@ impl FaultSet {
         self.0 |= 1 << reason.code();
     }
 
+    pub(crate) fn remove(&mut self, reason: Reason) {
+        self.0 &= !(1 << reason.code());
+    }
+
     pub(crate) fn first(self) -> Option<Reason> {
         if self.0 == 0 { None } else { Reason::from_code(self.0.trailing_zeros() as u8) }
     }

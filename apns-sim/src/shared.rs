@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::broadcast::Channels;
 use crate::certificates::Certificates;
 use crate::config::{RTT_MS_MAX, SimulatorConfig};
 use crate::devices::{Devices, Scene, Shown};
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) streams_max: u32,
     pub(crate) connections_max: u64,
     pub(crate) devices: Option<Devices>,
+    pub(crate) channels: Channels,
     pub(crate) book: Arc<Book>,
     pub(crate) stats: Stats,
     pub(crate) orders: watch::Sender<Orders>,
@@ -68,6 +70,7 @@ impl Shared {
             streams_max: config.streams_max.max(1),
             connections_max: config.connections_max,
             devices: config.devices.then(Devices::default),
+            channels: Channels::new(config.broadcast.clone()),
             book: Arc::new(Book::new(&config.log)),
             stats: Stats::default(),
             orders: watch::Sender::new(Orders::default()),
@@ -201,12 +204,13 @@ impl Shared {
         self.devices.as_ref().map(|devices| look(devices, scene))
     }
 
-    /// Forgets what was seen: log, counters, devices, attempts, states of single tokens. Faults stay.
+    /// Forgets what was seen: log, counters, devices, channels, attempts, states of single tokens. Faults stay.
     pub(crate) fn reset(&self) {
         self.book.clear();
         self.stats.clear();
         *lock(&self.attempts) = Attempts::default();
         *self.named.write().unwrap_or_else(PoisonError::into_inner) = NamedTokens::default();
+        self.channels.clear();
         if let Some(devices) = &self.devices {
             devices.clear();
         }

@@ -16,6 +16,7 @@ pub(crate) struct Stats {
     pub(crate) requests: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) by_reason: [AtomicU64; REASONS],
+    pub(crate) broadcasts: AtomicU64,
     pub(crate) silent: AtomicU64,
     pub(crate) odd_answers: AtomicU64,
     pub(crate) refused_streams: AtomicU64,
@@ -37,6 +38,7 @@ impl Default for Stats {
             requests: AtomicU64::default(),
             accepted: AtomicU64::default(),
             by_reason: std::array::from_fn(|_| AtomicU64::default()),
+            broadcasts: AtomicU64::default(),
             silent: AtomicU64::default(),
             odd_answers: AtomicU64::default(),
             refused_streams: AtomicU64::default(),
@@ -61,10 +63,12 @@ pub struct Counts {
     pub connections_open: u64,
     /// Requests read.
     pub requests: u64,
-    /// Answered with 200.
+    /// Device pushes answered with 200.
     pub accepted: u64,
     /// Answered with a refusal, by reason; those that never happened are left out.
     pub refused: Vec<(Reason, u64)>,
+    /// Requests for broadcasts and channels that were granted.
+    pub broadcasts: u64,
     /// Read and never answered, by fault.
     pub silent: u64,
     /// Answered with something that nobody documents, by fault.
@@ -100,6 +104,7 @@ impl Stats {
             requests: self.requests.load(Relaxed),
             accepted: self.accepted.load(Relaxed),
             refused: refused.filter(|(_, count)| *count > 0).collect(),
+            broadcasts: self.broadcasts.load(Relaxed),
             silent: self.silent.load(Relaxed),
             odd_answers: self.odd_answers.load(Relaxed),
             refused_streams: self.refused_streams.load(Relaxed),
@@ -125,6 +130,7 @@ impl Stats {
             &self.connections,
             &self.requests,
             &self.accepted,
+            &self.broadcasts,
             &self.silent,
             &self.odd_answers,
             &self.refused_streams,
@@ -159,6 +165,7 @@ impl Counts {
             "requests": self.requests,
             "accepted": self.accepted,
             "refused": refused,
+            "broadcasts": self.broadcasts,
             "silent": self.silent,
             "odd_answers": self.odd_answers,
             "refused_streams": self.refused_streams,

@@ -6,19 +6,21 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use skein_apns::frame::WINDOW_DEFAULT;
 
 use super::writer;
+use crate::broadcast::Reply;
 use crate::devices::Delivery;
 use crate::faults::Oddity;
 use crate::fingerprint::BuildMixed;
 use crate::reason::Reason;
 
 /// What a request comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Accept,
     Refuse(Reason, Option<u64>),
     RefuseStream,
     Silence,
     Odd(Oddity),
+    Broadcast(Box<Reply>),
 }
 
 /// A decided answer and what it belongs to.

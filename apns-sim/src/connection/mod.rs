@@ -1,6 +1,7 @@
 //! One client connection as a state machine: bytes and time in, bytes out. Owns no socket.
 
 mod answers;
+mod broadcast;
 mod hostile;
 mod intake;
 mod journal;
@@ -40,6 +41,17 @@ const HEADER_TABLE_BYTES_MAX: usize = 4096;
 /// Bytes of a decoded header list; Apple's was 8,000 when last seen.
 const HEADER_LIST_BYTES_MAX: u32 = 8000;
 
+/// Which of Apple's ports a connection came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// One for all.
+    Everything,
+    /// Device pushes and broadcasts.
+    Pushes,
+    /// Channel management.
+    Management,
+}
+
 /// What is left to do for the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -65,6 +77,7 @@ pub(crate) struct Connection {
     faults: Arc<Faults>,
     orders: Orders,
     number: u32,
+    role: Role,
     certificate: Option<ClientCertificate>,
     tokens: Arc<TokenPolicy>,
     authorization: Authorization,
@@ -102,6 +115,7 @@ impl Connection {
     pub(crate) fn new(
         shared: Arc<Shared>,
         number: u32,
+        role: Role,
         peer: SocketAddr,
         certificate: Option<ClientCertificate>,
     ) -> Self {
@@ -134,6 +148,7 @@ impl Connection {
             faults,
             orders,
             number,
+            role,
             certificate,
             tokens,
             authorization: Authorization::default(),

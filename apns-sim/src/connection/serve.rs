@@ -20,9 +20,16 @@ use crate::request::Head;
 impl Connection {
     /// Adds what is wrong with a request's credential and topic to its faults.
     pub(super) fn authorize(&mut self, head: &mut Head, token: Result<(), Reason>) {
+        let broadcast = head.broadcast.as_deref();
+        let wrong_topic = |reason| if broadcast.is_some() { Reason::TopicMismatch } else { reason };
+        if !self.role.serves(broadcast) {
+            head.faults.add(Reason::BadPath);
+        }
         if let Some(certificate) = &self.certificate {
-            if let Err(reason) = certificate.check(head.topic, self.shared.environment, self.now_ms / 1000) {
-                head.faults.add(reason);
+            match certificate.check(head.topic, self.shared.environment, self.now_ms / 1000) {
+                Err(Reason::TopicDisallowed) => head.faults.add(wrong_topic(Reason::TopicDisallowed)),
+                Err(reason) => head.faults.add(reason),
+                Ok(()) => {}
             }
         } else if !head.authorization {
             head.faults.add(Reason::MissingProviderToken);
@@ -31,7 +38,7 @@ impl Connection {
         } else {
             self.limit_after_valid_token();
             if let Err(reason) = self.authorization.check_topic(head.topic, &self.tokens) {
-                head.faults.add(reason);
+                head.faults.add(wrong_topic(reason));
             }
         }
         match head.topic {
@@ -41,7 +48,7 @@ impl Connection {
             Some(topic)
                 if !self.shared.bundles.is_empty() && !self.shared.bundles.contains(&topic.bundle_hash) =>
             {
-                head.faults.add(Reason::TopicDisallowed);
+                head.faults.add(wrong_topic(Reason::TopicDisallowed));
             }
             _ => {}
         }
@@ -149,6 +156,9 @@ impl Connection {
     }
 
     fn decide(&self, head: &Head, id: u128, body: &[u8], attempt: u32) -> Decision {
+        if let Some(broadcast) = &head.broadcast {
+            return self.decide_broadcast(head, broadcast, id, body, attempt);
+        }
         if let Some(reason) = head.faults.first() {
             return Decision::Refuse(reason, None);
         }
@@ -226,10 +236,11 @@ impl Connection {
                 stats.silent.fetch_add(1, Relaxed);
                 self.silent.insert(stream);
                 self.journal.change(row, Change::Delivered);
-                if self.shared.devices.is_some() {
+                if self.shared.devices.is_some() && delivery.token != 0 {
                     self.journal.deliver(delivery);
                 }
             }
+            Decision::Broadcast(reply) => self.emit_broadcast(stream, row, delivery.id, *reply),
         }
     }
 

@@ -3,6 +3,7 @@
 use skein_apns::frame::{FrameHeader, PREFACE, error_code, flag, kind, setting};
 use skein_apns::hpack::{Indexing, Name, encode_indexed, encode_literal};
 
+use crate::broadcast::Reply;
 use crate::reason::Reason;
 use crate::request::format_uuid;
 
@@ -96,6 +97,31 @@ pub(super) fn refused_headers(
     }
     encode_literal(Indexing::Without, Name::Literal(b"apns-id"), &format_uuid(id), &mut block);
     let end_stream = if content_type.is_none() { flag::END_STREAM } else { 0 };
+    frame(kind::HEADERS, flag::END_HEADERS | end_stream, stream, &block, out);
+}
+
+/// The headers of an answer about broadcasts; its body follows if it has one.
+pub(super) fn broadcast_headers(
+    stream: u32,
+    id: u128,
+    unique_id: Option<u128>,
+    reply: &Reply,
+    out: &mut Vec<u8>,
+) {
+    let mut block = Vec::with_capacity(128);
+    let mut field = |name: Name<'_>, value: &[u8]| encode_literal(Indexing::Without, name, value, &mut block);
+    field(Name::Index(STATIC_STATUS_200), reply.status.to_string().as_bytes());
+    field(Name::Literal(b"apns-request-id"), &format_uuid(id));
+    if let Some(unique_id) = unique_id {
+        field(Name::Literal(b"apns-unique-id"), &format_uuid(unique_id));
+    }
+    if let Some(channel) = &reply.channel {
+        field(Name::Literal(b"apns-channel-id"), channel.as_bytes());
+    }
+    if reply.body.is_some() {
+        field(Name::Index(STATIC_CONTENT_TYPE), JSON.as_bytes());
+    }
+    let end_stream = if reply.body.is_none() { flag::END_STREAM } else { 0 };
     frame(kind::HEADERS, flag::END_HEADERS | end_stream, stream, &block, out);
 }
 

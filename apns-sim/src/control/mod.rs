@@ -40,6 +40,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/faults", get(show_faults).post(set_faults))
         .route("/stall", post(set_stall))
         .route("/network", get(show_network).post(set_network))
+        .route("/channels", get(show_channels))
         .route("/stats", get(async |State(shared): State<Arc<Shared>>| Json(shared.counts().to_json())))
         .route("/log", get(show_log))
         .route("/tokens", post(set_token))
@@ -128,6 +129,10 @@ async fn set_network(
         window_bytes: window_bytes.unwrap_or(now.window_bytes),
     });
     show_network(State(shared)).await
+}
+
+async fn show_channels(State(shared): State<Arc<Shared>>) -> Response {
+    Json(shared.channels.shown(crate::clock::wall_ms())).into_response()
 }
 
 async fn show_log(State(shared): State<Arc<Shared>>) -> Response {

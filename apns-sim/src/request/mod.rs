@@ -1,5 +1,6 @@
 //! One request as its headers come in, and the checks that need nothing but the request itself.
 
+use crate::broadcast::{BROADCAST_BYTES_MAX, BroadcastHead, Method};
 use crate::fingerprint::{DEVICE_TOKEN_BYTES_MAX, decode_hex, fingerprint, nibble};
 use crate::push_type::{PAYLOAD_BYTES_MAX, PushType, suffix_of};
 use crate::reason::{FaultSet, Reason};
@@ -48,7 +49,7 @@ pub(crate) struct Topic {
 }
 
 /// What the headers of one request said.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Head {
     seen: u16,
     pub(crate) faults: FaultSet,
@@ -62,13 +63,24 @@ pub(crate) struct Head {
     /// Fingerprint of the collapse id.
     pub(crate) collapse: Option<u64>,
     pub(crate) authorization: bool,
+    pub(crate) method: Method,
+    /// It is not about a device.
+    pub(crate) broadcast: Option<Box<BroadcastHead>>,
 }
 
 impl Head {
     /// Takes one header field. `true` if it was `authorization`, whose value the caller then looks at.
     pub(crate) fn take(&mut self, name: &[u8], value: &[u8], strict: &Strictness) -> bool {
+        if let Some(broadcast) = &mut self.broadcast
+            && name.starts_with(b"apns-")
+        {
+            broadcast.take(name, value, &mut self.faults);
+            self.id = broadcast.request_id;
+            return false;
+        }
         let bit = match name {
             b":method" => {
+                self.method = Method::parse(value);
                 if value != b"POST" {
                     self.faults.add(Reason::MethodNotAllowed);
                 }
@@ -101,12 +113,7 @@ impl Head {
                 1 << 5
             }
             b"apns-priority" => {
-                self.priority = match value {
-                    b"10" => Some(10),
-                    b"5" => Some(5),
-                    b"1" => Some(1),
-                    _ => None,
-                };
+                self.priority = parse_priority(value);
                 if self.priority.is_none() {
                     self.faults.add(Reason::BadPriority);
                 }
@@ -146,7 +153,7 @@ impl Head {
 
     fn take_path(&mut self, path: &[u8], strict: &Strictness) {
         let Some(token) = path.strip_prefix(b"/3/device") else {
-            return self.faults.add(Reason::BadPath);
+            return self.take_other_path(path);
         };
         let token = match token {
             [] | [b'/'] => return self.faults.add(Reason::MissingDeviceToken),
@@ -162,6 +169,16 @@ impl Head {
                 }
             }
             None => self.faults.add(Reason::BadDeviceToken),
+        }
+    }
+
+    fn take_other_path(&mut self, path: &[u8]) {
+        match BroadcastHead::parse(path) {
+            Some(broadcast) => {
+                self.take_topic(broadcast.bundle.as_bytes());
+                self.broadcast = Some(Box::new(broadcast));
+            }
+            None => self.faults.add(Reason::BadPath),
         }
     }
 
@@ -185,6 +202,10 @@ impl Head {
         if self.seen & (1 << 1) == 0 {
             self.faults.add(Reason::BadPath);
         }
+        if let Some(broadcast) = &self.broadcast {
+            self.faults.remove(Reason::MethodNotAllowed);
+            return broadcast.finish(self.method, &mut self.faults);
+        }
         match self.push_type {
             Some(PushType::Background) if self.priority.unwrap_or(10) == 10 => {
                 self.faults.add(Reason::BadPriority)
@@ -203,11 +224,17 @@ impl Head {
 
     /// The largest body this request may have.
     pub(crate) fn payload_bytes_max(&self) -> usize {
-        self.push_type.map_or(PAYLOAD_BYTES_MAX, PushType::payload_bytes_max)
+        match self.broadcast {
+            Some(_) => BROADCAST_BYTES_MAX,
+            None => self.push_type.map_or(PAYLOAD_BYTES_MAX, PushType::payload_bytes_max),
+        }
     }
 
     /// Looks at the whole body.
     pub(crate) fn take_body_length(&mut self, length: usize) {
+        if self.broadcast.as_ref().is_some_and(|broadcast| !broadcast.route.has_body(self.method)) {
+            return;
+        }
         if length == 0 {
             self.faults.add(Reason::PayloadEmpty);
         } else if length > self.payload_bytes_max() {
@@ -216,7 +243,16 @@ impl Head {
     }
 }
 
-fn parse_seconds(value: &[u8]) -> Option<u64> {
+pub(crate) fn parse_priority(value: &[u8]) -> Option<u8> {
+    match value {
+        b"10" => Some(10),
+        b"5" => Some(5),
+        b"1" => Some(1),
+        _ => None,
+    }
+}
+
+pub(crate) fn parse_seconds(value: &[u8]) -> Option<u64> {
     let digits = value.strip_prefix(b"-").map_or(value, |_| b"");
     if digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit) {
         return None;

@@ -1,11 +1,13 @@
 //! The handle to a running simulator.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use crate::authority::Authority;
+use crate::broadcast::ChannelShown;
 use crate::devices::Shown;
 use crate::faults::{Faults, FaultsError};
 use crate::log::Snapshot;
@@ -18,6 +20,7 @@ use crate::stats::Counts;
 pub struct Handle {
     pub(super) addr: SocketAddr,
     pub(super) control: Option<SocketAddr>,
+    pub(super) management: Option<SocketAddr>,
     pub(super) ca_pem: String,
     pub(super) authority: Arc<Authority>,
     pub(super) shared: Arc<Shared>,
@@ -35,6 +38,16 @@ impl Handle {
     /// Where its control endpoint listens, if it has one.
     pub fn control_addr(&self) -> Option<SocketAddr> {
         self.control
+    }
+
+    /// Where channel management listens, if it has a port of its own.
+    pub fn management_addr(&self) -> Option<SocketAddr> {
+        self.management
+    }
+
+    /// Every broadcast channel, by its app.
+    pub fn channels(&self) -> BTreeMap<String, Vec<ChannelShown>> {
+        self.shared.channels.shown(crate::clock::wall_ms())
     }
 
     /// The root certificate for the clients' trust store. Of no use if an identity was given.

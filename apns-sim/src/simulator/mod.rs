@@ -4,6 +4,7 @@ mod handle;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -14,6 +15,7 @@ use tokio::runtime;
 use crate::authority::Authority;
 use crate::certificates::Certificates;
 use crate::config::SimulatorConfig;
+use crate::connection::Role;
 use crate::control;
 use crate::driver;
 use crate::faults::FaultsError;
@@ -87,6 +89,7 @@ impl Simulator {
         let mut handle = Handle {
             addr,
             control: None,
+            management: None,
             ca_pem,
             authority,
             shared: Arc::clone(&shared),
@@ -100,17 +103,19 @@ impl Simulator {
         }
         let (first_inbox, mut inboxes) = handle.start_workers(config.threads.max(1), &tls)?;
         inboxes.insert(0, first_inbox);
-        let control = match config.control {
-            Some(address) => Some(listen(address)?),
-            None => None,
-        };
-        handle.control = control.as_ref().and_then(|listener| listener.local_addr().ok());
-        handle.start_front(listener, control, inboxes)?;
+        let control = config.control.map(listen).transpose()?;
+        let management = config.management.map(listen).transpose()?;
+        let address = |listener: &Option<TcpListener>| listener.as_ref()?.local_addr().ok();
+        (handle.control, handle.management) = (address(&control), address(&management));
+        let role = if management.is_some() { Role::Pushes } else { Role::Everything };
+        let doors = [(listener, role)].into_iter().chain(management.map(|door| (door, Role::Management)));
+        handle.start_front(doors.collect(), control, inboxes)?;
         Ok(handle)
     }
 }
 
-type Inbox = tokio::sync::mpsc::Sender<(std::net::TcpStream, u32)>;
+type Accepted = (std::net::TcpStream, u32, Role);
+type Inbox = tokio::sync::mpsc::Sender<Accepted>;
 
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     let open = || {
@@ -165,9 +170,15 @@ impl Handle {
             self.serving.push(thread_named(&format!("apns-sim-{number}"), move || {
                 runtime.block_on(async move {
                     let mut tasks = tokio::task::JoinSet::new();
-                    while let Some((stream, number)) = next(&mut handed_over, &mut tasks).await {
+                    while let Some((stream, number, role)) = next(&mut handed_over, &mut tasks).await {
                         if let Ok(stream) = TcpStream::from_std(stream) {
-                            tasks.spawn(driver::serve(stream, Arc::clone(&tls), Arc::clone(&shared), number));
+                            tasks.spawn(driver::serve(
+                                stream,
+                                Arc::clone(&tls),
+                                Arc::clone(&shared),
+                                number,
+                                role,
+                            ));
                         }
                     }
                     let goodbyes = async { while tasks.join_next().await.is_some() {} };
@@ -185,7 +196,7 @@ impl Handle {
     /// The thread that accepts connections and answers the control endpoint.
     fn start_front(
         &mut self,
-        listener: TcpListener,
+        doors: Vec<(TcpListener, Role)>,
         control: Option<TcpListener>,
         inboxes: Vec<Inbox>,
     ) -> Result<(), StartError> {
@@ -197,8 +208,16 @@ impl Handle {
                     tokio::spawn(control::serve(control, Arc::clone(&shared), authority));
                 }
                 tokio::spawn(follow_phases(Arc::clone(&shared)));
-                if let Err(error) = accept(listener, &shared, &inboxes).await {
-                    tracing::error!(%error, "the simulator can accept no more connections");
+                let (number, mut accepting) = (Arc::new(AtomicU32::new(0)), tokio::task::JoinSet::new());
+                for (door, role) in doors {
+                    let (shared, inboxes) = (Arc::clone(&shared), inboxes.clone());
+                    accepting.spawn(accept(door, role, shared, inboxes, Arc::clone(&number)));
+                }
+                drop(inboxes);
+                while let Some(ended) = accepting.join_next().await {
+                    if let Ok(Err(error)) = ended {
+                        tracing::error!(%error, "the simulator can accept no more connections");
+                    }
                 }
             });
         })?);
@@ -206,13 +225,10 @@ impl Handle {
     }
 }
 
-type HandedOver = tokio::sync::mpsc::Receiver<(std::net::TcpStream, u32)>;
+type HandedOver = tokio::sync::mpsc::Receiver<Accepted>;
 
 /// The next connection, sweeping up ended ones meanwhile.
-async fn next(
-    handed_over: &mut HandedOver,
-    tasks: &mut tokio::task::JoinSet<()>,
-) -> Option<(std::net::TcpStream, u32)> {
+async fn next(handed_over: &mut HandedOver, tasks: &mut tokio::task::JoinSet<()>) -> Option<Accepted> {
     loop {
         tokio::select! {
             connection = handed_over.recv() => return connection,
@@ -239,10 +255,15 @@ async fn follow_phases(shared: Arc<Shared>) {
     }
 }
 
-async fn accept(listener: TcpListener, shared: &Arc<Shared>, inboxes: &[Inbox]) -> io::Result<()> {
+async fn accept(
+    listener: TcpListener,
+    role: Role,
+    shared: Arc<Shared>,
+    inboxes: Vec<Inbox>,
+    numbers: Arc<AtomicU32>,
+) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let mut orders = shared.orders.subscribe();
-    let mut number = 0_u32;
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -253,11 +274,11 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>, inboxes: &[Inbox]) 
         };
         match stream.and_then(|(stream, _)| stream.into_std()) {
             Ok(stream) => {
+                let number = numbers.fetch_add(1, Relaxed);
                 let inbox = &inboxes[number as usize % inboxes.len()];
-                if inbox.send((stream, number)).await.is_err() {
+                if inbox.send((stream, number, role)).await.is_err() {
                     return Ok(());
                 }
-                number = number.wrapping_add(1);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");

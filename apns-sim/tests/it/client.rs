@@ -1,7 +1,7 @@
 //! A bare HTTP/2 client: sends what the test says, shows every frame that comes back.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -138,6 +138,14 @@ impl Client {
         client
     }
 
+    /// The same at another of its ports.
+    pub fn connect_to(handle: &Handle, address: SocketAddr) -> Self {
+        let mut client = Self::over_tcp(handle, address, &[b"h2"], None).expect("connected");
+        client.flush().expect("sent");
+        assert!(matches!(client.event(), Event::Settings(_)));
+        client
+    }
+
     /// Connects and shows a valid token, so that the stream limit is up.
     pub fn authorized(handle: &Handle) -> Self {
         let mut client = Self::connect(handle);
@@ -146,21 +154,26 @@ impl Client {
     }
 
     pub fn try_connect(handle: &Handle, alpn: &[&[u8]], certificate: Option<&PemPair>) -> io::Result<Self> {
-        let mut client = Self::over_tcp(handle, alpn, certificate)?;
+        let mut client = Self::over_tcp(handle, handle.addr(), alpn, certificate)?;
         client.flush()?;
         Ok(client)
     }
 
     /// TCP is up, TLS not yet begun.
     pub fn unconnected(handle: &Handle) -> Self {
-        Self::over_tcp(handle, &[b"h2"], None).expect("connected")
+        Self::over_tcp(handle, handle.addr(), &[b"h2"], None).expect("connected")
     }
 
-    fn over_tcp(handle: &Handle, alpn: &[&[u8]], certificate: Option<&PemPair>) -> io::Result<Self> {
+    fn over_tcp(
+        handle: &Handle,
+        address: SocketAddr,
+        alpn: &[&[u8]],
+        certificate: Option<&PemPair>,
+    ) -> io::Result<Self> {
         let config = config(handle, alpn, certificate);
         let name = ServerName::try_from("localhost").expect("a name");
         let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-        let socket = TcpStream::connect(handle.addr())?;
+        let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(ANSWER_MAX))?;
         let mut out = PREFACE.to_vec();

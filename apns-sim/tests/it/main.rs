@@ -1,6 +1,7 @@
 //! The simulator over real TLS, as its clients see it.
 
 mod bad_days;
+mod broadcast;
 mod client;
 mod connections;
 mod control;
