@@ -66,6 +66,11 @@ impl Pace {
         Self { began: Instant::now(), per_second }
     }
 
+    /// What it was made with.
+    pub(crate) fn per_second(&self) -> u32 {
+        self.per_second
+    }
+
     /// How long until number `n` is due.
     pub(crate) fn left(&self, n: u64) -> Duration {
         if self.per_second == 0 {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use skein_apns::{Answer, Client, ClientConfig, Credential, Endpoint, Environment, NotSent, Roots, TokenKey};
 use skein_apns_sim::clock::monotonic_ns;
 use skein_core::lane::LaneId;
+use tokio::runtime::LocalOptions;
 
 use super::work::Work;
 use crate::arguments::{ApnsClient, ApnsLoad};
@@ -56,33 +57,37 @@ pub(crate) struct Pushed {
 
 /// Runs it to its end.
 pub(crate) fn run(arguments: &ApnsClient) -> Result<Pushed> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut driver = Driver::new(arguments)?;
-        let measured_from = driver.connect().await?;
-        driver.work.submit_until(measured_from + arguments.load.notifications);
-        let began_ns = monotonic_ns();
-        driver.pace = Pace::new(arguments.load.rate);
-        while !driver.work.is_done() {
-            driver.turn().await?;
-        }
-        let ended_ns = monotonic_ns();
-        let connections = driver.client.status().open as u64;
-        driver.client.close(&mut Vec::new());
-        let latencies = driver.work.latencies_us().get(measured_from as usize..).unwrap_or_default();
-        let bytes: Vec<u8> = latencies.iter().flat_map(|us| us.to_le_bytes()).collect();
-        fs::write(&arguments.latencies, bytes)?;
-        Ok(Pushed {
-            answered: driver.work.answered(),
-            accepted: driver.accepted,
-            measured: arguments.load.notifications,
-            not_sent: driver.not_sent,
-            in_doubt: driver.in_doubt,
-            began_ns,
-            ended_ns,
-            connections,
-            rss_mb: process::peak_rss_mb("self"),
-        })
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build_local(LocalOptions::default())?;
+    let arguments = arguments.clone();
+    // A task of its own: waking the future of `block_on` itself would cost a system call each time.
+    runtime.block_on(async { tokio::task::spawn_local(push(arguments)).await? })
+}
+
+async fn push(arguments: ApnsClient) -> Result<Pushed> {
+    let mut driver = Driver::new(&arguments)?;
+    driver.connect().await?;
+    driver.begin(arguments.load.notifications);
+    let began_ns = monotonic_ns();
+    while !driver.work.is_done() {
+        driver.turn().await?;
+    }
+    let ended_ns = monotonic_ns();
+    let connections = driver.client.status().open as u64;
+    driver.client.close(&mut Vec::new());
+    let latencies = driver.work.latencies_us().get(driver.measured_from as usize..).unwrap_or_default();
+    let bytes: Vec<u8> = latencies.iter().flat_map(|us| us.to_le_bytes()).collect();
+    fs::write(&arguments.latencies, bytes)?;
+    Ok(Pushed {
+        answered: driver.work.answered(),
+        accepted: driver.accepted,
+        measured: arguments.load.notifications,
+        not_sent: driver.not_sent,
+        in_doubt: driver.in_doubt,
+        began_ns,
+        ended_ns,
+        connections,
+        rss_mb: process::peak_rss_mb("self"),
     })
 }
 
@@ -90,6 +95,8 @@ struct Driver {
     client: Client,
     connections: usize,
     work: Work,
+    /// Number of the first notification that is measured.
+    measured_from: u64,
     pace: Pace,
     tick: Option<tokio::time::Interval>,
     answers: Vec<(u64, Answer)>,
@@ -107,6 +114,7 @@ impl Driver {
             client: client(arguments)?,
             connections: load.connections as usize,
             work: Work::new(load),
+            measured_from: 0,
             pace: Pace::new(load.rate),
             tick: is_paced.then(|| tokio::time::interval(TICK)),
             answers: Vec::new(),
@@ -117,9 +125,8 @@ impl Driver {
         })
     }
 
-    /// Opens the connections: those asked for without work, or, if none were, what the work makes the client open. Gives the
-    /// number of the first notification after that.
-    async fn connect(&mut self) -> Result<u64> {
+    /// Opens the connections: those asked for without work, or, if none were, what the work makes the client open.
+    async fn connect(&mut self) -> Result<()> {
         let began = Instant::now();
         let (mut open, mut since) = (0, began);
         if self.connections == 0 {
@@ -139,20 +146,27 @@ impl Driver {
             }
             if self.connections > 0 {
                 if open >= self.connections {
-                    return Ok(0);
+                    return Ok(());
                 }
                 if began.elapsed() > CONNECT_LIMIT {
                     bail!("{open} of {} connections stand; {:?}", self.connections, status.last_failure);
                 }
             } else if (open > 0 && now >= since + SETTLED) || began.elapsed() > SETTLE_LIMIT {
-                return Ok(self.work.submitted());
+                return Ok(());
             }
         }
     }
 
+    /// From here on it is measured.
+    fn begin(&mut self, notifications: u64) {
+        self.measured_from = self.work.submitted();
+        self.work.submit_until(self.measured_from + notifications);
+        self.pace = Pace::new(self.pace.per_second());
+    }
+
     /// Writes what may be written, and takes the answers that are there.
     async fn turn(&mut self) -> Result<()> {
-        self.work.fill(&mut self.client, self.pace.due());
+        self.work.fill(&mut self.client, self.measured_from.saturating_add(self.pace.due()));
         match &mut self.tick {
             None => self.client.progress(&mut self.answers).await,
             Some(tick) => tokio::select! {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use skein_apns::{Client, Expiration, Priority, PushType, Request};
+use skein_apns_sim::clock::wall_ms;
 use skein_core::lane::{LaneId, Lanes};
 use skein_core::{DeviceToken, NotificationId, Timestamp};
 
@@ -82,7 +83,7 @@ impl Work {
             return;
         }
         let mut room = client.room();
-        let now = NotificationId::now().at();
+        let now = Timestamp::from_millis(wall_ms() as i64);
         while room > 0 && self.in_flight < self.in_flight_max {
             let Some((lane, number)) = self.lanes.begin().map(|(lane, number)| (lane, *number)) else {
                 if self.submitted >= due || self.lanes.len() >= ENTERED_FACTOR * self.in_flight_max {
