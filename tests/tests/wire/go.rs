@@ -1,7 +1,7 @@
 //! Go's `net/http`.
 
 use crate::scenarios::{Make, contract};
-use crate::toolchain::built;
+use crate::toolchain::{Step, built};
 use skein_tests::process::Program;
 use skein_tests::skipped::lacks;
 use skein_tests::target_folder;
@@ -16,7 +16,7 @@ fn program() -> Option<Make> {
         // The standard library alone: nothing is fetched.
         build.current_dir(sources).args(["build", "-buildvcs=false", "-o"]).arg(results.join("server"));
         build.env("GOTOOLCHAIN", "local").env("GOPROXY", "off").env("GOFLAGS", "-mod=readonly");
-        vec![build]
+        vec![Step::Build(build)]
     })?;
     Some(|arguments| {
         let mut program = Program::new(target_folder().join("wire-servers/go/server"));
@@ -27,4 +27,4 @@ fn program() -> Option<Make> {
 
 // Go may count a stream as open after its last frame has left: its loop has not yet heard of it from the goroutine that
 // wrote the frame (https://github.com/golang/go/issues/47635).
-contract!(program, true);
+contract!(program, resets: true, says_why: true);

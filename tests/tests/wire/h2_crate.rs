@@ -33,7 +33,7 @@ async fn the_server_itself() {
     }
 }
 
-contract!(program, false);
+contract!(program, resets: false, says_why: true);
 
 /// The initial window up and down under load, which the crate can change; its PINGs are answered.
 #[tokio::test]

@@ -10,9 +10,15 @@ pub fn source_folder(kind: &str) -> PathBuf {
     workspace_folder().join("tests/wire-servers").join(kind)
 }
 
+pub enum Step {
+    /// Needs the network, whose absence is no fault of ours.
+    Fetch(Command),
+    Build(Command),
+}
+
 /// The folder with what `steps` make of the sources of `kind`; they are told sources and results. `None`, and noted as
-/// skipped with the reason, when a step fails: a registry out of reach, for one.
-pub fn built(kind: &str, steps: impl FnOnce(&Path, &Path) -> Vec<Command>) -> Option<PathBuf> {
+/// skipped with the reason, when something can't be fetched.
+pub fn built(kind: &str, steps: impl FnOnce(&Path, &Path) -> Vec<Step>) -> Option<PathBuf> {
     let (sources, results) = (source_folder(kind), target_folder().join("wire-servers").join(kind));
     fs::create_dir_all(&results).unwrap();
     let lock = File::create(results.join("lock")).unwrap();
@@ -22,14 +28,18 @@ pub fn built(kind: &str, steps: impl FnOnce(&Path, &Path) -> Vec<Command>) -> Op
     if fs::read_to_string(&stamp).is_ok_and(|built_from| built_from == text) {
         return Some(results);
     }
-    for mut step in steps(&sources, &results) {
-        let program = step.get_program().display().to_string();
-        let output = step.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    for step in steps(&sources, &results) {
+        let (mut command, is_fetch) = match step {
+            Step::Fetch(command) => (command, true),
+            Step::Build(command) => (command, false),
+        };
+        let program = command.get_program().display().to_string();
+        let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{program}: {e}"));
         if !output.status.success() {
-            let told = [output.stdout, output.stderr].concat();
-            let told = String::from_utf8_lossy(&told).into_owned();
+            let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(is_fetch, "{program} can't build the server of {kind}:\n{told}");
             let line = told.lines().find(|line| line.contains("ERROR")).or(told.lines().last());
-            note(&this_test(), &format!("{program} failed: {}", line.unwrap_or_default()));
+            note(&this_test(), &format!("{program} can't fetch: {}", line.unwrap_or_default()));
             return None;
         }
     }
