@@ -180,6 +180,11 @@ impl Rules<'_> {
                     "name the user in one place",
                 );
             }
+            if section == "coordinator" && self.values.is_set(&name) && !self.values.is_secret_set(&password)
+            {
+                let what = "is set without a password, which ZooKeeper's digest needs";
+                self.fault(&[&name], what, format!("set {password}_file or {password}_env"));
+            }
             if self.values.is_secret_set(&password) && !self.values.is_set(&name) && !in_url {
                 let keys = [format!("{password}_file"), format!("{password}_env"), password];
                 self.fault(

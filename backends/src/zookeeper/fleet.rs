@@ -11,7 +11,7 @@ use skein_core::seam::{
 use skein_core::{PoolName, QueueName};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use zookeeper_client::{CreateMode, Error, MultiWriteResult, OneshotWatcher};
+use zookeeper_client::{CreateMode, Error, MultiWriteResult, OneshotWatcher, Stat};
 
 use super::connection::{Connection, Link, Session, coordinator_error};
 use super::latch::Latch;
@@ -103,21 +103,20 @@ impl ZooKeeperFleet {
         let (_, _, members) = session.ask(members).await?;
         self.watch(Some((bell, members)));
         session.ask(synced).await?;
+        let members = records(session, tree::MEMBERS, Unreadable::Fails).await?;
+        let queues = records(session, tree::QUEUES, Unreadable::LeftOut).await?;
+        let quarantines = records(session, tree::QUARANTINES, Unreadable::Fails).await?;
         let mut view = FleetView {
-            members: records(session, tree::MEMBERS)
-                .await?
-                .into_iter()
-                .map(|(_, member, _)| member)
-                .collect(),
-            queues: records(session, tree::QUEUES).await?.into_iter().map(stored).collect(),
-            quarantines: records(session, tree::QUARANTINES).await?.into_iter().map(|(_, q, _)| q).collect(),
+            members: members.into_iter().map(|(_, member, _)| member).collect(),
+            queues: queues.into_iter().map(stored).collect(),
+            quarantines: quarantines.into_iter().map(|(_, quarantine, _)| quarantine).collect(),
             ..FleetView::default()
         };
         view.queues.sort_by(|a, b| a.assignment.queue.cmp(&b.assignment.queue));
-        for (name, wish, _) in records::<Wish>(session, tree::WISHES).await? {
+        for (name, wish, _) in records::<Wish>(session, tree::WISHES, Unreadable::LeftOut).await? {
             view.wishes.extend(tree::wish_id(&name).map(|id| Wish { id, ..wish }));
         }
-        for (name, load, _) in records::<Load>(session, tree::LOADS).await? {
+        for (name, load, _) in records::<Load>(session, tree::LOADS, Unreadable::LeftOut).await? {
             let of = view.members.iter_mut().find(|member| member.id.as_str() == name);
             of.into_iter().for_each(|member: &mut Member| member.load = load);
         }
@@ -128,11 +127,21 @@ impl ZooKeeperFleet {
     }
 }
 
-/// The records of all children of a node, by name. One that can't be read is left out, and said: it must not hide the others.
+/// A record that can't be read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Unreadable {
+    /// Is left out, and said: it must not hide the others.
+    LeftOut,
+    /// Fails the reading: left out, it would look as if somebody were gone, and queues would move for it.
+    Fails,
+}
+
+/// The records of all children of a node, by name.
 async fn records<T: DeserializeOwned>(
     session: &Session,
     parent: &str,
-) -> Result<Vec<(String, T, zookeeper_client::Stat)>, CoordinatorError> {
+    unreadable: Unreadable,
+) -> Result<Vec<(String, T, Stat)>, CoordinatorError> {
     let names = session.children(parent).await?;
     let paths: Vec<String> = names.iter().map(|name| format!("{parent}/{name}")).collect();
     let nodes: Vec<Option<Node>> = session.read_all(&paths).await?;
@@ -141,13 +150,14 @@ async fn records<T: DeserializeOwned>(
         let Some((data, stat)) = node else { continue };
         match from_json(path, &data) {
             Ok(record) => records.push((name, record, stat)),
+            Err(error) if unreadable == Unreadable::Fails => return Err(error),
             Err(error) => tracing::error!(%error, "a record of the fleet is left out"),
         }
     }
     Ok(records)
 }
 
-fn stored((_, assignment, stat): (String, QueueAssignment, zookeeper_client::Stat)) -> StoredQueue {
+fn stored((_, assignment, stat): (String, QueueAssignment, Stat)) -> StoredQueue {
     StoredQueue { assignment, version: i64::from(stat.version) }
 }
 

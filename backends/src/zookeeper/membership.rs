@@ -32,8 +32,8 @@ pub(super) async fn keep(mut link: watch::Receiver<Link>, seat: Arc<Seat>) {
         let state = link.borrow_and_update().clone();
         let session = match state {
             Link::Up(session) => session,
-            Link::Away(since, why) => {
-                seat.stand(Standing::Away { since, why });
+            Link::Away(_, why) => {
+                seat.away(why);
                 if link.changed().await.is_err() {
                     return;
                 }
@@ -47,6 +47,7 @@ pub(super) async fn keep(mut link: watch::Receiver<Link>, seat: Arc<Seat>) {
                     Ok(Replaced) => return,
                     Err(error) => {
                         tell(&error);
+                        seat.away(error.to_string());
                         tokio::time::sleep(backoff.next()).await;
                     }
                 }

@@ -78,6 +78,15 @@ impl Seat {
         });
     }
 
+    /// Nothing is heard, since the first bad news.
+    pub(super) fn away(&self, why: String) {
+        let since = match &*self.standing.borrow() {
+            Standing::Away { since, .. } => *since,
+            _ => SystemClock.now(),
+        };
+        self.stand(Standing::Away { since, why });
+    }
+
     /// A later life has taken this one's place: it owns nothing any more.
     pub(super) fn replaced_by(&self, other: Incarnation) {
         self.stand(Standing::Replaced(other));

@@ -42,7 +42,7 @@ async fn stopped_and_started_again() {
         sender.stands(|standing| *standing == Standing::Joined).await;
         assert_eq!(*sender.coordinator.assignment().borrow(), *before);
     }
-    println!("all senders have joined again {:?} after ZooKeeper is back", back.elapsed());
+    eprintln!("all senders have joined again {:?} after ZooKeeper is back", back.elapsed());
     let view = until_view(&store, |view| view.members.len() == 2).await;
     assert_eq!(view.queues, stored_before, "nothing is lost");
     assert_eq!(view.wishes.len(), 1);
@@ -109,12 +109,12 @@ async fn an_ensemble_that_loses_its_leader_keeps_every_session() {
         }
     };
     tokio::time::timeout(LIMIT, applying).await.expect("in time");
-    println!("a change is stored {:?} after the ensemble's leader was killed", killed.elapsed());
+    eprintln!("a change is stored {:?} after the ensemble's leader was killed", killed.elapsed());
     let view = until_view(&store, |view| stored(view, 0).assignment.epoch == 2).await;
     assert_eq!(view.members.len(), 4, "no session is lost");
     owned(&senders[1], 2).await;
     owned(&senders[0], 0).await;
-    println!("and its owner knows after {:?}", killed.elapsed());
+    eprintln!("and its owner knows after {:?}", killed.elapsed());
 }
 
 async fn owned(sender: &ZooKeeperCoordinator, queues: usize) {

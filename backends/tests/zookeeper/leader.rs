@@ -79,7 +79,7 @@ async fn many_changes_go_in_bounded_transactions() {
         before.queues.iter().map(|on| Planned { on: on.clone(), change: assign(&a) }).collect();
     let began = std::time::Instant::now();
     let applied = lead.apply(&plan).await.unwrap();
-    println!("300 changes in {:?}", began.elapsed());
+    eprintln!("300 changes in {:?}", began.elapsed());
     let mut stale: Vec<String> = applied.stale.iter().map(ToString::to_string).collect();
     stale.sort();
     assert_eq!(
@@ -88,7 +88,7 @@ async fn many_changes_go_in_bounded_transactions() {
     );
     let began = std::time::Instant::now();
     let view = until_view(&store, |view| view.queues.iter().all(|q| q.assignment.epoch == 1)).await;
-    println!("300 queues read in {:?}", began.elapsed());
+    eprintln!("300 queues read in {:?}", began.elapsed());
     for changed in &applied.changed {
         assert!(view.queues.contains(changed), "what is said to be stored is stored: {changed:?}");
     }

@@ -42,7 +42,7 @@ async fn a_killed_member_is_gone_after_its_session_and_its_next_life_inherits_at
     let inherited = next.owns(|assignment| !assignment.queues.is_empty()).await;
     assert_eq!(inherited.queues[0].epoch, 1);
     assert!(matches!(inherited.queues[0].tenure, Tenure::Inherited(_)), "{inherited:?}");
-    println!("a killed member's next life inherits after {:?}", killed.elapsed());
+    eprintln!("a killed member's next life inherits after {:?}", killed.elapsed());
     let claimed = next.reclaim(&queue(0), 1, true).await.unwrap();
     assert_eq!((claimed.epoch, claimed.tenure), (2, Tenure::Hold));
     let view = until_view(&store, |view| stored(view, 0).assignment.epoch == 2).await;
@@ -52,7 +52,7 @@ async fn a_killed_member_is_gone_after_its_session_and_its_next_life_inherits_at
     next.relay.silence();
     let cut = Instant::now();
     until_view(&store, |view| view.members.is_empty()).await;
-    println!("a silent member is gone after {:?} of a session of {SESSION:?}", cut.elapsed());
+    eprintln!("a silent member is gone after {:?} of a session of {SESSION:?}", cut.elapsed());
 }
 
 #[tokio::test]
@@ -98,4 +98,33 @@ async fn of_many_claims_at_once_one_changes_the_epoch() {
         }
         assert_eq!(stored(&store.read().await.unwrap(), 0).assignment.epoch, epoch + 1);
     }
+}
+
+#[tokio::test]
+async fn who_joins_before_the_tree_is_made_says_what_to_do_and_joins_then() {
+    need!("zookeeper");
+    let world = World::shared("early").await;
+    let sender = world.join(life("s1", 1)).await;
+    sender.stands(|s| matches!(s, Standing::Away { why, .. } if why.contains("skein cluster init"))).await;
+    let store = world.made().await;
+    sender.stands(|standing| *standing == Standing::Joined).await;
+    let member = until_view(&store, |view| !view.members.is_empty()).await.members.remove(0);
+    assert_eq!(member, life("s1", 1));
+}
+
+/// A member that can't be read is not a member that is gone: the monitor is told that it is blind, and moves nothing.
+#[tokio::test]
+async fn an_unreadable_member_is_not_a_missing_one() {
+    need!("zookeeper");
+    let world = World::shared("unreadable").await;
+    let store = world.made().await;
+    let _sender = world.join(life("s1", 1)).await;
+    until_view(&store, |view| view.members.len() == 1).await;
+    let raw = world.raw().await;
+    let open = zookeeper_client::CreateMode::Persistent.with_acls(zookeeper_client::Acls::anyone_all());
+    raw.create("/members/s2", b"[]", &open).await.unwrap();
+    let refused = store.read().await.unwrap_err();
+    assert!(refused.to_string().contains("/members/s2 cannot be read"), "{refused}");
+    raw.delete("/members/s2", None).await.unwrap();
+    assert_eq!(store.read().await.unwrap().members.len(), 1);
 }

@@ -284,3 +284,23 @@ fn words_of_the_environment_and_flags() {
         ]
     );
 }
+
+#[test]
+fn the_coordinators_settings_are_checked() {
+    check(
+        "[coordinator]\nservers = [\"zk:2181\", \"zk 2\"]\nchroot = \"skein/\"\nsession_timeout = \"500ms\"\n\
+         backoff_min = \"5s\"\nbackoff_max = \"1s\"\nusername = \"skein\"\n",
+        &[
+            (2, "coordinator.servers", "item 2: \"zk 2\" is not of that shape", "127.0.0.1:2197"),
+            (3, "coordinator.chroot", "\"skein/\" is not of that shape", "\"/teams/skein\""),
+            (4, "coordinator.session_timeout", "500ms is less than 1s", "from \"1s\" to \"1m\""),
+            (
+                5,
+                "coordinator.backoff_min",
+                "the first pause is longer",
+                "make coordinator.backoff_max the larger",
+            ),
+            (7, "coordinator.username", "without a password", "coordinator.password_file"),
+        ],
+    );
+}
