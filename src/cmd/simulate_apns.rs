@@ -1,12 +1,15 @@
 //! `skein simulate-apns`
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
 use skein_apns_sim::faults::{FaultsError, preset};
 use skein_apns_sim::log::{LogMode, ROWS_MAX_DEFAULT};
-use skein_apns_sim::{Faults, Handle, RunError, SimulatorConfig, StartError, TokenPolicy};
+use skein_apns_sim::{
+    Faults, Handle, ProviderKey, Rules, RunError, SimulatorConfig, StartError, TokenPolicy,
+};
 use skein_config::Log;
 
 use crate::args::{Environment, SimulateApns};
@@ -25,7 +28,12 @@ pub fn run(log: &Log, arguments: SimulateApns, output: Output) -> Result<Exit, F
         let faults = control.as_ref().map_or_else(String::new, |a| format!(", control at http://{a}"));
         output.line(
             format!("APNs simulator at {}{trust}{faults}; end it with ctrl-c", handle.addr()),
-            &json!({"listening": handle.addr().to_string(), "control": control, "ca": ca}),
+            &json!({
+                "listening": handle.addr().to_string(),
+                "management": handle.management_addr().map(|a| a.to_string()),
+                "control": control,
+                "ca": ca,
+            }),
         );
     };
     let counts = skein_apns_sim::run(simulator(arguments)?, ready).map_err(|error| match error {
@@ -47,6 +55,8 @@ pub fn run(log: &Log, arguments: SimulateApns, output: Output) -> Result<Exit, F
 
 fn simulator(arguments: SimulateApns) -> Result<SimulatorConfig, Failure> {
     let faults = faults(&arguments)?;
+    let rules = arguments.rules.as_deref().map_or_else(|| Ok(Rules::default()), rules)?;
+    let keys = arguments.keys.iter().map(|key| signing_key(key)).collect::<Result<_, _>>()?;
     let default = SimulatorConfig::default();
     let mut names = default.names;
     names.extend(arguments.names);
@@ -63,7 +73,15 @@ fn simulator(arguments: SimulateApns) -> Result<SimulatorConfig, Failure> {
         },
         names,
         ca_out: arguments.ca_out,
-        tokens: TokenPolicy { lenient: arguments.lenient_tokens, ..default.tokens },
+        management: arguments.management,
+        strictness: rules.strictness,
+        certificates: rules.certificates,
+        broadcast: rules.broadcast,
+        tokens: TokenPolicy {
+            lenient: arguments.lenient_tokens || rules.tokens.lenient,
+            keys,
+            ..rules.tokens
+        },
         bundle_ids: arguments.bundle_ids,
         streams_max: arguments.streams_max,
         rtt_ms: arguments.rtt_ms,
@@ -87,6 +105,24 @@ fn faults(arguments: &SimulateApns) -> Result<Faults, Failure> {
     };
     faults.seed = arguments.seed.unwrap_or(faults.seed);
     Ok(faults)
+}
+
+fn rules(file: &Path) -> Result<Rules, Failure> {
+    let usage = |error: String| Failure::Usage(format!("{}: {error}", file.display()));
+    let text = fs::read_to_string(file).map_err(|error| usage(error.to_string()))?;
+    Rules::from_toml(&text).map_err(|error| usage(error.to_string()))
+}
+
+fn signing_key(named: &str) -> Result<ProviderKey, Failure> {
+    let usage = |error: String| Failure::Usage(format!("--key: {error}"));
+    let mut parts = named.splitn(3, ':');
+    let (Some(key), Some(team), Some(file)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(usage(
+            "name the key's id, the team's id and the .p8 file, with colons between".to_owned(),
+        ));
+    };
+    let pem = fs::read(file).map_err(|error| usage(format!("{file}: {error}")))?;
+    ProviderKey::from_p8(key, team, None, &pem).map_err(|error| usage(format!("{file}: {error}")))
 }
 
 fn from_file(file: &str) -> Result<Faults, Failure> {
