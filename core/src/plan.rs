@@ -165,3 +165,6 @@ fn standing(peer: &board::Peer<'_>) -> Standing {
     };
     Standing { member: peer.id.clone(), state, queues: peer.count as usize, load: peer.load }
 }
+
+#[cfg(test)]
+mod tests;

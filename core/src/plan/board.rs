@@ -74,6 +74,9 @@ pub(super) enum Takers {
     Healthy,
 }
 
+/// Loads above this rank alike.
+const LOAD_MAX: u64 = (1 << 60) - 1;
+
 pub(super) struct Board<'a> {
     pub peers: Vec<Peer<'a>>,
     pub entries: Vec<Entry<'a>>,
@@ -252,18 +255,26 @@ impl<'a> Board<'a> {
 
     /// Who should take a queue of a pool: the ablest, then who has room by count, then by zone, then who carries least.
     pub fn place(&self, entry: usize, takers: Takers, not: Option<usize>) -> Option<usize> {
-        let pool = self.entries[entry].pool;
-        let rank = |p: usize| {
-            let tier = self.tier(p, pool);
-            let tier = match (takers, tier) {
-                (_, Tier::Never) | (Takers::Healthy, Tier::LastResort | Tier::Sick) => return None,
+        let (pool, pools) = (self.entries[entry].pool, self.pools.len());
+        let cap = self.cap[pool];
+        let mut best: Option<(u64, u32, usize)> = None;
+        for (p, peer) in self.peers.iter().enumerate() {
+            let tier = match (takers, self.tiers[p * pools + pool]) {
+                (_, Tier::Never) | (Takers::Healthy, Tier::LastResort | Tier::Sick) => continue,
                 (Takers::Able | Takers::Healthy, Tier::Fresh) => Tier::Settled,
-                _ => tier,
+                (_, tier) => tier,
             };
-            let peer = &self.peers[p];
-            Some((tier, peer.count >= self.cap[pool], self.zone_is_full(p, pool), peer.load, peer.count, p))
-        };
-        (0..self.peers.len()).filter(|p| Some(*p) != not).filter_map(rank).min().map(|rank| rank.5)
+            let crowded = u64::from(peer.count >= cap) << 1 | u64::from(self.zone_is_full(p, pool));
+            let rank = (tier as u64) << 62 | crowded << 60 | peer.load.min(LOAD_MAX);
+            let better = match best {
+                Some((least, count, _)) => rank < least || (rank == least && peer.count < count),
+                None => true,
+            };
+            if better && Some(p) != not {
+                best = Some((rank, peer.count, p));
+            }
+        }
+        best.map(|(_, _, p)| p)
     }
 }
 
