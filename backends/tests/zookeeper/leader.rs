@@ -93,3 +93,30 @@ async fn many_changes_go_in_bounded_transactions() {
         assert!(view.queues.contains(changed), "what is said to be stored is stored: {changed:?}");
     }
 }
+
+/// Level-based: of many moves to and fro each is seen by both, none is missed.
+#[tokio::test]
+async fn every_move_reaches_both_owners() {
+    need!("zookeeper");
+    let world = World::shared("moves").await;
+    let store = world.made().await;
+    let lead = store.lead().await.unwrap();
+    let senders = [world.join(life("a", 1)).await, world.join(life("b", 1)).await];
+    let owners = [life("a", 1).owner(), life("b", 1).owner()];
+    until_view(&store, |view| view.members.len() == 2).await;
+    let mut on = stored(&store.read().await.unwrap(), 0);
+    let mut took = Vec::new();
+    for epoch in 1..=100 {
+        let to = epoch % 2;
+        let began = std::time::Instant::now();
+        let plan = [Planned { on, change: assign(&owners[to]) }];
+        let applied = lead.apply(&plan).await.unwrap();
+        on = applied.changed.into_iter().next().expect("not stale");
+        let holds = |queues: &[skein_core::seam::OwnedQueue]| queues.iter().any(|q| q.epoch == epoch as u64);
+        senders[to].owns(|assignment| holds(&assignment.queues)).await;
+        took.push(began.elapsed());
+        senders[1 - to].owns(|assignment| assignment.queues.is_empty()).await;
+    }
+    took.sort();
+    eprintln!("from the plan to its owner: p50 {:?}, p99 {:?}, max {:?}", took[50], took[98], took[99]);
+}

@@ -1,11 +1,12 @@
 //! Members that die, freeze or come back.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use skein_backends::zookeeper::{ZooKeeperCoordinator, ZooKeeperOptions};
 use skein_core::seam::{Coordinator as _, FleetStore as _, Standing, Tenure};
 use skein_tests::need;
+use tokio::process::Command;
 
 use crate::world::{SESSION, World, give, life, queue, slots, stored, until_view};
 
@@ -29,13 +30,13 @@ async fn a_killed_member_is_gone_after_its_session_and_its_next_life_inherits_at
     let store = world.made().await;
     let lead = store.lead().await.unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
+    command.kill_on_drop(true);
     command.args(["--exact", "membership::child", "--nocapture"]).stdout(Stdio::null());
     command.env(SERVER, &world.options.servers[0]).env(CHROOT, &world.options.chroot);
     let mut child = command.spawn().unwrap();
     until_view(&store, |view| view.members.len() == 1).await;
     give(&store, &lead, &[(0, &life("s1", 1).owner())]).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill().await.unwrap();
     let killed = Instant::now();
 
     let next = world.join(life("s1", 2)).await;
