@@ -119,8 +119,8 @@ impl QueueAssignment {
             Change::Pause => next.paused = true,
             Change::Resume => next.paused = false,
             Change::Prefetch { to, empty } => {
-                let grows = *to >= self.prefetch;
-                if !grows && !(*empty && self.released_clean()) {
+                let may_shrink = *empty && self.released_clean();
+                if *to < self.prefetch && !may_shrink {
                     return Err(Refused::PrefetchWouldShrink);
                 }
                 next.prefetch = (*to).max(1);

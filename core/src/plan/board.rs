@@ -205,7 +205,7 @@ impl<'a> Board<'a> {
             group_queues[self.group[entry.pool]] += 1;
             pool_queues[entry.pool] += 1;
         }
-        for pool in 0..pools {
+        for (pool, queues) in pool_queues.into_iter().enumerate() {
             let group = self.group[pool];
             self.cap[pool] = fair_share(group_queues[group], members[group]);
             let able = |zone: usize| {
@@ -215,7 +215,7 @@ impl<'a> Board<'a> {
             let able: Vec<u32> = (0..self.zones).map(able).collect();
             let all: u32 = able.iter().sum();
             for (zone, able) in able.into_iter().enumerate() {
-                self.zone_quota[zone * pools + pool] = fair_share(pool_queues[pool] * able, all);
+                self.zone_quota[zone * pools + pool] = fair_share(queues * able, all);
             }
         }
     }

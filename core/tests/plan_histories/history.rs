@@ -187,8 +187,8 @@ impl History {
         self.world.run_for(MS(down));
         self.world.restart(&id);
         self.world.run_for(MS(1));
-        let for_it = |(from, cause): &&(MemberId, Cause)| *from == id && *cause == Cause::BrokerDead;
-        assert!(self.world.moved.iter().find(for_it).is_none(), "an in-place restart moves nothing");
+        let for_it = |(from, cause): &(MemberId, Cause)| *from == id && *cause == Cause::BrokerDead;
+        assert!(!self.world.moved.iter().any(for_it), "an in-place restart moves nothing");
     }
 
     fn wish(&mut self) {
