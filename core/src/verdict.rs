@@ -202,10 +202,14 @@ fn judge_reply(
             | R::BadPath
             | R::MethodNotAllowed,
         ) => message,
-        Some(R::BadDeviceToken | R::BadTopic | R::MissingTopic | R::DeviceTokenNotForTopic) => settings,
-        Some(R::TopicDisallowed | R::Forbidden) => {
-            end(FinalVerdict::Failed, Scope::Credential, PoolAction::Pause)
-        }
+        Some(
+            R::BadDeviceToken
+            | R::BadTopic
+            | R::MissingTopic
+            | R::DeviceTokenNotForTopic
+            | R::TopicDisallowed,
+        ) => settings,
+        Some(R::Forbidden) => end(FinalVerdict::Failed, Scope::Credential, PoolAction::Pause),
         Some(
             R::BadCertificate
             | R::BadCertificateEnvironment

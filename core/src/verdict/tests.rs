@@ -35,7 +35,7 @@ fn every_reason() {
         (400, "MissingDeviceToken", FAILED, Message, None),
         (400, "MissingTopic", FAILED, Message, SuspectSettings),
         (400, "PayloadEmpty", FAILED, Message, None),
-        (400, "TopicDisallowed", FAILED, Credential, Pause),
+        (400, "TopicDisallowed", FAILED, Message, SuspectSettings),
         (403, "BadCertificate", SECOND, Credential, Pause),
         (403, "BadCertificateEnvironment", SECOND, Credential, Pause),
         (403, "ExpiredProviderToken", SECOND, Connection, SuspectCredential),
@@ -134,7 +134,7 @@ fn not_sent_never_fails_and_in_doubt_does() {
 fn what_is_suspect_is_kept_while_the_pool_is_stopped() {
     let kept = reply(400, "BadDeviceToken").while_stopped();
     assert_eq!((kept.verdict, kept.scope), (Verdict::Retry { after: SUSPECT_HOLD }, Scope::Credential));
-    for other in ["BadPriority", "Unregistered", "InvalidProviderToken", "TopicDisallowed"] {
+    for other in ["BadPriority", "Unregistered", "InvalidProviderToken", "Forbidden"] {
         let judgement = reply(400, other);
         assert_eq!(judgement.while_stopped(), judgement, "{other}");
     }

@@ -3,8 +3,21 @@
 //! Each is counted by the simulator, or by a hostile server of its own. `SKEIN_FAULTS=full` runs the full counts; figures go to
 //! `target/figures/bad-days.json`.
 
+mod alarms;
 mod crowd;
+mod hostile_server;
+mod rig;
+mod tunnel;
+
+mod credentials;
 mod cut;
+mod everything;
 mod goaway;
 mod hostile;
-mod hostile_server;
+mod outages;
+mod rotation;
+
+/// Whether scenarios run at full length.
+fn is_full() -> bool {
+    std::env::var("SKEIN_FAULTS").is_ok_and(|value| value == "full")
+}
