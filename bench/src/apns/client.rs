@@ -1,6 +1,7 @@
 //! The part under measurement: one thread, one client of `skein-apns`, one notification of a device token in flight at a time.
 
 use std::fs;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -9,6 +10,7 @@ use skein_apns::{Answer, Client, ClientConfig, Credential, Endpoint, Environment
 use skein_apns_sim::clock::monotonic_ns;
 use skein_core::lane::LaneId;
 use tokio::runtime::LocalOptions;
+use tokio::time::Sleep;
 
 use super::work::Work;
 use crate::arguments::{ApnsClient, ApnsLoad};
@@ -98,7 +100,8 @@ struct Driver {
     /// Number of the first notification that is measured.
     measured_from: u64,
     pace: Pace,
-    tick: Option<tokio::time::Interval>,
+    due: u64,
+    ticks: Option<Ticks>,
     answers: Vec<(u64, Answer)>,
     accepted: u64,
     not_sent: u64,
@@ -116,7 +119,8 @@ impl Driver {
             work: Work::new(load),
             measured_from: 0,
             pace: Pace::new(load.rate),
-            tick: is_paced.then(|| tokio::time::interval(TICK)),
+            due: if is_paced { 0 } else { u64::MAX },
+            ticks: is_paced.then(Ticks::new),
             answers: Vec::new(),
             accepted: 0,
             not_sent: 0,
@@ -162,17 +166,20 @@ impl Driver {
         self.measured_from = self.work.submitted();
         self.work.submit_until(self.measured_from + notifications);
         self.pace = Pace::new(self.pace.per_second());
+        if self.ticks.is_some() {
+            self.due = self.measured_from;
+        }
     }
 
     /// Writes what may be written, and takes the answers that are there.
     async fn turn(&mut self) -> Result<()> {
-        self.work.fill(&mut self.client, self.measured_from.saturating_add(self.pace.due()));
-        match &mut self.tick {
+        self.work.fill(&mut self.client, self.due);
+        match &mut self.ticks {
             None => self.client.progress(&mut self.answers).await,
-            Some(tick) => tokio::select! {
+            Some(ticks) => tokio::select! {
                 biased;
                 () = self.client.progress(&mut self.answers) => {}
-                _ = tick.tick() => {}
+                () = ticks.next() => self.due = self.measured_from.saturating_add(self.pace.due()),
             },
         }
         for (key, answer) in self.answers.drain(..) {
@@ -195,6 +202,30 @@ impl Driver {
             self.work.put_back(lane);
         }
         Ok(())
+    }
+}
+
+/// Comes every [`TICK`]. Of its two timers the one that is moved is never the next, since tokio wakes itself, by a system call,
+/// for a timer that comes before all others.
+struct Ticks {
+    timers: [Pin<Box<Sleep>>; 2],
+    next: usize,
+}
+
+impl Ticks {
+    fn new() -> Self {
+        let now = tokio::time::Instant::now();
+        Self { timers: [1, 2].map(|n| Box::pin(tokio::time::sleep_until(now + TICK * n))), next: 0 }
+    }
+
+    async fn next(&mut self) {
+        let timer = &mut self.timers[self.next];
+        timer.as_mut().await;
+        let now = tokio::time::Instant::now();
+        // Ticks that were missed are left out.
+        let at = (timer.deadline() + TICK * 2).max(now + TICK);
+        timer.as_mut().reset(at);
+        self.next ^= 1;
     }
 }
 

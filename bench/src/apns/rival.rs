@@ -94,11 +94,15 @@ fn built() -> Result<PathBuf> {
     let top = here.ancestors().find(|folder| folder.join(MANIFEST).is_file());
     let top = top.with_context(|| format!("{MANIFEST} is not at or above {}", here.display()))?;
     let target = top.join(BUILT);
+    let binary = target.join("release/h2-client");
+    if !binary.is_file() {
+        eprintln!("building the bare h2 client in {BUILT}; the first time that takes minutes");
+    }
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "--quiet", "--bin", "h2-client", "--manifest-path"]);
     let status = cargo.arg(top.join(MANIFEST)).arg("--target-dir").arg(&target).stdin(Stdio::null()).status();
     ensure!(status.context("cannot start cargo")?.success(), "cargo cannot build it");
-    Ok(target.join("release/h2-client"))
+    Ok(binary)
 }
 
 /// One payload, one token and one id for all: h2load can't do otherwise, which makes its headers shorter than ours.
