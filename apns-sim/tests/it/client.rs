@@ -15,6 +15,7 @@ use skein_apns::hpack::{Decoder, Indexing, Name, encode_literal};
 use skein_apns_sim::authority::PemPair;
 use skein_apns_sim::{Handle, Simulator, SimulatorConfig};
 
+pub use crate::answer::Answer;
 pub use crate::fields::{Fields, fields, with, without};
 
 /// Far beyond what any answer takes; a test that reaches it fails.
@@ -76,26 +77,6 @@ pub enum Event {
     WindowUpdate,
     /// `None` is a clean end.
     Closed(Option<io::ErrorKind>),
-}
-
-/// What came back for one stream.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
-    pub id: Option<String>,
-    pub unique_id: Option<String>,
-    pub body: String,
-}
-
-impl Answer {
-    pub fn reason(&self) -> Option<String> {
-        let body: serde_json::Value = serde_json::from_str(&self.body).ok()?;
-        Some(body["reason"].as_str()?.to_owned())
-    }
-
-    pub fn timestamp(&self) -> Option<u64> {
-        serde_json::from_str::<serde_json::Value>(&self.body).ok()?["timestamp"].as_u64()
-    }
 }
 
 pub struct Client {

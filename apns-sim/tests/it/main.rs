@@ -1,5 +1,6 @@
 //! The simulator over real TLS, as its clients see it.
 
+mod answer;
 mod bad_days;
 mod broadcast;
 mod client;
