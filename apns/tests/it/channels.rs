@@ -3,6 +3,7 @@
 use crate::server::*;
 use bytes::Bytes;
 use skein_apns::*;
+use skein_apns_sim::{Simulator, SimulatorConfig};
 
 const ID: &str = "dHN0LXNyY2gtY2hubA==";
 
@@ -174,4 +175,33 @@ async fn what_apns_would_refuse_is_not_sent() {
     let slow = Broadcast { priority: Priority::PowerFirst, ..broadcast(b"{}") };
     assert!(invalid(channels.publish("com.example.im", &slow).await));
     assert!(invalid(channels.delete("com.example.im", "a b").await));
+}
+
+/// The same words as a server that was written apart from this client.
+#[tokio::test]
+async fn the_simulator_knows_what_was_made_published_and_deleted() {
+    let simulator = Simulator::start(SimulatorConfig::default()).unwrap();
+    let address = simulator.addr();
+    let endpoint = Endpoint::custom(&address.ip().to_string(), address.port(), Environment::Sandbox).unwrap();
+    let roots = Roots::from_pem(simulator.ca_pem().as_bytes()).unwrap();
+    let config = ClientConfig { roots, ..ClientConfig::new(endpoint.clone()) };
+    let mut channels = Channels::new(config, endpoint, token());
+    let bundle = "com.example.im";
+    let (id, receipt) = channels.create(bundle, StoragePolicy::NoStorage).await.unwrap();
+    assert!(receipt.request_id.is_some());
+    assert_eq!(channels.list(bundle).await.unwrap().0, [id.clone()]);
+    assert_eq!(channels.read(bundle, &id).await.unwrap().0.storage, Some(StoragePolicy::NoStorage));
+    let end = br#"{"aps":{"event":"end","timestamp":1,"content-state":{}}}"#;
+    let broadcast = Broadcast { channel_id: id.clone(), ..broadcast(end) };
+    channels.publish(bundle, &broadcast).await.unwrap();
+    let stored = Broadcast { expiration: Expiration::At(4_000_000_000), ..broadcast };
+    let refused = |error: ChannelError| match error {
+        ChannelError::Refused { reason, .. } => reason,
+        other => panic!("{other}"),
+    };
+    let error = channels.publish(bundle, &stored).await.unwrap_err();
+    assert_eq!(refused(error), Some(Reason::BadExpirationDate), "its channel stores nothing");
+    channels.delete(bundle, &id).await.unwrap();
+    let error = channels.read(bundle, &id).await.unwrap_err();
+    assert_eq!(refused(error), Some(Reason::ChannelNotRegistered));
 }

@@ -123,3 +123,31 @@ async fn a_connection_that_is_no_longer_needed_is_closed() {
     assert_eq!(kept.len(), 2);
     assert_eq!((client.status().open, client.health().retired), (1, 1));
 }
+
+#[tokio::test]
+async fn a_refused_credential_s_connection_goes_when_another_takes_its_place() {
+    let server = Server::new().await;
+    let mut client = Client::new(server.config(), token());
+    let mut kept = Vec::new();
+    let mut old = while_serving(&mut client, &mut kept, server.accept(MANY)).await;
+    let before = one_push(&mut client, 1, &mut old).await;
+
+    let first_of_bad = client.rotate(token());
+    let mut bad = while_serving(&mut client, &mut kept, server.accept(MANY)).await;
+    write_all(&mut client, 2..=2);
+    let script = async {
+        let asked = bad.request().await;
+        // A word that does not end the connection by itself.
+        bad.reply(&asked, 403, br#"{"reason":"Forbidden"}"#).await;
+    };
+    while_serving(&mut client, &mut kept, script).await;
+    kept.extend(answers(&mut client, 1 - kept.len()).await);
+    assert_eq!(kept[0].1.evidence().connection, first_of_bad);
+
+    let first_of_good = client.rotate(token());
+    assert!(first_of_good > first_of_bad);
+    let mut good = while_serving(&mut client, &mut kept, server.accept(MANY)).await;
+    let after = one_push(&mut client, 3, &mut good).await;
+    assert_ne!(before.header("authorization"), after.header("authorization"));
+    assert_eq!(client.status().open, 1, "neither the old nor the refused one");
+}
