@@ -1,16 +1,17 @@
 //! The part under measurement: one thread, one client of `skein-apns`, one notification of a device token in flight at a time.
 
 use std::fs;
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
-use skein_apns::{Answer, Client, ClientConfig, Credential, Endpoint, Environment, NotSent, Roots, TokenKey};
+use skein_apns::{
+    Answer, Client, ClientConfig, Credential, Endpoint, Environment, NotSent, Roots, Status, TokenKey,
+};
 use skein_apns_sim::clock::monotonic_ns;
 use skein_core::lane::LaneId;
 use tokio::runtime::LocalOptions;
-use tokio::time::Sleep;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::work::Work;
 use crate::arguments::{ApnsClient, ApnsLoad};
@@ -21,6 +22,8 @@ use crate::process;
 const CONNECTIONS_MAX: usize = 1000;
 /// The connections that were asked for must stand within this time.
 const CONNECT_LIMIT: Duration = Duration::from_secs(120);
+/// The first of them within this.
+const FIRST_LIMIT: Duration = Duration::from_secs(15);
 /// With `--connections 0`: measured from when their count has not changed for so long, ...
 const SETTLED: Duration = Duration::from_secs(2);
 /// ... or for this long at most.
@@ -101,7 +104,7 @@ struct Driver {
     measured_from: u64,
     pace: Pace,
     due: u64,
-    ticks: Option<Ticks>,
+    ticks: Option<Interval>,
     answers: Vec<(u64, Answer)>,
     accepted: u64,
     not_sent: u64,
@@ -120,7 +123,7 @@ impl Driver {
             measured_from: 0,
             pace: Pace::new(load.rate),
             due: if is_paced { 0 } else { u64::MAX },
-            ticks: is_paced.then(Ticks::new),
+            ticks: is_paced.then(ticks),
             answers: Vec::new(),
             accepted: 0,
             not_sent: 0,
@@ -138,7 +141,7 @@ impl Driver {
         }
         let mut looked = began;
         loop {
-            let _ = tokio::time::timeout(LOOK, self.turn()).await.unwrap_or(Ok(()))?;
+            tokio::time::timeout(LOOK, self.turn()).await.unwrap_or(Ok(()))?;
             let now = Instant::now();
             if now < looked + LOOK {
                 continue;
@@ -152,9 +155,11 @@ impl Driver {
                 if open >= self.connections {
                     return Ok(());
                 }
-                if began.elapsed() > CONNECT_LIMIT {
-                    bail!("{open} of {} connections stand; {:?}", self.connections, status.last_failure);
+                if began.elapsed() > if open == 0 { FIRST_LIMIT } else { CONNECT_LIMIT } {
+                    bail!("{open} of {} connections stand: {}", self.connections, last_failure(&status));
                 }
+            } else if open == 0 && began.elapsed() > FIRST_LIMIT {
+                bail!("no connection stands: {}", last_failure(&status));
             } else if (open > 0 && now >= since + SETTLED) || began.elapsed() > SETTLE_LIMIT {
                 return Ok(());
             }
@@ -179,7 +184,7 @@ impl Driver {
             Some(ticks) => tokio::select! {
                 biased;
                 () = self.client.progress(&mut self.answers) => {}
-                () = ticks.next() => self.due = self.measured_from.saturating_add(self.pace.due()),
+                _ = ticks.tick() => self.due = self.measured_from.saturating_add(self.pace.due()),
             },
         }
         for (key, answer) in self.answers.drain(..) {
@@ -205,28 +210,14 @@ impl Driver {
     }
 }
 
-/// Comes every [`TICK`]. Of its two timers the one that is moved is never the next, since tokio wakes itself, by a system call,
-/// for a timer that comes before all others.
-struct Ticks {
-    timers: [Pin<Box<Sleep>>; 2],
-    next: usize,
+fn last_failure(status: &Status) -> &str {
+    status.last_failure.as_ref().map_or("no attempt has failed", |last| &last.detail)
 }
 
-impl Ticks {
-    fn new() -> Self {
-        let now = tokio::time::Instant::now();
-        Self { timers: [1, 2].map(|n| Box::pin(tokio::time::sleep_until(now + TICK * n))), next: 0 }
-    }
-
-    async fn next(&mut self) {
-        let timer = &mut self.timers[self.next];
-        timer.as_mut().await;
-        let now = tokio::time::Instant::now();
-        // Ticks that were missed are left out.
-        let at = (timer.deadline() + TICK * 2).max(now + TICK);
-        timer.as_mut().reset(at);
-        self.next ^= 1;
-    }
+fn ticks() -> Interval {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
 }
 
 fn client(arguments: &ApnsClient) -> Result<Client> {
