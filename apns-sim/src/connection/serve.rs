@@ -277,6 +277,8 @@ impl Connection {
         self.goaway = match form.last_stream {
             LastStream::Current => Goaway::finish(form, stream, out),
             LastStream::Announced => Goaway::announce(form, self.requests, self.now_ns, out),
+            // What was delivered and stays unanswered cannot be disowned.
+            LastStream::Zero if !self.silent.is_empty() => Goaway::finish(form, stream, out),
             LastStream::Zero => {
                 let goaway = Goaway::finish(form, 0, out);
                 for row in self.answers.abandon() {

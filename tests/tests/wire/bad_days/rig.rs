@@ -1,11 +1,11 @@
-//! One whole sender: a queue and a ledger in memory, the real transport and, around it, a record of what it told to be in doubt.
+//! One whole sender: a queue and a ledger in memory, the real transport and, around it, a record of what it told.
 
 use skein_apns::{ClientConfig, Credential};
 use skein_apns_sim::checker::{Confirmed, FinalVerdict, History, Ids, Report, Verdicts, check};
-use skein_apns_sim::log::Snapshot;
+use skein_apns_sim::log::{Row, Snapshot};
 use skein_apns_sim::{SEQUENCE_KEY, fingerprint_of_hex};
 use skein_backends::clock::SystemClock;
-use skein_core::answer::Answer;
+use skein_core::answer::{Answer, Evidence};
 use skein_core::fact::Fact;
 use skein_core::memory::{MemoryBroker, MemoryLedger, StaticCoordinator};
 use skein_core::notification::Draft;
@@ -26,8 +26,19 @@ const PREFETCH: u16 = 4_000;
 /// Longer than any scenario needs: only a hang ends here.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
-/// How often each id was told to be in doubt.
-type Doubts = Arc<Mutex<BTreeMap<u128, usize>>>;
+/// What was told of each id.
+type Record = Arc<Mutex<BTreeMap<u128, Told>>>;
+
+/// What was told of an id.
+#[derive(Debug, Default, Clone)]
+pub struct Told {
+    /// How often what APNs replied.
+    pub replied: usize,
+    /// How often that it is in doubt.
+    pub in_doubt: usize,
+    /// Each time that it was not sent: why, and where.
+    pub not_sent: Vec<(&'static str, Evidence)>,
+}
 
 /// One pool of a rig.
 pub struct Pool {
@@ -40,7 +51,7 @@ pub struct Rig {
     sender: Sender,
     broker: MemoryBroker,
     ledger: MemoryLedger,
-    doubts: Doubts,
+    record: Record,
     slots: BTreeMap<&'static str, Arc<Slot>>,
     sequences: BTreeMap<u64, u64>,
 }
@@ -59,21 +70,21 @@ impl Rig {
             dead_lives: Vec::new(),
         };
         let metrics = Arc::new(Metrics::new(prometheus::Registry::new()).unwrap());
-        let doubts = Doubts::default();
+        let record = Record::default();
         let slots: BTreeMap<_, _> =
             pools.iter().map(|pool| (pool.name, Slot::new(Some(pool.credential.clone())))).collect();
         let plan: HashMap<PoolName, (ClientConfig, Arc<Slot>)> = pools
             .iter()
             .map(|pool| (name(pool.name), (pool.config.clone(), slots[pool.name].clone())))
             .collect();
-        let (plan, record) = (Arc::new(plan), doubts.clone());
+        let (plan, all) = (Arc::new(plan), record.clone());
         let connect = move |pool: &PoolName| {
             let (config, slot) = plan[pool].clone();
             let inner = ApnsTransport::new(config, slot);
-            Recording { inner, ids: HashMap::new(), doubts: record.clone() }
+            Recording { inner, ids: HashMap::new(), record: all.clone() }
         };
         let sender = Sender::start(options(&names, retry, budget), seams, metrics, connect).unwrap();
-        Self { sender, broker, ledger, doubts, slots, sequences: BTreeMap::new() }
+        Self { sender, broker, ledger, record, slots, sequences: BTreeMap::new() }
     }
 
     /// Submits one notification for each device, in this order; a device is a small number.
@@ -136,9 +147,9 @@ impl Rig {
         Books { verdicts, possible_copies: copies.into_iter().map(|key| number(key.id)).collect() }
     }
 
-    /// How often each id was told to be in doubt.
-    pub fn doubts(&self) -> BTreeMap<u128, usize> {
-        self.doubts.lock().unwrap().clone()
+    /// What was told of each id.
+    pub fn told(&self) -> BTreeMap<u128, Told> {
+        self.record.lock().unwrap().clone()
     }
 
     /// Leaves in good order.
@@ -170,14 +181,25 @@ impl Books {
     }
 }
 
-/// Ids that the simulator read and did not answer more often than they were told to be in doubt.
-pub fn missing(doubts: &BTreeMap<u128, usize>, log: &Snapshot) -> Vec<(u128, usize, usize)> {
-    let mut known: BTreeMap<u128, usize> = BTreeMap::new();
+/// How often ids were told to be in doubt, all together.
+pub fn in_doubt(told: &BTreeMap<u128, Told>) -> usize {
+    told.values().map(|told| told.in_doubt).sum()
+}
+
+/// Ids that the simulator read and did not answer more often than they were told to be in doubt: the rows, and what was told.
+///
+/// An answer that was decided may have reached the client although the simulator never saw the whole of its batch go.
+pub fn missing(told: &BTreeMap<u128, Told>, log: &Snapshot) -> Vec<(Vec<Row>, Told)> {
+    let mut known: BTreeMap<u128, Vec<Row>> = BTreeMap::new();
     for row in log.rows.iter().filter(|row| row.written_ns().is_none() && !row.refused()) {
-        *known.entry(row.id()).or_default() += 1;
+        known.entry(row.id()).or_default().push(*row);
     }
-    let told = |id| doubts.get(id).copied().unwrap_or(0);
-    known.iter().filter(|(id, times)| told(id) < **times).map(|(id, times)| (*id, *times, told(id))).collect()
+    let told = known.into_iter().map(|(id, rows)| (rows, told.get(&id).cloned().unwrap_or_default()));
+    let is_missing = |(rows, told): &(Vec<Row>, Told)| {
+        let undecided = rows.iter().filter(|row| row.status().is_none()).count();
+        undecided > told.in_doubt || rows.len() > told.in_doubt + told.replied
+    };
+    told.filter(is_missing).collect()
 }
 
 fn options(pools: &[PoolName], retry: RetrySchedule, retry_budget: (f64, u32)) -> Options {
@@ -217,11 +239,11 @@ pub fn token(device: u64) -> String {
     format!("{:064x}", u128::from(device) << 64 | 0x5ce1)
 }
 
-/// The real transport, and what it told to be in doubt.
+/// The real transport, and what it told.
 struct Recording {
     inner: ApnsTransport,
     ids: HashMap<u64, NotificationId>,
-    doubts: Doubts,
+    record: Record,
 }
 
 impl Transport for Recording {
@@ -239,8 +261,12 @@ impl Transport for Recording {
         self.inner.progress(answers).await;
         for answered in &answers[known..] {
             let id = self.ids.remove(&answered.key).expect("an answer to a write");
-            if matches!(answered.answer, Answer::InDoubt(_)) {
-                *self.doubts.lock().unwrap().entry(number(id)).or_default() += 1;
+            let told =
+                |tell: &dyn Fn(&mut Told)| tell(self.record.lock().unwrap().entry(number(id)).or_default());
+            match &answered.answer {
+                Answer::Reply(_) => told(&|told| told.replied += 1),
+                Answer::InDoubt(_) => told(&|told| told.in_doubt += 1),
+                Answer::NotSent(why) => told(&|told| told.not_sent.push((why.label(), answered.evidence))),
             }
         }
     }
