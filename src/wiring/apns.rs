@@ -40,12 +40,11 @@ pub fn client_config(config: &Config, name: &str, pool: &Pool) -> Result<ClientC
     let shards = super::sender::shards(config);
     let share = |whole: u32| count(whole).div_ceil(shards).max(1);
     let connections_max = share(pool.connections_max.get());
-    let streams = share(pool.in_flight_max.get()).div_ceil(connections_max);
     Ok(ClientConfig {
         roots,
         proxy,
         connections_max,
-        streams_max: u32::try_from(streams).unwrap_or(u32::MAX),
+        in_flight_max: share(pool.in_flight_max.get()),
         unsent_max: UNSENT_MAX,
         request_timeout: pool.request_deadline,
         ..ClientConfig::new(endpoint)

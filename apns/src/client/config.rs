@@ -20,6 +20,8 @@ pub struct ClientConfig {
     pub connections_max: usize,
     /// Requests open on one connection, whatever APNs allows.
     pub streams_max: u32,
+    /// Requests open on all connections together, and held, at most.
+    pub in_flight_max: usize,
     /// Requests held while no connection takes them.
     pub buffer_max: usize,
     /// How long one may be held before it comes back as not sent.
@@ -66,6 +68,7 @@ impl ClientConfig {
             connections_min: 1,
             connections_max: 8,
             streams_max: 1_000,
+            in_flight_max: 100_000,
             buffer_max: 256,
             unsent_max: Duration::from_secs(5),
             request_timeout: Duration::from_secs(20),

@@ -20,8 +20,9 @@ pub(super) struct Member {
     /// Woken with its socket.
     waker: Waker,
     mark: Arc<Mark>,
-    /// What it last said it surely takes.
+    /// What it last said it surely takes, and how much is open on it.
     sure_room: usize,
+    in_flight: usize,
     /// Whether it is in one of the lists of those with room.
     is_listed: bool,
 }
@@ -72,8 +73,9 @@ pub(super) struct Links {
     roomy: Vec<usize>,
     /// The same of those past their age: used when no other has room.
     roomy_aged: Vec<usize>,
-    /// The sum of what each has said it surely takes.
+    /// The sums of what each has said.
     sure_room: usize,
+    in_flight: usize,
     /// All are polled at this instant: the earliest at which one may be due.
     due: Instant,
 }
@@ -102,6 +104,7 @@ impl Links {
             roomy: Vec::new(),
             roomy_aged: Vec::new(),
             sure_room: 0,
+            in_flight: 0,
             due: now + IDLE_TURN,
         }
     }
@@ -119,6 +122,7 @@ impl Links {
             waker: Waker::from(mark.clone()),
             mark,
             sure_room: 0,
+            in_flight: 0,
             is_listed: false,
         });
         self.recount(self.all.len() - 1);
@@ -132,8 +136,10 @@ impl Links {
         self.roomy.clear();
         self.roomy_aged.clear();
         self.sure_room = 0;
+        self.in_flight = 0;
         for place in 0..self.all.len() {
             self.all[place].sure_room = 0;
+            self.all[place].in_flight = 0;
             self.all[place].is_listed = false;
             self.recount(place);
         }
@@ -144,12 +150,18 @@ impl Links {
         self.roomy.clear();
         self.roomy_aged.clear();
         self.sure_room = 0;
+        self.in_flight = 0;
         std::mem::take(&mut self.all).into_iter().map(|member| member.link)
     }
 
     /// Requests of any size that [`Links::place_with_room`] certainly finds a connection for.
     pub(super) fn sure_room(&self) -> usize {
         self.sure_room
+    }
+
+    /// Requests open on all of them.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     /// When connections must be looked at without the peer's doing.
@@ -186,6 +198,9 @@ impl Links {
         let sure_room = link.machine.sure_room();
         self.sure_room = self.sure_room - link.sure_room + sure_room;
         link.sure_room = sure_room;
+        let in_flight = link.machine.in_flight();
+        self.in_flight = self.in_flight - link.in_flight + in_flight;
+        link.in_flight = in_flight;
         if sure_room > 0 && !link.is_listed {
             link.is_listed = true;
             self.roomy.push(place);

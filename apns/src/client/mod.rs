@@ -64,8 +64,9 @@ pub struct Client {
     next_number: u64,
     /// Connects begun, from a random start: goes round the addresses of the endpoint.
     turn: usize,
-    /// When connections must be looked at for their number.
+    /// When the number of connections is thought over next, and when it was last.
     upkeep_at: Instant,
+    thought_at: Instant,
     /// The caller was told that there is no room.
     wants_room: Cell<bool>,
     draining: bool,
@@ -101,6 +102,7 @@ impl Client {
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             next_number: 1,
             upkeep_at: now,
+            thought_at: now,
             wants_room: Cell::new(false),
             draining: false,
             gate: Box::new(|| true),
@@ -127,7 +129,8 @@ impl Client {
             0
         } else {
             let streams = if self.held.is_empty() { self.links.sure_room() } else { 0 };
-            streams + self.config.buffer_max.saturating_sub(self.held.len())
+            let buffer = self.config.buffer_max.saturating_sub(self.held.len());
+            (streams + buffer).min(self.config.in_flight_max.saturating_sub(self.in_hand()))
         };
         if room == 0 {
             self.wants_room.set(true);
@@ -139,6 +142,10 @@ impl Client {
     #[expect(clippy::result_large_err, reason = "the request itself comes back")]
     pub fn write(&mut self, request: Request) -> Result<(), Request> {
         if self.draining {
+            return Err(request);
+        }
+        if self.in_hand() >= self.config.in_flight_max {
+            self.wants_room.set(true);
             return Err(request);
         }
         let now = Instant::now();
@@ -153,6 +160,9 @@ impl Client {
         if self.held.len() >= self.config.buffer_max {
             self.wants_room.set(true);
             return Err(request);
+        }
+        if self.held.is_empty() {
+            self.think_soon(now);
         }
         self.held.push_back(Held { request, since: now });
         Ok(())
@@ -243,7 +253,12 @@ impl Client {
 
     /// Requests written and not answered.
     pub fn in_flight(&self) -> usize {
-        self.links.iter().map(|link| link.machine.in_flight()).sum()
+        self.links.in_flight()
+    }
+
+    /// Requests taken and not answered.
+    fn in_hand(&self) -> usize {
+        self.in_flight() + self.held.len()
     }
 
     /// Whether a connection takes work now. What is written while none does is held, for a bounded time.

@@ -19,15 +19,17 @@ impl Client {
                 again |= self.poll_links(now, answers);
             }
             self.return_unsent(now, answers);
-            again |= now >= self.next_upkeep(now) && self.keep_up(now);
+            again |= now >= self.upkeep_at && self.keep_up(now);
             if answers.len() > known || (self.wants_room.get() && self.room() > 0) {
                 self.wants_room.set(false);
                 return Poll::Ready(());
             }
+            // What was written may have made room for more of what is held.
+            again |= !self.held.is_empty() && self.links.sure_room() > 0;
             if again {
                 continue;
             }
-            let at = self.next_turn(now);
+            let at = self.next_turn();
             if self.poll_timer(cx, at).is_pending() {
                 return Poll::Pending;
             }
@@ -54,6 +56,9 @@ impl Client {
             }
             if link.machine.is_retiring() != was_retiring || link.machine.has_served() != had_served {
                 self.upkeep_at = now;
+            }
+            if link.machine.in_flight() == 0 {
+                self.upkeep_at = self.upkeep_at.min(now.max(link.last_used + self.config.idle_max));
             }
             let is_done = link.machine.is_retiring() && link.machine.in_flight() == 0;
             if after.goaways > before.goaways {
@@ -105,8 +110,8 @@ impl Client {
     }
 
     /// The next instant at which something is due without the peer's doing.
-    fn next_turn(&self, now: Instant) -> Instant {
-        let mut at = self.links.due().min(self.next_upkeep(now));
+    fn next_turn(&self) -> Instant {
+        let mut at = self.links.due().min(self.upkeep_at);
         if let Some(held) = self.held.front() {
             at = at.min(held.since + self.config.unsent_max);
         }

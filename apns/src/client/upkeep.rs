@@ -44,6 +44,7 @@ struct Census {
 impl Client {
     /// Retires what is old or unused, and begins a connect if one is wanted and allowed; says whether one was begun.
     pub(super) fn keep_up(&mut self, now: Instant) -> bool {
+        self.thought_at = now;
         let census = self.census(now);
         let wanted = self.wanted(&census, now);
         self.retire_old(&census, wanted, now);
@@ -148,13 +149,12 @@ impl Client {
         if self.held.is_empty() { at } else { at.min(now + THINK_TURN) }
     }
 
-    /// When [`Client::keep_up`] is due.
-    pub(super) fn next_upkeep(&self, now: Instant) -> Instant {
-        let no_later = if self.held.is_empty() { now + IDLE_TURN } else { now + THINK_TURN };
-        self.upkeep_at.min(no_later)
+    /// Something waits: the number of connections is thought over, but not in each turn.
+    pub(super) fn think_soon(&mut self, now: Instant) {
+        self.upkeep_at = self.upkeep_at.min(now.max(self.thought_at + THINK_TURN));
     }
 
-    /// Carries connects on; says whether one came to an end.
+    /// Carries connects on.
     pub(super) fn poll_connecting(&mut self, cx: &mut Context<'_>, now: Instant) {
         while let Poll::Ready(Some(result)) = self.connecting.poll_next_unpin(cx) {
             self.upkeep_at = now;

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 mod bounds;
+mod pace;
 mod silence;
 mod split;
 mod windows;
@@ -351,6 +352,16 @@ fn stream_ids_run_out_and_the_connection_retires() {
     bench.flush();
     bench.recv(&reply(MAX_31_BITS, "200", b"")).unwrap();
     assert_eq!(bench.labels(), [(2, "reply")]);
+}
+
+#[test]
+fn a_successor_is_wanted_before_stream_ids_run_out() {
+    let mut bench = Bench::ready(100);
+    bench.machine.streams.skip_to(MAX_31_BITS - 2 * config::STREAM_IDS_SPARE - 2);
+    assert!(!bench.machine.is_wearing_out());
+    assert!(bench.send(1, 10) && bench.send(2, 10));
+    assert!(bench.machine.is_wearing_out() && !bench.machine.is_retiring());
+    assert!(bench.send(3, 10), "it goes on until its successor serves");
 }
 
 #[test]

@@ -141,3 +141,24 @@ async fn p8_room_is_bounded_and_its_return_is_told() {
     assert_eq!(labels(&first), [(1, "reply")]);
     assert!(client.room() > 10);
 }
+
+#[tokio::test]
+async fn p8_what_is_in_hand_is_bounded_over_all_connections() {
+    let server = Server::new().await;
+    let config = ClientConfig { in_flight_max: 3, ..server.config() };
+    let mut client = Client::new(config, server.pki.client_certificate());
+    assert_eq!(client.room(), 3);
+    write_all(&mut client, 1..=3);
+    assert_eq!((client.room(), client.write(request(4)).unwrap_err().key), (0, 4));
+    let mut kept = Vec::new();
+    let script = async {
+        let mut peer = server.accept(MANY).await;
+        let asked = [peer.request().await, peer.request().await, peer.request().await];
+        peer.reply(&asked[1], 200, b"").await;
+        peer
+    };
+    let _peer = while_serving(&mut client, &mut kept, script).await;
+    kept.extend(answers(&mut client, 1 - kept.len()).await);
+    assert_eq!(labels(&kept), [(2, "reply")]);
+    assert_eq!((client.room(), client.in_flight()), (1, 2));
+}

@@ -189,7 +189,7 @@ async fn the_simulator_knows_what_was_made_published_and_deleted() {
     let bundle = "com.example.im";
     let (id, receipt) = channels.create(bundle, StoragePolicy::NoStorage).await.unwrap();
     assert!(receipt.request_id.is_some());
-    assert_eq!(channels.list(bundle).await.unwrap().0, [id.clone()]);
+    assert_eq!(channels.list(bundle).await.unwrap().0, std::slice::from_ref(&id));
     assert_eq!(channels.read(bundle, &id).await.unwrap().0.storage, Some(StoragePolicy::NoStorage));
     let end = br#"{"aps":{"event":"end","timestamp":1,"content-state":{}}}"#;
     let broadcast = Broadcast { channel_id: id.clone(), ..broadcast(end) };

@@ -3,10 +3,13 @@
 mod answers;
 mod channels;
 mod connecting;
+mod corpus;
 mod h2_server;
+mod hostile;
 mod losses;
 mod probe;
 mod proxy;
 mod renewal;
+mod rules;
 mod server;
 mod simulator;

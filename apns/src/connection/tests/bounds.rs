@@ -145,3 +145,21 @@ fn unknown_frames_and_settings_are_ignored() {
     bench.recv(&one(kind::PRIORITY, 0, 5, &[0; 5])).unwrap();
     bench.recv(&settings(&[(0x99, 1)])).unwrap();
 }
+
+#[test]
+fn frames_that_serve_no_request_are_counted_between_replies_and_by_the_second() {
+    let mut bench = Bench::ready(10);
+    let pings = one(kind::PING, 0, 0, &[0; 8]).repeat(6_000);
+    for _ in 0..10 {
+        bench.recv(&pings).unwrap();
+        bench.flush();
+        bench.now += Duration::from_secs(1);
+    }
+    assert!(bench.send(1, 10) && bench.send(2, 10));
+    bench.recv(&pings).unwrap();
+    bench.recv(&reply(1, "200", b"")).unwrap();
+    bench.recv(&pings).unwrap();
+    bench.flush();
+    let fault = bench.recv(&pings).unwrap_err();
+    assert_eq!((fault.code, bench.labels()), (error_code::ENHANCE_YOUR_CALM, vec![(1, "reply")]));
+}

@@ -40,3 +40,42 @@ fn an_idle_connection_is_probed_rarely() {
     bench.wait(Duration::from_secs(1)).unwrap();
     assert_eq!(bench.flush()[0].0.kind, kind::PING);
 }
+
+#[test]
+fn a_suspect_takes_no_requests_until_it_answers() {
+    let mut bench = Bench::ready(10);
+    assert!(bench.send(1, 10));
+    bench.wait(Duration::from_millis(1500)).unwrap();
+    assert!(bench.machine.is_suspect() && bench.machine.room() == 0 && !bench.send(2, 10));
+    bench.recv(&window_update(0, 1)).unwrap();
+    assert!(!bench.machine.is_suspect() && bench.machine.room() == 9);
+}
+
+#[test]
+fn a_peer_that_drips_is_given_up_at_the_deadlines() {
+    let mut bench = Bench::ready(10);
+    for key in 1..=3 {
+        assert!(bench.send(key, 10));
+    }
+    bench.flush();
+    // A PING frame, one byte a second, over and over: never silent, never an answer.
+    let mut drip = Vec::new();
+    frame(&mut drip, kind::PING, flag::ACK, 0, &[0; 8]);
+    for byte in drip.iter().cycle().take(20) {
+        bench.wait(Duration::from_secs(1)).unwrap();
+        bench.recv(&[*byte]).unwrap();
+    }
+    assert_eq!(bench.labels(), [(1, "deadline"), (2, "deadline"), (3, "deadline")]);
+    assert!(bench.machine.is_retiring());
+}
+
+#[test]
+fn a_blocked_socket_does_not_hide_silence() {
+    let mut bench = Bench::ready(10);
+    assert!(bench.send(1, 10));
+    // Nothing is ever written: the PING waits behind the request.
+    bench.wait(Duration::from_millis(1500)).unwrap();
+    assert_eq!(bench.wait(Duration::from_millis(1500)), Err(Lost::Silent));
+    bench.close(Lost::Silent);
+    assert_eq!(bench.labels(), [(1, "never_written")]);
+}

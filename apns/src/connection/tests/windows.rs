@@ -1,6 +1,7 @@
 //! Whatever windows a peer gives and takes back, we never send more, and in the end every body is whole.
 
 use super::*;
+use crate::connection::config::{BLOCKED_STREAMS_MAX, PAYLOAD_BYTES_MAX};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -94,6 +95,44 @@ fn p3_an_unfinished_body_is_never_in_doubt() {
     assert!(frames.iter().any(|f| f.0.kind == kind::RST_STREAM && f.0.stream == 3));
     bench.close(Lost::Cut);
     assert_eq!(bench.labels(), [(1, "never_written"), (2, "reply"), (3, "never_written")]);
+}
+
+#[test]
+fn p3_windows_of_zero_end_in_requests_that_were_never_written() {
+    let mut bench = Bench::ready(100);
+    bench.recv(&settings(&[(setting::INITIAL_WINDOW_SIZE, 0)])).unwrap();
+    let mut taken = 0;
+    while bench.send(taken, 80) {
+        taken += 1;
+    }
+    assert_eq!(taken as usize, BLOCKED_STREAMS_MAX, "no more wait than that");
+    bench.flush();
+    for _ in 0..10 {
+        bench.wait(Duration::from_secs(2)).unwrap();
+        // Alive, but no window.
+        bench.recv(&settings(&[])).unwrap();
+    }
+    assert!(bench.answers.iter().all(|(_, answer)| answer.label() == "never_written"));
+    assert_eq!(bench.answers.len() as u64, taken);
+    assert!(bench.machine.is_retiring(), "and the connection is given up");
+    let frames = bench.flush();
+    assert!(frames.iter().all(|(header, _)| header.kind != kind::DATA));
+}
+
+#[test]
+fn sure_room_looks_at_windows_too() {
+    let mut bench = Bench::ready(1_000);
+    assert_eq!((bench.machine.room(), bench.machine.sure_room()), (1_000, 13));
+    for key in 0..13 {
+        assert!(bench.send(key, PAYLOAD_BYTES_MAX));
+    }
+    assert_eq!((bench.machine.room(), bench.machine.sure_room()), (0, 0));
+    bench.recv(&window_update(0, 1)).unwrap();
+    assert_eq!(bench.machine.sure_room(), 0, "what waits goes first");
+    bench.recv(&window_update(0, 100_000)).unwrap();
+    assert!(bench.machine.sure_room() > 10);
+    bench.recv(&settings(&[(setting::INITIAL_WINDOW_SIZE, 100)])).unwrap();
+    assert_eq!(bench.machine.sure_room(), BLOCKED_STREAMS_MAX, "each would wait for its own window");
 }
 
 proptest! {
