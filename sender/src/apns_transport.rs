@@ -7,7 +7,7 @@ use bytes::Bytes;
 use skein_apns as apns;
 use skein_core::answer::{Answer, Evidence, InDoubt, NotSent, Reply};
 use skein_core::seam::{Answered, Transport, Write};
-use skein_core::{Expiration, Priority, PushType, Reason, Timestamp};
+use skein_core::{Content, Expiration, Priority, PushType, Reason, Timestamp};
 use tokio::sync::watch;
 
 use crate::credential::slot::{Slot, Version};
@@ -23,6 +23,8 @@ pub struct ApnsTransport {
     versions: watch::Receiver<Version>,
     /// `None` while there is no credential to connect with.
     client: Option<apns::Client>,
+    /// What the credential in place says of itself.
+    info: Option<apns::CredentialInfo>,
     trial: Option<Trial>,
     /// Certificates refused in handshakes when the trial began.
     refused_before: u64,
@@ -36,6 +38,7 @@ impl ApnsTransport {
         let mut versions = slot.versions();
         let first = versions.borrow_and_update().credential.clone();
         Self {
+            info: first.as_ref().map(apns::Credential::info),
             client: first.map(|credential| apns::Client::new(config.clone(), credential)),
             config,
             slot,
@@ -52,6 +55,7 @@ impl ApnsTransport {
         let version = self.versions.borrow_and_update().clone();
         // Without one, what is open goes on; nothing better is known.
         let Some(credential) = version.credential else { return };
+        self.info = Some(credential.info());
         let Some(client) = &mut self.client else {
             self.client = Some(apns::Client::new(self.config.clone(), credential));
             return;
@@ -152,6 +156,10 @@ impl Transport for ApnsTransport {
         let mut answered = std::mem::take(&mut self.answered);
         answers.extend(answered.drain(..).map(|(key, answer)| self.translate(key, answer)));
         self.answered = answered;
+    }
+
+    fn covers(&self, content: &Content) -> bool {
+        self.info.as_ref().is_none_or(|info| info.covers(&content.topic))
     }
 
     fn trouble(&self) -> Option<String> {

@@ -136,6 +136,8 @@ impl<C: Clock> PoolShard<C> {
                 Some((FinalVerdict::Expired, "expired"))
             } else if !self.pool.covers(&item.notification.content) {
                 Some((FinalVerdict::Failed, "topic_not_in_pool"))
+            } else if !transport.covers(&item.notification.content) {
+                Some((FinalVerdict::Failed, "topic_not_in_credential"))
             } else if gone.contains_key(&item.device.short()) {
                 Some((FinalVerdict::Suppressed, "token_gone"))
             } else if item.owes && !budget.take(boot) {

@@ -23,6 +23,12 @@ pub trait Transport: 'static {
     /// Cancellation safe: answers not appended are appended next time.
     fn progress(&mut self, answers: &mut Vec<Answered>) -> impl Future<Output = ()>;
 
+    /// Whether its credential covers the topic, as far as that says. APNs answers a topic that it does not cover with a refusal
+    /// that speaks about the whole credential, so that such a notification is not to be written.
+    fn covers(&self, _content: &Content) -> bool {
+        true
+    }
+
     /// In one line, for the health page: what keeps it from writing, if anything does.
     fn trouble(&self) -> Option<String>;
 }

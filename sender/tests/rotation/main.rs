@@ -6,10 +6,12 @@ use std::cell::Cell;
 use std::fs;
 use std::time::Duration;
 
+use skein_core::PushType;
+use skein_core::notification::Draft;
 use skein_core::seam::Transport as _;
 use skein_sender::credential::events::Cause;
 use skein_sender::credential::keeper::Outcome;
-use stage::{Stage, Traffic, certificate, delivered_once, key, traffic};
+use stage::{Stage, Traffic, certificate, delivered_once, key, now, traffic};
 
 /// Pushes accepted between two rotations.
 const BETWEEN: u64 = 200;
@@ -170,4 +172,17 @@ async fn a_pool_without_a_credential_waits_for_one() {
     let ((), told) = tokio::join!(script, pushes);
     assert_eq!(told.failed, []);
     assert_eq!(stage.keeper.view().stops(), None);
+}
+
+/// P5: what the certificate does not list is not written, since APNs would refuse it for the whole pool.
+#[tokio::test]
+async fn a_topic_that_the_certificate_does_not_list_is_not_covered() {
+    let stage = Stage::new(certificate);
+    let transport = stage.transport();
+    let content = |push_type: PushType, topic: &str| {
+        let draft = Draft::new("ab", topic).payload_json("{\"aps\":{}}").push_type(push_type);
+        draft.build(now()).unwrap().content
+    };
+    assert!(transport.covers(&content(PushType::Alert, "com.example.im")));
+    assert!(!transport.covers(&content(PushType::Voip, "com.example.im.voip")));
 }

@@ -194,13 +194,16 @@ pub async fn traffic(transport: &mut ApnsTransport, accepted: &Cell<u64>, done: 
     }
 }
 
+/// The present.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
+}
+
 fn notification(number: u64) -> Notification {
-    let now = Timestamp::from_millis(
-        i64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap(),
-    );
-    Draft::new(&format!("{number:064x}"), TOPIC)
+    Draft::new(format!("{number:064x}"), TOPIC)
         .payload_json(format!("{{\"aps\":{{}},\"skein_seq\":{number}}}"))
-        .build(now)
+        .build(now())
         .unwrap()
 }
 
