@@ -170,15 +170,31 @@ impl Books {
     }
 
     /// Holds producer, simulator and ledger against each other.
-    pub fn check(&self, confirmed: &[Confirmed], log: &Snapshot) -> Report {
+    pub fn check(&self, confirmed: &[Confirmed], log: &Snapshot, told: &BTreeMap<u128, Told>) -> Report {
+        let mut possible_copies = self.possible_copies.clone();
+        possible_copies.extend(refused_for_certain(log, told));
         check(&History {
             confirmed,
             log,
             verdicts: Some(&self.verdicts),
-            possible_copies: &self.possible_copies,
+            possible_copies: &possible_copies,
             writers: None,
         })
     }
+}
+
+/// Ids that the client got a refusal of for each read, although the simulator never saw the whole of an answer's batch go, and so
+/// takes it for unknown.
+fn refused_for_certain(log: &Snapshot, told: &BTreeMap<u128, Told>) -> Ids {
+    let mut reads: HashMap<u128, usize> = HashMap::new();
+    for row in log.rows.iter().filter(|row| !row.refused()) {
+        *reads.entry(row.id()).or_default() += 1;
+    }
+    let is_refusal = |row: &&Row| row.status().is_some_and(|status| status != 200);
+    let is_open = |row: &&Row| row.written_ns().is_none() && !row.refused();
+    let each_replied =
+        |id: &u128| told.get(id).is_some_and(|told| told.in_doubt == 0 && told.replied == reads[id]);
+    log.rows.iter().filter(is_open).filter(is_refusal).map(Row::id).filter(each_replied).collect()
 }
 
 /// How often ids were told to be in doubt, all together.

@@ -48,10 +48,11 @@ async fn rotations(kind: Kind) {
     }
     let took = began.elapsed();
     rig.settled(POOL).await;
-    let (books, doubts) = (rig.books(POOL), in_doubt(&rig.told()));
+    let (books, told) = (rig.books(POOL), rig.told());
+    let doubts = in_doubt(&told);
     rig.end().await;
     let (log, stats) = (simulator.log(), simulator.stats());
-    let report = books.check(&confirmed, &log);
+    let report = books.check(&confirmed, &log, &told);
     let row = json!({
         "row": "rotations", "credential": format!("{kind:?}").to_lowercase(), "topic": TOPIC,
         "rotations": rotations, "submitted": confirmed.len(),
