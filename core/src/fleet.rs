@@ -5,10 +5,12 @@ pub mod assignment;
 pub mod change;
 pub mod member;
 pub mod policy;
+pub mod report;
 pub mod wish;
 
 pub use assignment::{Cause, Note, Owner, QueueAssignment};
 pub use change::{Change, Refused};
 pub use member::{Health, Incarnation, Load, Member, MemberId, ServedPool};
 pub use policy::Policy;
+pub use report::{CredentialReport, Report};
 pub use wish::{Quarantine, Wanted, Wish, WishId};

@@ -53,11 +53,7 @@ impl ZooKeeperFleet {
         }
     }
 
-    /// The monitors that are there, by name; the first leads.
-    ///
-    /// # Errors
-    /// When ZooKeeper is away or refuses.
-    pub async fn monitors(&self) -> Result<Vec<String>, CoordinatorError> {
+    async fn row(&self) -> Result<Vec<String>, CoordinatorError> {
         let session = self.session().await?;
         let mut latches = session.children(tree::MONITORS).await?;
         latches.sort_by(|a, b| number_of(a).cmp(number_of(b)));
@@ -193,6 +189,10 @@ impl FleetStore for ZooKeeperFleet {
 
     async fn changed(&self) {
         self.news.notified().await;
+    }
+
+    async fn monitors(&self) -> Result<Vec<String>, CoordinatorError> {
+        self.row().await
     }
 
     async fn init(&self) -> Result<(), CoordinatorError> {

@@ -86,6 +86,8 @@ pub fn member(name: &str, life: u128) -> Result<Member, String> {
         version: "1".to_owned(),
         pools: vec![ServedPool { pool: pool()?, apns: crate::fleet::Health::Healthy }],
         ledger: crate::fleet::Health::Healthy,
+        broker: Default::default(),
+        report: Default::default(),
         load: crate::fleet::Load::default(),
         draining: false,
         succeeds: None,

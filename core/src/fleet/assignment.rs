@@ -16,6 +16,21 @@ pub struct Owner {
     pub incarnation: Incarnation,
 }
 
+impl Owner {
+    /// The name of this life's connections to the broker, up to the `/` and what each of them is for, such as its queue.
+    pub fn connection_name(&self) -> String {
+        format!("{}/{}", self.member, self.incarnation)
+    }
+
+    /// The life whose connection has this name, and what the connection is for. `None` if it is no sender's.
+    pub fn of_connection(name: &str) -> Option<(Self, &str)> {
+        let mut parts = name.splitn(3, '/');
+        let member = MemberId::parse(parts.next()?).ok()?;
+        let incarnation = Incarnation(parts.next()?.parse().ok()?);
+        Some((Self { member, incarnation }, parts.next()?))
+    }
+}
+
 /// The note an owner leaves when it goes by the one way to leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
@@ -142,6 +157,19 @@ impl QueueAssignment {
 mod tests {
     use super::*;
     use crate::pool::PoolName;
+
+    #[test]
+    fn a_connection_tells_whose_it_is() {
+        let owner = Owner {
+            member: MemberId::parse("sender-1").unwrap(),
+            incarnation: Incarnation(uuid::Uuid::from_u128(7)),
+        };
+        let name = format!("{}/im.q3", owner.connection_name());
+        assert_eq!(Owner::of_connection(&name), Some((owner, "im.q3")));
+        for other in ["im-backend", "sender-1/im.q3", "skein-gateway/1/2", "a/b/c"] {
+            assert_eq!(Owner::of_connection(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn one_json_form() {

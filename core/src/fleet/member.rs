@@ -107,6 +107,8 @@ pub struct Load {
     pub in_flight: u32,
     /// Taken and waiting: in a lane, or held for a retry.
     pub held: u32,
+    /// From submission to the first write, the mean of the last second in which anything was written, in milliseconds.
+    pub delay_ms: u32,
 }
 
 /// One sender, as it describes itself. Rewritten as a whole whenever a part of it changes.
@@ -131,6 +133,12 @@ pub struct Member {
     /// How the ledger answers it. It goes on sending without it, so nothing moves for this.
     #[serde(default)]
     pub ledger: Health,
+    /// How the broker answers it. Cut off, it waits; the broker may not have noticed yet.
+    #[serde(default)]
+    pub broker: Health,
+    /// What it says for people.
+    #[serde(default)]
+    pub report: super::Report,
     /// What it carries.
     #[serde(default)]
     pub load: Load,

@@ -58,6 +58,8 @@ impl Fleet {
             version: String::new(),
             pools: vec![ServedPool { pool: queue(0).pool, apns: Health::Healthy }],
             ledger: Health::Healthy,
+            broker: Default::default(),
+            report: Default::default(),
             load: Load::default(),
             draining: false,
             succeeds: None,

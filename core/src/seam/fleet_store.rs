@@ -25,6 +25,14 @@ pub trait FleetStore: Send + Sync + 'static {
     /// early, and an event may be lost with a connection: read again every few seconds all the same.
     fn changed(&self) -> impl Future<Output = ()> + Send;
 
+    /// The monitors that are there, by name; the first leads. Empty where the store keeps no names.
+    ///
+    /// # Errors
+    /// When the store is away or refuses.
+    fn monitors(&self) -> impl Future<Output = Result<Vec<String>, CoordinatorError>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
+
     /// Makes what is missing of the store, with its rights. May be said again.
     ///
     /// # Errors

@@ -93,6 +93,8 @@ impl World {
             version: String::new(),
             pools: pools.collect(),
             ledger: Health::Healthy,
+            broker: Default::default(),
+            report: Default::default(),
             load: Load::default(),
             draining: false,
             succeeds: None,

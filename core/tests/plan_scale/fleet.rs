@@ -35,6 +35,8 @@ impl Scale {
             version: "1".to_owned(),
             pools: pools.iter().map(served).collect(),
             ledger: Health::Healthy,
+            broker: Default::default(),
+            report: Default::default(),
             load: Load::default(),
             draining: false,
             succeeds: None,

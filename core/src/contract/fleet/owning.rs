@@ -21,7 +21,7 @@ pub async fn who_joins_is_seen_until_it_leaves<H: FleetHarness>(harness: &H) -> 
 pub async fn what_a_member_says_is_seen<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
     let sender = harness.join(&store, member("s1", 1)?).await;
-    let load = crate::fleet::Load { per_second: 7, in_flight: 1, held: 2 };
+    let load = crate::fleet::Load { per_second: 7, in_flight: 1, held: 2, ..Default::default() };
     sender.describe(Member { draining: true, load, ..member("other", 9)? });
     let view = until(&store, |view| view.members.iter().any(|m| m.draining && m.load == load)).await?;
     same("its name", view.members[0].owner(), member("s1", 1)?.owner())
