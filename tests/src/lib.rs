@@ -1,20 +1,15 @@
 //! The harness: real services as child processes, a relay that cuts sockets, the `skein` binary under control.
 //!
-//! A library for every room's tests (as a dev-dependency; it depends on no other crate of the workspace). Scenarios
+//! A library for every room's tests (as a dev-dependency; of the workspace it depends on `dev-services` alone). Scenarios
 //! that need those crates are in `tests/tests/`.
 
 pub mod figures;
-pub mod http;
-pub mod ports;
 pub mod process;
 pub mod relay;
-pub mod services;
 pub mod skipped;
 
-mod guard;
-mod wait;
-
-pub use wait::{TimedOut, until};
+pub use skein_dev_services as services;
+pub use skein_dev_services::{TimedOut, http, ports, until};
 
 use std::path::PathBuf;
 

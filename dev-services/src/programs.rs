@@ -15,7 +15,11 @@ pub fn missing() -> Vec<&'static str> {
 
 /// Whether a test can use `name`: one of the services, `pika` (the Python producers' AMQP library), or what the wire
 /// tests' servers are run or built with.
-pub(crate) fn is_present(name: &str) -> bool {
+///
+/// # Panics
+/// When `name` is none of these.
+#[must_use]
+pub fn is_present(name: &str) -> bool {
     let without = std::env::var("SKEIN_TEST_WITHOUT").unwrap_or_default();
     !without.split(',').any(|hidden| hidden == name)
         && match name {

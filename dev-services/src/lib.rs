@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! # async fn test() -> anyhow::Result<()> {
-//! use skein_tests::services::RabbitMq;
+//! use skein_dev_services::RabbitMq;
 //! let shared = RabbitMq::shared().await?; // one a process, or the one that tests/run started
 //! let url = shared.vhost("orders").await?; // a fresh vhost of it
 //! let mut own = RabbitMq::start().await?; // a private one, to be killed
@@ -11,20 +11,28 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Used by the tests of every room and by `skein dev cluster`. It depends on no other crate of the workspace.
+//!
 //! Dropping one ends its processes and deletes its folder; so does the end of the test process, however it comes
 //! (`kill -9` included). Set `SKEIN_TEST_KEEP=1` to keep the folders of a failed run (logs are in them).
 
+pub mod http;
+pub mod ports;
+pub mod process;
+
+mod guard;
 mod postgres_wire;
 mod postgresql;
 mod programs;
 mod rabbitmq;
+mod wait;
 mod zookeeper;
 
 pub use postgres_wire::Row;
 pub use postgresql::{PostgreSql, PostgreSqlAddress};
-pub(crate) use programs::is_present;
-pub use programs::missing;
+pub use programs::{is_present, missing};
 pub use rabbitmq::{RabbitMq, RabbitMqAddress};
+pub use wait::{TimedOut, until};
 pub use zookeeper::{ZooKeeper, ZooKeeperAddress};
 
 use std::{
@@ -38,7 +46,7 @@ use rustix::process::Signal;
 
 use tempfile::TempDir;
 
-use crate::{guard::Guarded, until};
+use guard::Guarded;
 
 const START_LIMIT: Duration = Duration::from_secs(90);
 
