@@ -78,10 +78,10 @@ pub enum Command {
     Trace(Trace),
     /// Check, list and rotate the pools' credentials
     #[command(subcommand)]
-    Credential(Credential),
+    Credential(Box<Credential>),
     /// Manage broadcast channels for Live Activities, and publish to them
     #[command(subcommand)]
-    Channel(Channel),
+    Channel(Box<Channel>),
     /// Run an APNs that behaves like Apple's, with faults on demand
     SimulateApns(SimulateApns),
     /// Measure speed, CPU, memory and order, beside a baseline

@@ -240,9 +240,9 @@ impl Keeper {
             }
             // One shard's push was taken, another's refused: from here on a refusal is a verdict for every shard.
             Ended::Refused(_) => {
-                self.slot.publish(self.current.clone(), self.trial.is_some());
+                let version = self.slot.publish(self.current.clone(), self.trial.is_some());
                 if let Some(trial) = &mut self.trial {
-                    trial.version += 1;
+                    trial.version = version;
                 }
             }
             Ended::Taken => {}
