@@ -83,7 +83,7 @@ pub enum Command {
     #[command(subcommand)]
     Channel(Box<Channel>),
     /// Run an APNs that behaves like Apple's, with faults on demand
-    SimulateApns(SimulateApns),
+    SimulateApns(Box<SimulateApns>),
     /// Measure speed, CPU, memory and order, beside a baseline
     #[command(subcommand)]
     Bench(Box<skein_bench::Bench>),

@@ -33,7 +33,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Trace(trace) => trace::run(&load(&common)?.config, &trace, *output),
         Command::Credential(credential) => credential::run(&common, &credential, *output),
         Command::Channel(channel) => channel::run(&load(&common)?.config, &channel, *output),
-        Command::SimulateApns(simulate) => simulate_apns::run(&log_of(&common)?, simulate, *output),
+        Command::SimulateApns(simulate) => simulate_apns::run(&log_of(&common)?, *simulate, *output),
         Command::Bench(bench) => bench::run(&bench, &common.settings, *output),
         Command::BenchPart(part) => bench::run_one(&part, *output),
         Command::Completions { shell } => Ok(completions::run(shell, *output)),
