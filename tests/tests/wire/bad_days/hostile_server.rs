@@ -139,10 +139,8 @@ impl Session {
                 kind::SETTINGS if !header.has(flag::ACK) => {
                     self.say(&frame(kind::SETTINGS, flag::ACK, 0, &[])).await?;
                 }
-                kind::PING if !header.has(flag::ACK) => {
-                    if !matches!(self.act, Some(Act::ZeroWindow { pings: false })) {
-                        self.say(&frame(kind::PING, flag::ACK, 0, &payload)).await?;
-                    }
+                kind::PING if self.answers_pings() && !header.has(flag::ACK) => {
+                    self.say(&frame(kind::PING, flag::ACK, 0, &payload)).await?;
                 }
                 kind::HEADERS | kind::DATA if header.has(flag::END_STREAM) => {
                     self.request(header.stream).await?
@@ -210,6 +208,10 @@ impl Session {
             },
             Act::ZeroWindow { .. } => unreachable!("it lets no request through"),
         }
+    }
+
+    fn answers_pings(&self) -> bool {
+        !matches!(self.act, Some(Act::ZeroWindow { pings: false }))
     }
 
     fn strikes(&self) {
