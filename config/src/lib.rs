@@ -57,7 +57,7 @@ pub use secret::{Key32, Secret};
 pub use service_url::ServiceUrl;
 pub use settings::{
     Broker, ClientTls, Config, Coordinator, Embedded, Engine, Gateway, GatewayTls, Http, Ledger, LedgerTls,
-    Log, LogFormat, LogLevel, Ownership, OwnershipMode, Retry, Sender, Synchronous, TlsMode,
+    Log, LogFormat, LogLevel, Monitor, Ownership, OwnershipMode, Policy, Retry, Sender, Synchronous, TlsMode,
 };
 pub use show::{Shown, show, shown};
 pub use sources::Sources;

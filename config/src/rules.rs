@@ -69,6 +69,19 @@ impl Rules<'_> {
                 self.fault(&[&first, &longest], "the first pause is longer than the longest", remedy);
             }
         }
+        {
+            let [first, longest] =
+                ["flap_backoff_first", "flap_backoff_max"].map(|name| join("monitor.policy", name));
+            if self.both::<Duration>(&first, &longest).is_some_and(|(min, max)| min > max) {
+                let remedy = format!("make {longest} the larger");
+                self.fault(&[&first, &longest], "the first pause is longer than the longest", remedy);
+            }
+        }
+        let balance = ["monitor.policy.balance_stop_percent", "monitor.policy.balance_act_percent"];
+        if self.both::<u64>(balance[0], balance[1]).is_some_and(|(stop, act)| stop >= act) {
+            let what = "balance would stop where it begins, so queues would move for ever";
+            self.fault(&balance, what, "make balance_stop_percent less than balance_act_percent");
+        }
         for list in ["retry.service", "retry.transport", "retry.throttle"] {
             let pauses: Option<Vec<Duration>> = self.values.get(list);
             let (Some(pauses), Some(max)) = (pauses, self.values.get::<Duration>("retry.hold_max")) else {
@@ -111,9 +124,15 @@ impl Rules<'_> {
     }
 
     fn listeners(&mut self) {
-        let listeners = ["http.listen", "gateway.listen"];
-        if self.both::<SocketAddr>(listeners[0], listeners[1]).is_some_and(|(a, b)| a == b && a.port() != 0) {
-            self.fault(&listeners, "two listeners have the same address", "give one of them another port");
+        for other in ["gateway.listen", "monitor.listen"] {
+            let listeners = ["http.listen", other];
+            if self.both::<SocketAddr>(listeners[0], other).is_some_and(|(a, b)| a == b && a.port() != 0) {
+                self.fault(
+                    &listeners,
+                    "two listeners have the same address",
+                    "give one of them another port",
+                );
+            }
         }
         for section in ["gateway.tls", "broker.tls", "ledger.tls"] {
             let [cert, key] = ["cert_file", "key_file"].map(|name| join(section, name));
@@ -160,7 +179,8 @@ impl Rules<'_> {
     }
 
     fn logins(&mut self) {
-        let mut sections = vec!["broker".to_owned(), "coordinator".to_owned(), "ledger".to_owned()];
+        let mut sections =
+            vec!["broker".to_owned(), "coordinator".to_owned(), "ledger".to_owned(), "monitor".to_owned()];
         sections.extend(self.values.pools().iter().map(|pool| format!("pools.{pool}.proxy")));
         for section in sections {
             let [name, password] = ["username", "password"].map(|name| join(&section, name));
@@ -271,12 +291,16 @@ impl Rules<'_> {
             Some(OwnershipMode::Listed) if !self.values.is_set(key) => {
                 self.fault(&[key], "is missing, and the mode is listed", "list this sender's queues");
             }
-            Some(OwnershipMode::All) if self.values.is_set(key) => {
-                self.fault(
-                    &[key],
-                    "is set, but the mode is all",
-                    "set ownership.mode = \"listed\", or remove it",
-                );
+            Some(OwnershipMode::Fleet) if !self.values.is_set("coordinator.servers") => {
+                let remedy = "set coordinator.servers, or another ownership.mode";
+                self.fault(&["ownership.mode"], "is fleet, and no ZooKeeper is named", remedy);
+            }
+            Some(OwnershipMode::Listed) => {}
+            mode if self.values.is_set(key) => {
+                let fleet = self.values.is_set("coordinator.servers");
+                let otherwise = if fleet { OwnershipMode::Fleet } else { OwnershipMode::All };
+                let what = format!("is set, but the mode is {}", mode.unwrap_or(otherwise).label());
+                self.fault(&[key], what, "set ownership.mode = \"listed\", or remove it");
             }
             _ => {}
         }

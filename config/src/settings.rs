@@ -34,12 +34,24 @@ section! {
         ledger: Ledger,
         /// The sending process.
         sender: Sender,
+        /// The watching process.
+        monitor: Monitor,
         /// When to write again.
         retry: Retry,
         /// Every pool by its name; may be empty (see [`Loaded::require_pool`](crate::Loaded::require_pool)).
         pools: BTreeMap<String, Pool>,
         /// Which queues this sender owns.
         ownership: Ownership,
+    }
+}
+
+impl Config {
+    /// Which queues a sender owns: what is set, or what the coordinator's servers mean.
+    #[must_use]
+    pub fn ownership_mode(&self) -> OwnershipMode {
+        let fleet = self.coordinator.servers.is_some() && self.engine == Engine::Cluster;
+        let otherwise = if fleet { OwnershipMode::Fleet } else { OwnershipMode::All };
+        self.ownership.mode.unwrap_or(otherwise)
     }
 }
 
@@ -286,6 +298,10 @@ section! {
     Sender {
         /// Stable name; the host's name if absent.
         member: Option<String>,
+        /// Zone of its host.
+        zone: Option<String>,
+        /// Longest wait for the member's lock.
+        lock_wait: Duration,
         /// Sending threads; 0 means one for each core.
         shards: u16,
         /// Most notifications held.
@@ -314,6 +330,66 @@ section! {
 }
 
 section! {
+    /// `[monitor]`.
+    Monitor {
+        /// Its name; the host's if absent.
+        name: Option<String>,
+        /// Address of the fleet's API.
+        listen: SocketAddr,
+        /// RabbitMQ's management API.
+        management_url: Option<ServiceUrl>,
+        /// The user there; the broker's if absent.
+        username: Option<String>,
+        /// The user's password.
+        password: Option<Secret>,
+        /// The virtual host of the broker's events.
+        events_vhost: String,
+        /// How often figures are read.
+        figures_every: Duration,
+        /// The numbers of the plan.
+        policy: Policy,
+    }
+}
+
+section! {
+    /// `[monitor.policy]`.
+    Policy {
+        /// For a restart in place.
+        restart_grace: Duration,
+        /// After the broker came back.
+        broker_debounce: Duration,
+        /// After a sender came.
+        join_debounce: Duration,
+        /// Share that may be lost at once, in percent.
+        half_gone_percent: u32,
+        /// What *at once* is.
+        half_gone_window: Duration,
+        /// Share of the mean from which on balance acts, in percent.
+        balance_act_percent: u32,
+        /// After how long.
+        balance_act_after: Duration,
+        /// Down to which share, in percent; less than what it acts at.
+        balance_stop_percent: u32,
+        /// Most moves at once.
+        balance_moves_max: u32,
+        /// Least weight of a queue.
+        balance_queue_floor: u32,
+        /// Losses without back-off.
+        flap_losses_max: u32,
+        /// How long a loss counts.
+        flap_window: Duration,
+        /// First back-off.
+        flap_backoff_first: Duration,
+        /// Longest back-off; not less than the first.
+        flap_backoff_max: Duration,
+        /// Cut off from APNs for so long.
+        apns_cut_after: Duration,
+        /// Leaving for so long.
+        release_slow_after: Duration,
+    }
+}
+
+section! {
     /// `[retry]`. Each list has at least one item and lasts no longer than `hold_max` in all.
     Retry {
         /// Pauses after 5xx, one for each further write.
@@ -338,8 +414,8 @@ section! {
 section! {
     /// `[ownership]`.
     Ownership {
-        /// Which queues.
-        mode: OwnershipMode,
+        /// Which queues; see [`Config::ownership_mode`].
+        mode: Option<OwnershipMode>,
         /// `<pool>.q<n>` each, of pools that exist; set exactly when the mode is `listed`.
         queues: Option<Vec<String>>,
     }
@@ -348,6 +424,8 @@ section! {
 choice! {
     /// Which queues this sender owns.
     OwnershipMode {
+        /// Those that the health monitor assigns; [`Coordinator::servers`] is set.
+        Fleet = "fleet",
         /// Every queue of every pool.
         All = "all",
         /// Those listed.

@@ -5,6 +5,33 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | [`api`] | what the HTTP API says, as types |
+//! | [`monitor`] | the loop, and what the API reads of it |
+//! | [`observe`] | the store's and the broker's word, put together |
+//! | [`skein_core::plan`] | where each queue should be |
+//! | [`act`] | checked writes, then kicks |
+//! | [`kicks`] | whose connections are to be closed |
+//! | [`connections`], [`queue_figures`] | what the broker tells, kept |
+//! | [`broker`], [`rabbitmq`] | the broker as a seam, and over RabbitMQ |
+//! | [`api`], [`routes`] | what the HTTP API says, as types |
+//! | [`history`] | the last quarter of an hour |
+//! | [`events`] | log lines and metrics |
 
+pub mod act;
+mod alarms;
 pub mod api;
+pub mod broker;
+mod candidate;
+pub mod connections;
+pub mod events;
+pub mod history;
+pub mod kicks;
+pub mod monitor;
+pub mod observe;
+mod page;
+pub mod queue_figures;
+pub mod rabbitmq;
+pub mod routes;
+
+pub use events::Events;
+pub use monitor::{Monitor, Shown};
+pub use routes::routes;

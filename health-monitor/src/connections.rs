@@ -1,0 +1,131 @@
+//! Whose connections to the broker are open, by the broker's own events and its listing: pure bookkeeping.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use skein_core::QueueName;
+use skein_core::fleet::Owner;
+use skein_core::lease::BootMillis;
+use skein_core::plan::Connection;
+use std::time::Duration;
+
+/// The most closed connections that are remembered against a listing that lags behind the events.
+const CLOSED_MAX: usize = 4096;
+/// How long a life is remembered whose connections are all closed.
+const KEPT: Duration = Duration::from_secs(900);
+
+/// The connections of senders, by life.
+#[derive(Debug, Clone, Default)]
+pub struct Connections {
+    lives: BTreeMap<Owner, Life>,
+    closed: VecDeque<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Life {
+    /// What each open connection is for, by the broker's name of it.
+    open: BTreeMap<String, String>,
+    closed_at: Option<BootMillis>,
+}
+
+impl Connections {
+    /// A connection was opened: the broker's name of it, and its client's. Those of others than senders are passed over.
+    pub fn opened(&mut self, broker_name: &str, client_name: &str) {
+        self.closed.retain(|closed| closed != broker_name);
+        self.add(broker_name, client_name);
+    }
+
+    /// A connection was closed.
+    pub fn closed(&mut self, broker_name: &str, client_name: &str, at: BootMillis) {
+        let Some((owner, _)) = Owner::of_connection(client_name) else { return };
+        if self.closed.len() == CLOSED_MAX {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(broker_name.to_owned());
+        let life = self.lives.entry(owner).or_default();
+        life.open.remove(broker_name);
+        life.closed_at = Some(at);
+    }
+
+    /// The broker's own listing: what it names and no event has called closed is open. It lags, so what it does not name may be.
+    pub fn listed<'a>(&mut self, listed: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        for (broker_name, client_name) in listed {
+            if !self.closed.iter().any(|closed| closed == broker_name) {
+                self.add(broker_name, client_name);
+            }
+        }
+    }
+
+    /// Events may have been missed: nothing is known any more.
+    pub fn forget_all(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Forgets lives that have had no connection for long.
+    pub fn forget_old(&mut self, now: BootMillis) {
+        self.lives
+            .retain(|_, life| !life.open.is_empty() || life.closed_at.is_some_and(|at| now.since(at) < KEPT));
+    }
+
+    /// How a life's connections stand.
+    pub fn of(&self, life: &Owner) -> Connection {
+        match self.lives.get(life) {
+            Some(Life { open, closed_at: Some(at) }) if open.is_empty() => Connection::Closed { at: *at },
+            _ => Connection::Open,
+        }
+    }
+
+    /// How many connections of a life are open.
+    pub fn open(&self, life: &Owner) -> usize {
+        self.lives.get(life).map_or(0, |life| life.open.len())
+    }
+
+    /// The broker's names of a life's open connections to a queue.
+    pub fn to_queue(&self, life: &Owner, queue: &QueueName) -> Vec<String> {
+        let purpose = queue.to_string();
+        let open = self.lives.get(life).map(|life| life.open.iter()).into_iter().flatten();
+        open.filter(|(_, of)| **of == purpose).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn add(&mut self, broker_name: &str, client_name: &str) {
+        if let Some((owner, purpose)) = Owner::of_connection(client_name) {
+            self.lives.entry(owner).or_default().open.insert(broker_name.to_owned(), purpose.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skein_core::fleet::{Incarnation, MemberId};
+
+    #[test]
+    fn closed_when_the_last_is() {
+        let life = |text: &str| Owner {
+            member: MemberId::parse("s1").unwrap(),
+            incarnation: Incarnation(text.parse().unwrap()),
+        };
+        let first = life("00000000-0000-0000-0000-000000000001");
+        let name = |purpose: &str| format!("{}/{purpose}", first.connection_name());
+        let mut all = Connections::default();
+        assert_eq!(all.of(&first), Connection::Open, "never seen");
+        all.opened("a", &name("presence"));
+        all.opened("b", &name("im.q3"));
+        all.opened("c", "im-backend");
+        all.closed("a", &name("presence"), BootMillis(5));
+        assert_eq!((all.of(&first), all.open(&first)), (Connection::Open, 1));
+        let queue = QueueName::parse("im.q3").unwrap();
+        assert_eq!(all.to_queue(&first, &queue), ["b"]);
+        all.closed("b", &name("im.q3"), BootMillis(7));
+        assert_eq!(all.of(&first), Connection::Closed { at: BootMillis(7) });
+        all.listed([("b", name("im.q3").as_str())]);
+        assert_eq!(all.of(&first), Connection::Closed { at: BootMillis(7) }, "the listing lags");
+        let second = life("00000000-0000-0000-0000-000000000002");
+        assert_eq!(all.of(&second), Connection::Open, "what an earlier life had says nothing of this one");
+        all.listed([("d", name("im.q3").as_str())]);
+        assert_eq!(all.of(&first), Connection::Open);
+        all.closed("d", &name("im.q3"), BootMillis(9));
+        all.forget_old(BootMillis(9).plus(KEPT));
+        assert_eq!(all.of(&first), Connection::Open);
+        assert!(all.lives.is_empty());
+    }
+}

@@ -1,0 +1,205 @@
+//! What happened, told once: each function is the log line and the metric of one event.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use skein_core::QueueName;
+use skein_core::fleet::{MemberId, WishId};
+use skein_core::plan::{Answer, Held, Move};
+
+use crate::api;
+
+/// The metrics of a monitor, and its log.
+pub struct Events {
+    leads: IntGauge,
+    passes: IntCounter,
+    moves: IntCounterVec,
+    stale: IntCounter,
+    kicks: IntCounterVec,
+    coordinator_away: IntGauge,
+    broker_away: IntGauge,
+    alarms: IntGaugeVec,
+    held: IntGaugeVec,
+    senders: IntGaugeVec,
+    unowned: IntGaugeVec,
+    depth: IntGaugeVec,
+    oldest: IntGaugeVec,
+}
+
+impl Events {
+    /// Registers them all.
+    ///
+    /// # Errors
+    /// If a name is registered twice: a fault of this file.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let metric = IntGauge::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
+            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let metric = IntCounter::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+                let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+                registry.register(Box::new(metric.clone()))?;
+                Ok(metric)
+            };
+        Ok(Self {
+            leads: gauge("skein_monitor_leads", "1 while this monitor leads.")?,
+            passes: counter("skein_monitor_passes_total", "Full passes: observe, plan, act.")?,
+            moves: counters(
+                "skein_fleet_changes_total",
+                "Changes of assignments that this monitor made.",
+                &["change", "cause"],
+            )?,
+            stale: counter(
+                "skein_fleet_changes_stale_total",
+                "Changes that came too late: the record had changed meanwhile.",
+            )?,
+            kicks: counters(
+                "skein_fleet_kicks_total",
+                "Connections of former owners that were closed: closed, or failed.",
+                &["outcome"],
+            )?,
+            coordinator_away: gauge(
+                "skein_monitor_coordinator_away",
+                "1 while ZooKeeper does not answer this monitor.",
+            )?,
+            broker_away: gauge(
+                "skein_monitor_broker_away",
+                "1 while the broker does not answer this monitor.",
+            )?,
+            alarms: gauges("skein_fleet_alarm", "1 while a person must look.", &["what", "level"])?,
+            held: gauges("skein_fleet_held", "What the plan holds back.", &["what"])?,
+            senders: gauges("skein_fleet_senders", "Senders, by state.", &["state"])?,
+            unowned: gauges("skein_fleet_queues", "Queues of a pool, by state.", &["pool", "state"])?,
+            depth: gauges("skein_fleet_queue_depth", "Notifications in a queue.", &["queue"])?,
+            oldest: gauges(
+                "skein_fleet_queue_oldest_seconds",
+                "How long the oldest notification of a queue waits, estimated.",
+                &["queue"],
+            )?,
+        })
+    }
+
+    /// It leads now.
+    pub fn leads(&self, name: &str) {
+        self.leads.set(1);
+        tracing::info!(monitor = name, "this monitor leads");
+    }
+
+    /// It does not lead any more.
+    pub fn deposed(&self, why: &str) {
+        self.leads.set(0);
+        tracing::warn!(why, "this monitor does not lead any more");
+    }
+
+    /// It cannot become a leader now.
+    pub fn no_candidate(&self, why: &str) {
+        tracing::debug!(why, "no place in the row of monitors; trying again");
+    }
+
+    /// A change was made.
+    pub fn made(&self, made: &Move, change: &str) {
+        let cause = made.cause.map_or("", |cause| cause.label());
+        self.moves.with_label_values(&[change, cause]).inc();
+        let to = made.to().map_or("", |to| to.as_str());
+        let from = made.from.as_ref().map_or("", |from| from.member.as_str());
+        tracing::info!(queue = %made.queue, change, cause, from, to, why = made.why, "an assignment is changed");
+    }
+
+    /// A change came too late.
+    pub fn stale(&self, queue: &QueueName) {
+        self.stale.inc();
+        tracing::debug!(%queue, "somebody else changed it meanwhile; planning again");
+    }
+
+    /// Changes could not be made, or nobody knows.
+    pub fn failed(&self, error: &dyn std::fmt::Display) {
+        tracing::warn!(%error, "the changes are not made, or not known to be; reading again");
+    }
+
+    /// A former owner's connection was closed.
+    pub fn kicked(&self, member: &MemberId, queue: &QueueName) {
+        self.kicks.with_label_values(&["closed"]).inc();
+        tracing::info!(%member, %queue, "a former owner's connection to the broker is closed");
+    }
+
+    /// A former owner's connection could not be closed.
+    pub fn kick_failed(&self, member: &MemberId, queue: &QueueName, why: &str) {
+        self.kicks.with_label_values(&["failed"]).inc();
+        tracing::debug!(%member, %queue, why, "a former owner's connection is not closed yet");
+    }
+
+    /// A wish is done with.
+    pub fn answered(&self, wish: WishId, answer: &Answer) {
+        match answer {
+            Answer::Fulfilled => tracing::info!(wish = wish.0, "a wish is fulfilled"),
+            Answer::Refused { why } => tracing::warn!(wish = wish.0, why, "a wish is refused"),
+        }
+    }
+
+    /// ZooKeeper does not answer, or does again.
+    pub fn coordinator(&self, was: Option<&str>, is: Option<&str>) {
+        self.coordinator_away.set(i64::from(is.is_some()));
+        match (was, is) {
+            (None, Some(why)) => {
+                tracing::warn!(why, "ZooKeeper does not answer; nothing moves, senders go on")
+            }
+            (Some(_), None) => tracing::info!("ZooKeeper answers again"),
+            _ => {}
+        }
+    }
+
+    /// What is held changed.
+    pub fn held(&self, before: &[api::Held], now: &[Held]) {
+        self.held.reset();
+        for held in now {
+            self.held.with_label_values(&[held.what.label()]).inc();
+            let new = before.iter().all(|before| before.what != held.what.label());
+            match held.what.alarms() {
+                true if new => {
+                    tracing::error!(what = held.what.label(), why = held.why, "held: a person must look")
+                }
+                false if new => tracing::info!(what = held.what.label(), why = held.why, "held"),
+                _ => {}
+            }
+        }
+    }
+
+    /// A pass is over, and this is the fleet.
+    pub fn passed(&self, fleet: &api::Fleet) {
+        self.passes.inc();
+        self.broker_away.set(i64::from(fleet.broker.state == "away"));
+        self.alarms.reset();
+        for alarm in &fleet.alarms {
+            let level = if alarm.level == api::Level::Critical { "critical" } else { "warning" };
+            self.alarms.with_label_values(&[alarm.what.as_str(), level]).set(1);
+        }
+        self.senders.reset();
+        for sender in &fleet.senders {
+            self.senders.with_label_values(&[sender.state.as_str()]).inc();
+        }
+        for gauges in [&self.unowned, &self.depth, &self.oldest] {
+            gauges.reset();
+        }
+        for queue in &fleet.queues {
+            self.unowned.with_label_values(&[queue.queue.pool.as_str(), queue.state.label()]).inc();
+            let name = queue.queue.to_string();
+            if let Some(depth) = queue.depth {
+                self.depth.with_label_values(&[name.as_str()]).set(i64::try_from(depth).unwrap_or(i64::MAX));
+            }
+            if let Some(oldest) = queue.oldest_ms {
+                let seconds = i64::try_from(oldest / 1000).unwrap_or(i64::MAX);
+                self.oldest.with_label_values(&[name.as_str()]).set(seconds);
+            }
+        }
+    }
+}

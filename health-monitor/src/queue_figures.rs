@@ -1,0 +1,163 @@
+//! A queue's figures from one reading to the next: depth, rates, and an estimate of how long its oldest message waits.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use skein_core::lease::BootMillis;
+
+/// What the broker counts of a queue at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// Waiting.
+    pub ready: u64,
+    /// Delivered and not settled.
+    pub unacked: u64,
+    /// Settled, since the queue or the broker began.
+    pub settled: u64,
+}
+
+/// Readings kept: one that changes nothing is not kept, so it is a long time for an idle queue.
+const READINGS_MAX: usize = 256;
+/// Rates are over about so long: the broker counts once in five seconds.
+const RATE_OVER: Duration = Duration::from_secs(10);
+/// The load that balance goes by is over about so long.
+const LOAD_OVER: Duration = Duration::from_secs(60);
+
+/// A queue's figures.
+#[derive(Debug, Clone, Default)]
+pub struct QueueFigures {
+    readings: VecDeque<(BootMillis, Reading)>,
+    last: Option<(BootMillis, Reading)>,
+}
+
+/// What a queue's history says at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Figures {
+    /// Waiting.
+    pub ready: u64,
+    /// Delivered and not settled.
+    pub unacked: u64,
+    /// What comes in and what is settled, a second; `None` before there are two readings.
+    pub rates: Option<(f64, f64)>,
+    /// What balance goes by, a second.
+    pub load: u32,
+    /// How long the oldest message has been there, at most; `None` if longer than is remembered.
+    pub oldest: Option<Duration>,
+}
+
+impl QueueFigures {
+    /// What it says now; `None` before the first reading.
+    pub fn figures(&self, now: BootMillis) -> Option<Figures> {
+        let (_, Reading { ready, unacked, .. }) = self.last?;
+        let (rates, load, oldest) = (self.rates(), self.load(), self.oldest(now));
+        Some(Figures { ready, unacked, rates, load, oldest })
+    }
+
+    /// Takes in a reading. One whose counters have gone back begins a new history: the broker has restarted.
+    pub fn read(&mut self, at: BootMillis, reading: Reading) {
+        if self.last.is_some_and(|(_, last)| reading.settled < last.settled) {
+            self.readings.clear();
+            self.last = None;
+        }
+        if self.last.is_none_or(|(_, last)| last != reading) {
+            // The instant up to which nothing had changed belongs to the history too: rates and ages are counted from there.
+            if let Some(last) = self.last.filter(|last| self.readings.back() != Some(last)) {
+                self.push(last);
+            }
+            self.push((at, reading));
+        }
+        self.last = Some((at, reading));
+    }
+
+    fn rates(&self) -> Option<(f64, f64)> {
+        self.rates_over(RATE_OVER)
+    }
+
+    /// The greater of the two rates, over a longer time.
+    fn load(&self) -> u32 {
+        self.rates_over(LOAD_OVER).map_or(0, |(come, settled)| come.max(settled).round() as u32)
+    }
+
+    /// How long the oldest message has been there, at most: since the last reading at which fewer had come in than are settled
+    /// now. Queues are first in, first out. `None` if that is longer ago than what is remembered.
+    fn oldest(&self, now: BootMillis) -> Option<Duration> {
+        let (at, last) = self.last?;
+        if last.depth() == 0 {
+            return Some(Duration::ZERO);
+        }
+        let before = self.readings.iter().rev().find(|(_, r)| r.come() <= last.settled)?.0;
+        Some(now.since(before.min(at)))
+    }
+
+    fn push(&mut self, reading: (BootMillis, Reading)) {
+        if self.readings.len() == READINGS_MAX {
+            self.readings.pop_front();
+        }
+        self.readings.push_back(reading);
+    }
+
+    fn rates_over(&self, over: Duration) -> Option<(f64, f64)> {
+        let (at, last) = self.last?;
+        let first = self.readings.iter().rev().find(|(then, _)| at.since(*then) >= over);
+        let (then, first) = *first.or(self.readings.front())?;
+        let seconds = at.since(then).as_secs_f64();
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        (seconds > 0.0).then(|| (rate(last.come(), first.come()), rate(last.settled, first.settled)))
+    }
+}
+
+impl Reading {
+    /// Ready and unacked.
+    pub fn depth(&self) -> u64 {
+        self.ready + self.unacked
+    }
+
+    /// What has come in, by the same count as `settled`.
+    fn come(&self) -> u64 {
+        self.depth() + self.settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> BootMillis {
+        BootMillis(1_000_000 + seconds * 1000)
+    }
+
+    #[test]
+    fn rates_and_age_from_counters() {
+        let mut queue = QueueFigures::default();
+        assert_eq!((queue.rates(), queue.oldest(at(0))), (None, None));
+        // 10 a second come in; nothing is settled before second 30, then 20 a second.
+        for second in 0..=60u64 {
+            let come = second * 10;
+            let settled = second.saturating_sub(30) * 20;
+            let ready = come - settled;
+            queue.read(at(second), Reading { ready, unacked: 0, settled });
+            if second == 30 {
+                assert_eq!(queue.oldest(at(30)), Some(Duration::from_secs(30)));
+            }
+            if second == 40 {
+                // 200 are settled: the head came in at second 20.
+                assert_eq!(queue.oldest(at(40)), Some(Duration::from_secs(20)));
+                assert_eq!(queue.rates(), Some((10.0, 20.0)));
+            }
+        }
+        assert_eq!(queue.oldest(at(60)), Some(Duration::ZERO), "it is empty");
+        assert_eq!(queue.load(), 10);
+        queue.read(at(61), Reading { ready: 5, unacked: 0, settled: 0 });
+        assert_eq!(queue.rates(), None, "the broker began anew");
+    }
+
+    #[test]
+    fn an_idle_queue_costs_nothing() {
+        let mut queue = QueueFigures::default();
+        for second in 0..10_000 {
+            queue.read(at(second), Reading { ready: 3, unacked: 0, settled: 7 });
+        }
+        assert_eq!(queue.readings.len(), 1);
+        assert_eq!(queue.rates(), Some((0.0, 0.0)));
+    }
+}
