@@ -2,10 +2,14 @@
 
 mod channel;
 mod credential;
+mod dev;
+mod fleet;
 mod simulate;
 
 pub use channel::{App, Channel, Publish, Storage};
 pub use credential::{Check, Credential, List, Rotate};
+pub use dev::{Dev, DevCluster};
+pub use fleet::{Follow, MonitorAt, OneQueue, OneSender, Queue, Sender, Wait};
 pub use simulate::{Environment, SimulateApns};
 
 use std::path::PathBuf;
@@ -82,6 +86,15 @@ pub enum Command {
     /// Manage broadcast channels for Live Activities, and publish to them
     #[command(subcommand)]
     Channel(Box<Channel>),
+    /// List the queues of a cluster, move, pause and balance them
+    #[command(subcommand)]
+    Queue(Box<Queue>),
+    /// List the senders of a cluster, drain them, keep them out
+    #[command(subcommand)]
+    Sender(Box<Sender>),
+    /// A whole cluster on this machine, to try things on
+    #[command(subcommand)]
+    Dev(Dev),
     /// Run an APNs that behaves like Apple's, with faults on demand
     SimulateApns(Box<SimulateApns>),
     /// Measure speed, CPU, memory and order, beside a baseline
@@ -163,6 +176,13 @@ pub enum Run {
     ///
     /// Example: skein run sender -c skein.toml
     Sender,
+    /// The health monitor of a cluster: says which sender owns which queue; run two or more, one leads
+    ///
+    /// It serves the fleet's API at monitor.listen (/v1/fleet, /v1/fleet/history). The numbers of its plan stand in
+    /// [monitor.policy]; SIGHUP reads them again.
+    ///
+    /// Example: skein run monitor -c skein.toml
+    Monitor,
     /// The HTTP front door of a cluster, until SIGTERM; SIGHUP reads its API keys again
     ///
     /// Example: skein run gateway -c skein.toml
@@ -293,7 +313,8 @@ mod tests {
         for command in Arguments::command().get_subcommands().filter(|c| !c.is_hide_set()) {
             let name = command.get_name();
             assert!(page.contains(&format!("`skein {name}")), "docs/cli.md does not name {name}");
-            let grouped = matches!(name, "config" | "run" | "credential" | "channel");
+            let grouped =
+                matches!(name, "config" | "run" | "credential" | "channel" | "queue" | "sender" | "dev");
             for sub in command.get_subcommands().filter(|_| grouped) {
                 let whole = format!("`skein {name} {}", sub.get_name());
                 assert!(page.contains(&whole), "docs/cli.md does not name {whole}");

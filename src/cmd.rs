@@ -6,9 +6,14 @@ mod completions;
 mod config;
 mod credential;
 mod demo;
+mod dev_cluster;
+mod fleet;
 mod ledger_upkeep;
+mod monitor_role;
+mod queue;
 mod reload;
 mod run;
+mod sender;
 mod sender_role;
 mod simulate_apns;
 mod standalone;
@@ -33,6 +38,9 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Trace(trace) => trace::run(&load(&common)?.config, &trace, *output),
         Command::Credential(credential) => credential::run(&common, &credential, *output),
         Command::Channel(channel) => channel::run(&load(&common)?.config, &channel, *output),
+        Command::Queue(queue) => queue::run(&load(&common)?.config, &queue, *output),
+        Command::Sender(sender) => sender::run(&load(&common)?.config, &sender, *output),
+        Command::Dev(dev) => dev_cluster::run(&dev, *output),
         Command::SimulateApns(simulate) => simulate_apns::run(&log_of(&common)?, *simulate, *output),
         Command::Bench(bench) => bench::run(&bench, &common.settings, *output),
         Command::BenchPart(part) => bench::run_one(&part, *output),

@@ -3,7 +3,10 @@
 pub mod apns;
 pub mod credentials;
 pub mod embedded;
+pub mod member;
+pub mod monitor;
 pub mod sender;
+pub mod zookeeper;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -9,6 +9,7 @@
 //! | `inbox` | one attachment: take, settle, bury, leave |
 //! | `acks` | which settlements go out as which acknowledgements |
 //! | `lease` | the task that keeps an attachment's lease |
+//! | `presence` | a sender's connection of its own, which tells that it lives |
 //! | `publisher` | one message at a time, confirmed: dead letters, facts |
 //! | `facts` | a ledger that stays durable while its database is away |
 
@@ -18,12 +19,14 @@ mod broker;
 mod facts;
 mod inbox;
 mod lease;
+mod presence;
 mod publisher;
 mod topology;
 
 pub use broker::{RabbitBroker, RabbitOptions};
 pub use facts::{SpoolState, SpoolStatus, SpooledLedger};
 pub use inbox::RabbitInbox;
+pub use presence::Presence;
 pub use topology::{DEAD_QUEUE, FACTS_QUEUE, FEEDBACK_EXCHANGE, Topology, declare_shared};
 
 use skein_core::seam::BrokerError;

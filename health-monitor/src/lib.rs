@@ -13,6 +13,7 @@
 //! | [`connections`], [`queue_figures`] | what the broker tells, kept |
 //! | [`broker`], [`rabbitmq`] | the broker as a seam, and over RabbitMQ |
 //! | [`api`], [`routes`] | what the HTTP API says, as types |
+//! | [`health_page`] | the page that shows it all |
 //! | [`history`] | the last quarter of an hour |
 //! | [`events`] | log lines and metrics |
 
@@ -23,6 +24,7 @@ pub mod broker;
 mod candidate;
 pub mod connections;
 pub mod events;
+pub mod health_page;
 pub mod history;
 pub mod kicks;
 pub mod monitor;

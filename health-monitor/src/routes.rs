@@ -8,11 +8,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
+use crate::health_page;
 use crate::monitor::Shown;
 
-/// `GET /v1/fleet` and `GET /v1/fleet/history`; see [`crate::api`].
+/// `GET /v1/fleet` and `GET /v1/fleet/history`, see [`crate::api`]; `GET /`, see [`health_page`].
 pub fn routes(shown: Arc<Shown>) -> Router {
-    Router::new().route("/v1/fleet", get(fleet)).route("/v1/fleet/history", get(history)).with_state(shown)
+    let page = health_page::routes(Arc::clone(&shown));
+    Router::new()
+        .route("/v1/fleet", get(fleet))
+        .route("/v1/fleet/history", get(history))
+        .with_state(shown)
+        .merge(page)
 }
 
 async fn fleet(State(shown): State<Arc<Shown>>) -> Response {

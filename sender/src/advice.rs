@@ -43,6 +43,11 @@ pub fn advice(answer: &Answer) -> &'static str {
     }
 }
 
+/// What to look at when the handshake ends in a refusal of our certificate.
+pub const CERTIFICATE: &str = "the certificate is expired, revoked or not one for APNs: check it with `skein credential check`, put a new one into its file";
+/// What to look at when the server's certificate is not trusted.
+pub const CHAIN: &str =
+    "check the pool's endpoint and roots, this machine's clock, and whether something on the way ends TLS";
 const GENERAL: &str = "check the credential's environment, topics and expiry";
 
 #[cfg(test)]

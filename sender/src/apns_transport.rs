@@ -1,12 +1,13 @@
 //! The transport seam over the APNs client: one client a pool and shard.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use skein_apns as apns;
 use skein_core::answer::{Answer, Evidence, InDoubt, NotSent, Reply};
-use skein_core::seam::{Answered, Transport, Write};
+use skein_core::seam::{Answered, Transport, Trouble, TroubleClass, Write};
 use skein_core::{Content, Expiration, Priority, PushType, Reason, Timestamp};
 use tokio::sync::watch;
 
@@ -15,6 +16,9 @@ use crate::credential::trial::Trial;
 
 /// While there is no connection, how often the transport looks whether there is one.
 const CONNECT_LOOK: Duration = Duration::from_millis(10);
+
+/// A connection that stands this long after a certificate was refused is not refused itself: longer than a TLS round trip.
+const STANDS_AFTER: Duration = Duration::from_secs(30);
 
 /// The transport of one pool on one shard.
 pub struct ApnsTransport {
@@ -28,6 +32,7 @@ pub struct ApnsTransport {
     trial: Option<Trial>,
     /// Certificates refused in handshakes when the trial began.
     refused_before: u64,
+    handshakes: Cell<Handshakes>,
     answered: Vec<apns::connection::Answered>,
     returned: Vec<Answered>,
 }
@@ -45,6 +50,7 @@ impl ApnsTransport {
             versions,
             trial: None,
             refused_before: 0,
+            handshakes: Cell::default(),
             answered: Vec::new(),
             returned: Vec::new(),
         }
@@ -61,6 +67,8 @@ impl ApnsTransport {
             return;
         };
         let first_connection = client.rotate(credential);
+        // What is refused from here on is another.
+        self.handshakes.set(Handshakes { is_refusing: false, ..self.handshakes.get().after(client) });
         self.refused_before = refused_in_handshakes(client);
         if version.on_trial {
             self.trial = Some(Trial::new(version.number, first_connection));
@@ -162,14 +170,53 @@ impl Transport for ApnsTransport {
         self.info.as_ref().is_none_or(|info| info.covers(&content.topic))
     }
 
-    fn trouble(&self) -> Option<String> {
+    fn trouble(&self) -> Option<Trouble> {
         let Some(client) = &self.client else {
-            return Some("there is no credential to connect with".to_owned());
+            let why = "there is no credential to connect with".to_owned();
+            return Some(Trouble { class: TroubleClass::NoCredential, why });
         };
+        let handshakes = self.handshakes.get().after(client);
+        self.handshakes.set(handshakes);
+        if handshakes.is_refusing {
+            let class = apns::ConnectFailure::ClientCertificate.label();
+            let why = format!("{class}: the server refuses our certificate");
+            return Some(Trouble { class: TroubleClass::Credential, why });
+        }
         if client.is_connected() {
             return None;
         }
-        client.status().last_failure.map(|last| format!("{}: {}", last.failure.label(), last.detail))
+        let last = client.status().last_failure?;
+        let class = match last.failure {
+            apns::ConnectFailure::TlsChain => TroubleClass::Chain,
+            _ => TroubleClass::Network,
+        };
+        Some(Trouble { class, why: format!("{}: {}", last.failure.label(), last.detail) })
+    }
+}
+
+/// Whether handshakes end in a refusal of our certificate. Under TLS 1.3 a connection stands before the server has judged it:
+/// what shows that it is not refused is an answer, or that it stands for long.
+#[derive(Debug, Default, Clone, Copy)]
+struct Handshakes {
+    /// Certificates refused, and answers, when last looked at.
+    refused: u64,
+    replies: u64,
+    is_refusing: bool,
+}
+
+impl Handshakes {
+    fn after(self, client: &apns::Client) -> Self {
+        let (refused, replies) = (refused_in_handshakes(client), client.health().connections.replies);
+        let stands = || {
+            let last = client.status().last_failure;
+            client.is_connected() && last.is_none_or(|last| last.ago > STANDS_AFTER)
+        };
+        let is_refusing = match self {
+            _ if replies > self.replies => false,
+            _ if refused > self.refused => true,
+            _ => self.is_refusing && !stands(),
+        };
+        Self { refused, replies, is_refusing }
     }
 }
 

@@ -19,6 +19,7 @@
 //! | [`credential`] | which credential a pool writes with, and how another takes its place |
 //! | [`badge`] | the badge's absolute number, put into the payload as late as possible |
 //! | [`quarantine`] | a message that killed its owner is not decoded again |
+//! | [`description`] | what a sender says of itself to its fleet |
 //! | [`metrics`], [`status`] | what ops see |
 
 pub mod advice;
@@ -27,6 +28,7 @@ pub mod attachment;
 pub mod badge;
 pub mod breaker;
 pub mod credential;
+pub mod description;
 pub mod facts;
 pub mod main_path;
 pub mod member_lock;
@@ -44,4 +46,4 @@ pub mod window;
 pub mod work;
 
 pub use options::{Options, PoolOptions};
-pub use shard::{Seams, Sender};
+pub use shard::{Seams, Sender, Shard};

@@ -13,11 +13,11 @@ use skein_core::answer::Answer;
 use skein_core::fact::Fact;
 use skein_core::lane::LaneId;
 use skein_core::lease::BootMillis;
-use skein_core::seam::{Answered, Clock, Transport, Write};
+use skein_core::seam::{Answered, Clock, Transport, Trouble, TroubleClass, Write};
 use skein_core::{FinalVerdict, Timestamp, Verdict, judge};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::advice::advice;
+use crate::advice::{CERTIFICATE, advice};
 use crate::attachment::Attachment;
 use crate::badge::with_badge;
 use crate::breaker::Change;
@@ -26,7 +26,7 @@ use crate::metrics::PoolMetrics;
 use crate::options::{Options, PoolOptions};
 use crate::permits::Permits;
 use crate::recorder::{Batch, Done};
-use crate::status::{Edge, Status};
+use crate::status::{Edge, Refused, Status};
 use crate::work::{Item, Waiting, Work};
 
 /// How soon a shut gate is looked at again.
@@ -91,7 +91,7 @@ impl<C: Clock> PoolShard<C> {
             }
             if self.clock.boot().since(looked) >= TROUBLE_LOOK {
                 looked = self.clock.boot();
-                self.status.pool(&self.pool.name, transport.trouble().as_deref());
+                self.look_at(transport.trouble().as_ref());
             }
         }
     }
@@ -150,6 +150,7 @@ impl<C: Clock> PoolShard<C> {
                 None
             };
             item.delivery.attachment.began();
+            self.metrics.began();
             if let Some((verdict, cause)) = unsendable {
                 let fact = self.final_fact(item, verdict, cause.into(), now);
                 outbox.tell(Fact::Final(Box::new(fact)), Waiting::Lane(lane));
@@ -287,6 +288,7 @@ impl<C: Clock> PoolShard<C> {
             work.window.remember(key, boot, self.options.id_memory_max);
         }
         item.delivery.attachment.ended();
+        self.metrics.ended();
         let deliveries = work.window.leave(&key);
         match done.recorded.refused.iter().find(|refused| refused.index == index) {
             Some(refused) => item.delivery.attachment.bury_later(dead_letter(item, &refused.why), deliveries),
@@ -327,21 +329,41 @@ impl<C: Clock> PoolShard<C> {
             work.lanes.hold(lane, until);
         }
         attachment.ended();
+        self.metrics.ended();
     }
 
-    /// The pool was stopped, or writes again: one alarm and one line for all its shards.
+    /// The breaker stopped the pool, or it writes again.
     fn tell(&self, change: Change, answer: &Answer) {
         let cause = words(answer).0;
-        let why = match change {
-            Change::None => return,
-            Change::Stopped => Some(&*cause),
-            Change::Resumed => None,
+        match change {
+            Change::None => {}
+            Change::Stopped => self.paused(Refused::Answering, Some((&cause, Some(advice(answer))))),
+            Change::Resumed => self.paused(Refused::Answering, None),
+        }
+    }
+
+    /// What keeps connections from writing: a credential that APNs refuses pauses the pool, the rest is tried again.
+    fn look_at(&self, trouble: Option<&Trouble>) {
+        use TroubleClass as Class;
+        let (cause, elsewhere) = match trouble {
+            None => (None, None),
+            Some(Trouble { class: Class::NoCredential, why }) => (Some((&**why, None)), None),
+            Some(Trouble { class: Class::Credential, why }) => (Some((&**why, Some(CERTIFICATE))), None),
+            Some(Trouble { class: Class::Chain | Class::Network, .. }) => (None, trouble),
         };
-        match self.status.paused(&self.pool.name, why) {
+        self.paused(Refused::Connecting, cause);
+        self.status.pool(&self.pool.name, elsewhere);
+    }
+
+    /// Why the pool is paused, and what can be done; one alarm and one line for all its shards. Without advice, the alarm was
+    /// raised elsewhere.
+    fn paused(&self, refused: Refused, why: Option<(&str, Option<&str>)>) {
+        match self.status.paused(&self.pool.name, refused, why.map(|(cause, _)| cause)) {
             Edge::None => {}
             Edge::Begun => {
-                let advice = advice(answer);
-                tracing::error!(pool = %self.pool.name, %cause, advice, "APNs refuses the credential or its settings: the pool is paused and its queue kept");
+                if let Some((cause, Some(advice))) = why {
+                    tracing::error!(pool = %self.pool.name, %cause, advice, "APNs refuses the credential or its settings: the pool is paused and its queue kept");
+                }
                 self.metrics.paused(true);
             }
             Edge::Over => {

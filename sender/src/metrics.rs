@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use prometheus::core::Collector as _;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -35,6 +36,8 @@ pub struct Metrics {
     draining: IntGauge,
     ledger_away: IntGauge,
     queues_away: IntGauge,
+    coordinator_away: IntGauge,
+    begun: IntGaugeVec,
     credential_expires: IntGaugeVec,
     credential_rotations: IntCounterVec,
     credential_expiring: IntCounterVec,
@@ -55,6 +58,22 @@ pub struct PoolMetrics {
     deliveries: IntCounter,
     redelivered: IntCounter,
     cuts: IntCounter,
+    begun: IntGauge,
+}
+
+/// What all pools together have counted since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Totals {
+    /// Writes to APNs that have come to an end, however.
+    pub writes: u64,
+    /// Written and not yet durable.
+    pub begun: u64,
+    /// In lanes.
+    pub held: u64,
+    /// First writes.
+    pub firsts: u64,
+    /// From their submission to their first write, all together, in seconds.
+    pub dwell_seconds: f64,
 }
 
 impl Metrics {
@@ -95,6 +114,15 @@ impl Metrics {
         };
         Ok(Self {
             ledger_away: gauge("skein_ledger_away", "1 while the ledger takes no facts.")?,
+            coordinator_away: gauge(
+                "skein_coordinator_away",
+                "1 while ZooKeeper does not answer this sender: it goes on with what it owns.",
+            )?,
+            begun: gauges(
+                "skein_items_begun",
+                "Notifications that are with APNs, or whose verdict is not yet durable.",
+                &["pool"],
+            )?,
             queues_away: gauge("skein_queues_unattached", "Owned queues that are not attached.")?,
             credential_expires: gauges(
                 "skein_apns_credential_expires_timestamp_seconds",
@@ -178,6 +206,33 @@ impl Metrics {
         self.queues_away.set(view.queues.values().filter(|why| why.is_some()).count() as i64);
     }
 
+    /// ZooKeeper does not answer, or does.
+    pub fn coordinator_away(&self, away: bool) {
+        self.coordinator_away.set(i64::from(away));
+    }
+
+    /// What all pools together have counted.
+    pub fn totals(&self) -> Totals {
+        let gauges = |metric: &IntGaugeVec| {
+            let families = metric.collect();
+            let values = families.iter().flat_map(|f| f.get_metric()).map(|m| m.get_gauge().get_value());
+            values.sum::<f64>().max(0.0) as u64
+        };
+        let answers = self.answers.collect();
+        let writes: f64 = answers.iter().flat_map(|f| f.get_metric()).map(|m| m.get_counter().get_value()).sum();
+        let mut totals = Totals {
+            writes: writes as u64,
+            begun: gauges(&self.begun),
+            held: gauges(&self.held),
+            ..Totals::default()
+        };
+        for metric in self.dwell.collect().iter().flat_map(|family| family.get_metric()) {
+            totals.firsts += metric.get_histogram().get_sample_count();
+            totals.dwell_seconds += metric.get_histogram().get_sample_sum();
+        }
+        totals
+    }
+
     /// Until when the pool's credential is valid; `None` if it has no end, or there is none.
     pub fn credential_expires(&self, pool: &PoolName, not_after: Option<SystemTime>) {
         let seconds =
@@ -226,6 +281,7 @@ impl PoolMetrics {
             deliveries: all.deliveries.with_label_values(&[name]),
             redelivered: all.redelivered.with_label_values(&[name]),
             cuts: all.cuts.with_label_values(&[name]),
+            begun: all.begun.with_label_values(&[name]),
             pool: pool.clone(),
             all: Arc::clone(all),
         }
@@ -286,6 +342,16 @@ impl PoolMetrics {
     /// A message or item went to the dead letters.
     pub fn dead_letter(&self, reason: &str) {
         self.all.dead_letters.with_label_values(&[self.pool.as_str(), reason]).inc();
+    }
+
+    /// A notification has begun.
+    pub fn began(&self) {
+        self.begun.inc();
+    }
+
+    /// One that had begun is durable, held or put back.
+    pub fn ended(&self) {
+        self.begun.dec();
     }
 
     /// An attachment was cut.

@@ -55,7 +55,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
     pub async fn run(self, mut wanted: Wanted) {
         let Some(first) = wanted.borrow().clone() else { return };
         let mut tenancy = Tenancy::new(first);
-        let mut backoff = Backoff::new(self.pool.options.backoff);
+        let mut backoff = Backoff::new(self.pool.options.backoff, (&self.pool.options.member, &self.queue));
         loop {
             let now = wanted.borrow_and_update().clone();
             let pause = match tenancy.next(now.as_ref(), &self.dead_lives) {
@@ -76,6 +76,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
             match pause {
                 Some(pause) if pause.is_zero() => {}
                 Some(pause) => tokio::select! {
+                    biased;
                     () = tokio::time::sleep(pause) => {}
                     _ = wanted.changed() => {}
                 },
@@ -98,6 +99,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         let (queue, status) = (&self.queue, &self.pool.status);
         status.queue(queue, Some("attaching".into()));
         let attached = tokio::select! {
+            biased;
             attached = self.broker.attach(queue, tenancy.owned.prefetch) => attached,
             () = stopped(wanted, tenancy) => return Some(Duration::ZERO),
         };

@@ -134,20 +134,34 @@ impl Sender {
     }
 }
 
-struct Shard<B, L, K, C, F> {
-    number: usize,
-    options: Arc<Options>,
-    broker: B,
-    ledger: L,
-    clock: C,
-    assignment: watch::Receiver<Assignment>,
-    coordinator: Arc<K>,
-    dead_lives: Arc<[Incarnation]>,
-    facts: mpsc::UnboundedSender<recorder::Batch>,
-    status: Arc<Status>,
-    metrics: Arc<Metrics>,
-    connect: F,
-    stopped: watch::Receiver<bool>,
+/// One sending thread's work: the queues of its number, each pool with its own lanes, and a session for each queue.
+pub struct Shard<B, L, K, C, F> {
+    /// Which of the sender's shards it is: a queue lives on the shard of its number modulo their count.
+    pub number: usize,
+    /// The sender's settings.
+    pub options: Arc<Options>,
+    /// The broker.
+    pub broker: B,
+    /// The ledger.
+    pub ledger: L,
+    /// The clock.
+    pub clock: C,
+    /// Which queues are the sender's.
+    pub assignment: watch::Receiver<Assignment>,
+    /// Whom its sessions claim and release with.
+    pub coordinator: Arc<K>,
+    /// The earlier lives of this member that the kernel vouches are dead.
+    pub dead_lives: Arc<[Incarnation]>,
+    /// Into the recorder.
+    pub facts: mpsc::UnboundedSender<recorder::Batch>,
+    /// For the pages.
+    pub status: Arc<Status>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Makes the transport of a pool.
+    pub connect: F,
+    /// True once the sender is to leave every queue and end.
+    pub stopped: watch::Receiver<bool>,
 }
 
 struct Running {
@@ -174,7 +188,10 @@ where
     T: Transport,
     F: Fn(&PoolName) -> T,
 {
-    async fn run(mut self) {
+    /// Runs on a [`LocalSet`] until it is stopped and every queue is left by the one way.
+    ///
+    /// Cancelled, nothing is left politely: as when the process dies.
+    pub async fn run(mut self) {
         let (end_pools, pools_ended) = watch::channel(false);
         let mut pools: BTreeMap<PoolName, Rc<PoolShard<C>>> = BTreeMap::new();
         let mut loops = Vec::new();
@@ -202,6 +219,7 @@ where
                 sessions.insert(queue, Running { wanted, task });
             }
             tokio::select! {
+                biased;
                 _ = self.stopped.wait_for(|stop| *stop) => break,
                 Ok(()) = self.assignment.changed() => {}
                 () = tokio::time::sleep(GAUGES_EVERY) => {

@@ -5,7 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
 
 use serde::Serialize;
+use skein_core::seam::{Trouble, TroubleClass};
 use skein_core::{PoolName, QueueName};
+
+use crate::advice::CHAIN;
 
 /// The state of a sender, readable from any thread.
 #[derive(Debug, Default)]
@@ -18,7 +21,16 @@ pub struct Status {
 }
 
 /// Shards of a pool that something keeps from writing, and what. A shard is a thread.
-type Shards = hashbrown::HashMap<ThreadId, String>;
+type Shards = hashbrown::HashMap<(ThreadId, Refused), String>;
+
+/// Where APNs refuses a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refused {
+    /// In its answers.
+    Answering,
+    /// When connecting; for connections' other troubles, too.
+    Connecting,
+}
 
 /// Which way a pool went, all its shards together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +43,13 @@ pub enum Edge {
     Over,
 }
 
-fn turn(pools: &Mutex<BTreeMap<String, Shards>>, pool: &PoolName, why: Option<&str>) -> Edge {
-    let shard = std::thread::current().id();
+fn turn(
+    pools: &Mutex<BTreeMap<String, Shards>>,
+    pool: &PoolName,
+    refused: Refused,
+    why: Option<&str>,
+) -> Edge {
+    let shard = (std::thread::current().id(), refused);
     let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
     let shards = pools.entry(pool.to_string()).or_default();
     let was = !shards.is_empty();
@@ -129,18 +146,23 @@ impl Status {
         tracing::debug!(%queue, "left");
     }
 
-    /// What keeps this shard's connections of a pool from writing, if anything does.
-    pub fn pool(&self, pool: &PoolName, why: Option<&str>) {
-        match (turn(&self.transports, pool, why), why) {
-            (Edge::Begun, Some(why)) => tracing::warn!(%pool, %why, "no connection to APNs"),
+    /// What keeps this shard's connections of a pool from writing, if anything but its credential does.
+    pub fn pool(&self, pool: &PoolName, trouble: Option<&Trouble>) {
+        let why = trouble.map(|trouble| &*trouble.why);
+        match (turn(&self.transports, pool, Refused::Connecting, why), trouble) {
+            (Edge::Begun, Some(Trouble { class: TroubleClass::Chain, why })) => {
+                tracing::error!(%pool, %why, advice = CHAIN, "no connection to APNs");
+            }
+            (Edge::Begun, Some(Trouble { why, .. })) => tracing::warn!(%pool, %why, "no connection to APNs"),
             (Edge::Over, _) => tracing::info!(%pool, "connected to APNs again"),
             _ => {}
         }
     }
 
-    /// Why this shard of a pool is paused, if it is. Says whether that began or ended for the pool: who asks raises the alarm.
-    pub fn paused(&self, pool: &PoolName, why: Option<&str>) -> Edge {
-        turn(&self.paused, pool, why)
+    /// Why this shard of a pool is paused, if it is, as answers or connections say. Says whether that began or ended for the
+    /// pool: who asks raises the alarm.
+    pub fn paused(&self, pool: &PoolName, refused: Refused, why: Option<&str>) -> Edge {
+        turn(&self.paused, pool, refused, why)
     }
 
     /// Why the ledger is away, if it is.
@@ -174,16 +196,21 @@ mod tests {
         let status = Status::default();
         let pool = PoolName::parse("im").unwrap();
         let elsewhere = |why: Option<&'static str>| {
-            std::thread::scope(|scope| scope.spawn(|| status.paused(&pool, why)).join().unwrap())
+            std::thread::scope(|scope| {
+                scope.spawn(|| status.paused(&pool, Refused::Answering, why)).join().unwrap()
+            })
         };
-        assert_eq!(status.paused(&pool, None), Edge::None);
-        assert_eq!(status.paused(&pool, Some("Forbidden")), Edge::Begun);
+        assert_eq!(status.paused(&pool, Refused::Answering, None), Edge::None);
+        assert_eq!(status.paused(&pool, Refused::Answering, Some("Forbidden")), Edge::Begun);
         assert_eq!(elsewhere(None), Edge::None);
         assert_eq!(status.view().troubles(), ["pool paused im: Forbidden"]);
-        assert_eq!(status.paused(&pool, None), Edge::Over);
+        assert_eq!(status.paused(&pool, Refused::Answering, None), Edge::Over);
         assert!(status.view().troubles().is_empty());
         assert_eq!(
-            (status.paused(&pool, Some("Forbidden")), status.paused(&pool, Some("again"))),
+            (
+                status.paused(&pool, Refused::Answering, Some("Forbidden")),
+                status.paused(&pool, Refused::Answering, Some("again"))
+            ),
             (Edge::Begun, Edge::None)
         );
     }
@@ -196,15 +223,19 @@ mod tests {
         let (report, edges) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let (status, pool) = (&status, &pool);
-            scope.spawn(move || orders.iter().for_each(|why| report.send(status.paused(pool, why)).unwrap()));
+            scope.spawn(move || {
+                orders
+                    .iter()
+                    .for_each(|why| report.send(status.paused(pool, Refused::Answering, why)).unwrap())
+            });
             let other = |why: Option<&'static str>| {
                 to_shard.send(why).unwrap();
                 edges.recv().unwrap()
             };
             assert_eq!(other(Some("Forbidden")), Edge::Begun);
-            assert_eq!(status.paused(pool, Some("Forbidden")), Edge::None);
+            assert_eq!(status.paused(pool, Refused::Answering, Some("Forbidden")), Edge::None);
             assert_eq!(other(None), Edge::None);
-            assert_eq!(status.paused(pool, None), Edge::Over);
+            assert_eq!(status.paused(pool, Refused::Answering, None), Edge::Over);
             drop(to_shard);
         });
     }

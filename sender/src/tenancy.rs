@@ -1,6 +1,7 @@
 //! What a session is to do next about its queue, and what it knows of it between two attachments: a pure decision over what the
 //! coordinator says.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use skein_core::fleet::Incarnation;
@@ -99,12 +100,15 @@ impl Tenancy {
 pub struct Backoff {
     bounds: (Duration, Duration),
     next: Duration,
+    random: u64,
 }
 
 impl Backoff {
-    /// From the shortest wait to the longest.
-    pub fn new(bounds: (Duration, Duration)) -> Self {
-        Self { bounds, next: bounds.0 }
+    /// From the shortest wait to the longest. `apart`: what sets it apart from others that may have begun at the same time.
+    pub fn new(bounds: (Duration, Duration), apart: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        apart.hash(&mut hasher);
+        Self { bounds, next: bounds.0, random: hasher.finish() | 1 }
     }
 
     /// It worked.
@@ -116,9 +120,11 @@ impl Backoff {
     pub fn next(&mut self) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.bounds.1);
-        // Half fixed, half by the id generator's random bits.
-        let random = skein_core::NotificationId::now().as_bytes()[15];
-        whole / 2 + whole / 2 * u32::from(random) / 255
+        // Half fixed, half by chance: who was cut off together does not come back together.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        whole / 2 + whole / 2 * (self.random >> 56) as u32 / 255
     }
 }
 

@@ -18,6 +18,8 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::{logging, wiring};
 use outcome::Summary;
+pub use setup::write_key;
+pub use traffic::token;
 
 /// How often it is looked how far it is.
 const LOOK: Duration = Duration::from_millis(200);
@@ -47,6 +49,7 @@ async fn play(stage: setup::Stage, arguments: &Demo, output: Output) -> Result<E
         engine.fingerprint_key.clone(),
         metrics,
         &credentials,
+        wiring::sender::alone(config)?,
     )?;
     if !output.is_json() {
         output.raw(&stage.introduction(arguments));

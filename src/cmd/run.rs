@@ -9,7 +9,7 @@ use skein_gateway::{Gateway, Part, ServeOptions, pages, serve};
 use skein_producer::Producer;
 use tokio::net::TcpListener;
 
-use super::{bind, ledger_upkeep, reload, sender_role};
+use super::{bind, ledger_upkeep, monitor_role, reload, sender_role};
 use crate::args::{Common, Run};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -28,6 +28,14 @@ pub fn run(loaded: &Loaded, common: &Common, role: &Run, output: Output) -> Resu
         Run::Gateway => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
             runtime.context("cannot start a runtime")?.block_on(gateway(&loaded.config, common, output))
+        }
+        Run::Monitor => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.context("cannot start a runtime")?.block_on(monitor_role::run(
+                &loaded.config,
+                common,
+                output,
+            ))
         }
         // The shards have threads of their own; what is left here is the ledger and the pages.
         Run::Sender => {

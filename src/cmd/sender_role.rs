@@ -6,8 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use prometheus::Registry;
 use skein_backends::postgres::PostgresLedger;
-use skein_backends::rabbitmq::{RabbitBroker, RabbitOptions, SpooledLedger, Topology, declare_shared};
-use skein_config::Config;
+use skein_backends::rabbitmq::{
+    Presence, RabbitBroker, RabbitOptions, SpooledLedger, Topology, declare_shared,
+};
+use skein_config::{Config, OwnershipMode};
 use skein_core::seam::BrokerError;
 use skein_gateway::{Part, ServeOptions, pages, serve};
 use skein_producer::LinkOptions;
@@ -21,6 +23,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::Signals;
 use crate::wiring::credentials::Credentials;
+use crate::wiring::member::{Life, Seat};
 use crate::{operator, wiring};
 
 /// How long between attempts to declare while the broker is away.
@@ -32,8 +35,20 @@ const SCHEMA_WAIT: Duration = Duration::from_secs(1);
 pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exit, Failure> {
     let signals = Signals::listen().context("signals cannot be listened to")?;
     let registry = Registry::new();
+    let fleet = match config.ownership_mode() {
+        OwnershipMode::Fleet => wiring::zookeeper::options(config),
+        OwnershipMode::All | OwnershipMode::Listed => None,
+    };
     let member = wiring::sender::member(config);
-    let link = wiring::link(config, &member)?;
+    let life = match fleet {
+        Some(options) => tokio::select! {
+            life = Life::begin(config) => Some((life?, options)),
+            () = signals.ended() => return Ok(Exit::Done),
+        },
+        None => None,
+    };
+    let link_name = life.as_ref().map_or_else(|| member.clone(), |(life, _)| life.connection_name());
+    let link = wiring::link(config, &link_name)?;
     let listener = bind(config.http.listen, "http.listen").await?;
     let address = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
     let broker = RabbitBroker::new(RabbitOptions {
@@ -72,15 +87,45 @@ pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exi
     }
     // Not before its queue is declared.
     let ledger = SpooledLedger::new(database, broker.clone());
-    let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials)?;
-    let _ = shown.set(sender.status());
     let mut reloads = signals.clone();
-    tokio::select! {
-        () = signals.ended() => {}
-        () = &mut upkeep => {}
-        () = reload::credentials(&credentials, common, &mut reloads) => {}
+    let Some((life, options)) = life else {
+        let ownership = wiring::sender::alone(config)?;
+        let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials, ownership)?;
+        let _ = shown.set(sender.status());
+        tokio::select! {
+            () = signals.ended() => {}
+            () = &mut upkeep => {}
+            () = reload::credentials(&credentials, common, &mut reloads) => {}
+        }
+        return end(sender, config).await;
+    };
+    let presence = Presence::keep(&link, (config.broker.backoff_min, config.broker.backoff_max));
+    let seat = Seat::join(config, options, &life)?;
+    let ownership = seat.ownership(&life);
+    let measured = Arc::clone(&metrics);
+    let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials, ownership)?;
+    let _ = shown.set(sender.status());
+    let mut describing =
+        std::pin::pin!(seat.describe(config, &life, &presence, &credentials, sender.status(), measured));
+    let replaced = tokio::select! {
+        () = signals.ended() => None,
+        () = &mut upkeep => None,
+        () = reload::credentials(&credentials, common, &mut reloads) => None,
+        () = &mut describing => None,
+        other = seat.replaced() => Some(other),
+    };
+    seat.drain();
+    let ended = tokio::select! {
+        ended = end(sender, config) => ended?,
+        () = &mut describing => Exit::Failed,
+    };
+    seat.leave().await;
+    match replaced {
+        None => Ok(ended),
+        Some(other) => Err(Failure::Failed(anyhow::anyhow!(
+            "another process named {member} has joined the fleet as {other}; each sender needs a sender.member of its own"
+        ))),
     }
-    end(sender, config).await
 }
 
 /// Leaves the queues within the deadline.

@@ -85,6 +85,7 @@ fn simulator(arguments: SimulateApns) -> Result<SimulatorConfig, Failure> {
         bundle_ids: arguments.bundle_ids,
         streams_max: arguments.streams_max,
         rtt_ms: arguments.rtt_ms,
+        clock_offset_s: arguments.clock_offset,
         window_bytes: arguments.window,
         log,
         faults,

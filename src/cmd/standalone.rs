@@ -55,7 +55,15 @@ async fn serve_all(config: &Config, common: &Common, output: Output) -> Result<E
     let metrics = wiring::credentials::metrics(&registry)?;
     let credentials = Credentials::start(config, &metrics)?;
     let key = engine.fingerprint_key.clone();
-    let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials)?;
+    let sender = wiring::sender::start(
+        config,
+        broker,
+        ledger,
+        key,
+        metrics,
+        &credentials,
+        wiring::sender::alone(config)?,
+    )?;
     output.line(
         format!("standalone: submit at {}, its pages at http://{}", address(&front), address(&role_pages)),
         &serde_json::json!({"listening": address(&front), "pages": address(&role_pages)}),

@@ -17,6 +17,7 @@ use skein_sender::metrics::Metrics;
 use skein_sender::{Options, PoolOptions, Seams, Sender};
 
 use super::credentials::Credentials;
+use super::member::{Coordinating, Ownership};
 use super::{apns, named};
 use crate::exit::Failure;
 
@@ -75,18 +76,19 @@ fn options(config: &Config, fingerprint_key: FingerprintKey) -> Result<Options, 
     })
 }
 
-/// Which queues this process owns.
-fn coordinator(config: &Config) -> Result<StaticCoordinator, Failure> {
+/// Which queues this process owns, by its configuration alone.
+fn static_coordinator(config: &Config) -> Result<StaticCoordinator, Failure> {
     let pools = pools(config)?;
     let prefetch = config.broker.prefetch.get();
     let sole = config.engine == Engine::Embedded;
-    if sole && config.ownership.mode == OwnershipMode::All {
+    let mode = config.ownership_mode();
+    if sole && mode == OwnershipMode::All {
         return Ok(StaticCoordinator::owns_all(pools.iter().map(|(name, queues)| (name, *queues)), prefetch));
     }
     let all = pools
         .iter()
         .flat_map(|(name, queues)| (0..*queues).map(|n| QueueName { pool: name.clone(), number: n }));
-    let owned: Vec<QueueName> = match (config.ownership.mode, &config.ownership.queues) {
+    let owned: Vec<QueueName> = match (mode, &config.ownership.queues) {
         (OwnershipMode::Listed, Some(listed)) => {
             let parsed = listed.iter().map(|text| {
                 QueueName::parse(text)
@@ -113,6 +115,12 @@ fn coordinator(config: &Config) -> Result<StaticCoordinator, Failure> {
     Ok(StaticCoordinator::owns_listed(listed, prefetch))
 }
 
+/// What a process owns without a fleet.
+pub fn alone(config: &Config) -> Result<Ownership, Failure> {
+    let coordinator = Coordinating::Alone(static_coordinator(config)?);
+    Ok(Ownership { coordinator, dead_lives: Vec::new() })
+}
+
 /// Starts a sender over an engine's broker and ledger. Needs a runtime.
 pub fn start<B: Broker, L: Ledger>(
     config: &Config,
@@ -121,6 +129,7 @@ pub fn start<B: Broker, L: Ledger>(
     fingerprint_key: FingerprintKey,
     metrics: Arc<Metrics>,
     credentials: &Credentials,
+    ownership: Ownership,
 ) -> Result<Sender, Failure> {
     let mut clients = BTreeMap::new();
     for (name, pool) in &config.pools {
@@ -133,9 +142,9 @@ pub fn start<B: Broker, L: Ledger>(
     let seams = Seams {
         broker,
         ledger,
-        coordinator: coordinator(config)?,
+        coordinator: ownership.coordinator,
         clock: SystemClock,
-        dead_lives: Vec::new(),
+        dead_lives: ownership.dead_lives,
     };
     let connect = move |pool: &PoolName| {
         let (config, slot) = &clients[pool];

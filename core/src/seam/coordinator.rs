@@ -73,6 +73,41 @@ pub trait Coordinator: Send + Sync + 'static {
     }
 }
 
+impl<T: Coordinator> Coordinator for std::sync::Arc<T> {
+    fn assignment(&self) -> watch::Receiver<Assignment> {
+        (**self).assignment()
+    }
+
+    fn standing(&self) -> watch::Receiver<Standing> {
+        (**self).standing()
+    }
+
+    fn describe(&self, member: Member) {
+        (**self).describe(member);
+    }
+
+    async fn settled(&self, queue: &QueueName, epoch: u64) -> Result<(), CoordinatorError> {
+        (**self).settled(queue, epoch).await
+    }
+
+    async fn release(&self, queue: &QueueName, epoch: u64, clean: bool) -> Result<(), CoordinatorError> {
+        (**self).release(queue, epoch, clean).await
+    }
+
+    async fn reclaim(
+        &self,
+        queue: &QueueName,
+        epoch: u64,
+        predecessor_dead: bool,
+    ) -> Result<OwnedQueue, CoordinatorError> {
+        (**self).reclaim(queue, epoch, predecessor_dead).await
+    }
+
+    async fn leave(&self) {
+        (**self).leave().await;
+    }
+}
+
 /// The queues that this sender owns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assignment {

@@ -78,7 +78,7 @@ impl Handle {
 
     /// The credential as it is now.
     pub fn view(&self) -> CredentialView {
-        self.view.borrow().clone()
+        self.view.borrow().clone().at(SystemTime::now())
     }
 
     /// Asks to look for a new credential now, from another source if one is given, and waits for what becomes of it.

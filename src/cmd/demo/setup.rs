@@ -88,7 +88,7 @@ credential = {{ kind = "token", key_file = "{folder}/demo.p8", key_id = "DEMOKEY
 }
 
 /// A signing key as Apple's `.p8`: PKCS#8 in PEM.
-fn write_key(path: &Path) -> Result<(), Failure> {
+pub fn write_key(path: &Path) -> Result<(), Failure> {
     let key =
         EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| anyhow!("cannot make a key"))?;
     let der = key.to_pkcs8v1().map_err(|_| anyhow!("cannot make a key"))?;

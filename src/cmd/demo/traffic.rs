@@ -112,7 +112,7 @@ impl Traffic {
 }
 
 /// A device token of 32 bytes that looks like any other.
-fn token(seed: u64, device: u64) -> String {
+pub fn token(seed: u64, device: u64) -> String {
     let mut state = seed ^ device.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (0..4)
         .map(|_| {

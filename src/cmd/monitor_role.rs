@@ -1,0 +1,153 @@
+//! `skein run monitor`: watches the fleet, and says which sender owns which queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use prometheus::Registry;
+use skein_backends::clock::SystemClock;
+use skein_backends::zookeeper::ZooKeeperFleet;
+use skein_config::Config;
+use skein_core::fleet::Policy;
+use skein_core::seam::{CoordinatorError, FleetStore as _};
+use skein_gateway::{Part, pages, serve};
+use skein_health_monitor::{Events, Monitor, Shown, routes};
+
+use super::sender_role::pages_options;
+use super::{bind, load};
+use crate::args::Common;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::signals::Signals;
+use crate::wiring;
+
+/// How long between attempts to make the tree while ZooKeeper is away.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Runs until it is asked to end; then another monitor leads.
+pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exit, Failure> {
+    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+    let Some(options) = wiring::zookeeper::options(config) else {
+        let why = "coordinator.servers is not set; a monitor needs ZooKeeper";
+        return Err(Failure::Usage(why.to_owned()));
+    };
+    let registry = Registry::new();
+    let name = wiring::monitor::name(config);
+    let events = Events::new(&registry).context("the metrics cannot be registered")?;
+    let front = bind(config.monitor.listen, "monitor.listen").await?;
+    let role_pages = bind(config.http.listen, "http.listen").await?;
+    let address =
+        |listener: &tokio::net::TcpListener| listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
+    output.line(
+        format!(
+            "monitor {name}: the fleet at http://{}, its pages at http://{}",
+            address(&front),
+            address(&role_pages)
+        ),
+        &serde_json::json!({"monitor": name, "fleet": address(&front), "pages": address(&role_pages)}),
+    );
+    let store = Arc::new(ZooKeeperFleet::connect(options, name.clone()));
+    let shown = Arc::new(Shown::default());
+    let ready = {
+        let shown = Arc::clone(&shown);
+        move || std::future::ready(readiness(&shown))
+    };
+    let role = pages(registry.clone(), ready.clone());
+    tokio::spawn(serve(role_pages, role.clone(), pages_options(), std::future::pending()));
+    let api = role.merge(routes(Arc::clone(&shown)));
+    tokio::spawn(serve(front, api, pages_options(), std::future::pending()));
+    let broker = Arc::new(wiring::monitor::watch(config)?);
+    let monitor = Monitor {
+        name,
+        store: Arc::clone(&store),
+        broker,
+        clock: SystemClock,
+        events: Arc::new(events),
+        shown,
+    };
+    let running = async {
+        prepare(&store, config).await?;
+        monitor.run().await;
+        Ok::<(), Failure>(())
+    };
+    let ending = signals.clone();
+    let reloading = async {
+        loop {
+            signals.reload().await;
+            match load(common) {
+                Ok(loaded) => write_policy(&store, &wiring::monitor::policy(&loaded.config)).await,
+                Err(failure) => {
+                    let label = failure.label();
+                    tracing::error!(
+                        label,
+                        "the configuration has faults: all stays as it is; run `skein config check`"
+                    );
+                }
+            }
+        }
+    };
+    tokio::select! {
+        ended = running => ended?,
+        () = reloading => {}
+        () = ending.ended() => {}
+    }
+    Ok(Exit::Done)
+}
+
+/// Makes what the fleet needs in ZooKeeper, as long as it takes. Idempotent.
+async fn prepare(store: &ZooKeeperFleet, config: &Config) -> Result<(), Failure> {
+    let pools = wiring::sender::pools(config)?;
+    let prefetch = config.broker.prefetch.get();
+    let mut told = false;
+    loop {
+        let made = async {
+            store.init().await?;
+            for (pool, queues) in &pools {
+                store.seed(pool, *queues, prefetch).await?;
+            }
+            Ok::<(), CoordinatorError>(())
+        };
+        match made.await {
+            Ok(()) => break,
+            Err(CoordinatorError::Refused(why)) => {
+                return Err(Failure::Usage(format!("ZooKeeper refuses: {why}")));
+            }
+            Err(error) => {
+                if !told {
+                    tracing::warn!(%error, "ZooKeeper is away; trying again");
+                    told = true;
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+    write_policy(store, &wiring::monitor::policy(config)).await;
+    Ok(())
+}
+
+/// Stores the numbers of the plan, if others are stored.
+async fn write_policy(store: &ZooKeeperFleet, policy: &Policy) {
+    let written = async {
+        if store.read().await?.policy == *policy {
+            return Ok(false);
+        }
+        store.set_policy(policy).await.map(|()| true)
+    };
+    match written.await {
+        Ok(true) => tracing::info!(?policy, "the plan goes by the numbers of this monitor's configuration"),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "the plan's numbers are not written; what is stored stands"),
+    }
+}
+
+/// What `/readyz` names.
+fn readiness(shown: &Shown) -> Vec<Part> {
+    let fleet = shown.fleet();
+    let coordinator = match fleet.monitor.passes {
+        0 => Some("not read yet".to_owned()),
+        _ => fleet.coordinator.trouble.clone(),
+    };
+    let broker = &fleet.broker;
+    let broker = (broker.state == "away").then(|| broker.events_trouble.clone().unwrap_or_default());
+    vec![Part { name: "coordinator", trouble: coordinator }, Part { name: "broker", trouble: broker }]
+}
