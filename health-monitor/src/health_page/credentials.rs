@@ -54,7 +54,9 @@ pub(super) fn html(fleet: &Fleet) -> String {
 
 fn days(credential: &Credential) -> String {
     match credential.report.days_left {
-        None if credential.report.kind.as_deref() == Some("token") => "<span class=\"quiet\">no end</span>".to_owned(),
+        None if credential.report.kind.as_deref() == Some("token") => {
+            "<span class=\"quiet\">no end</span>".to_owned()
+        }
         None => known(None::<&str>),
         Some(0) => badge("bad", "ends today"),
         Some(days) if days < DAYS_SOON => badge("warn", days),

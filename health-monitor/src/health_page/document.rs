@@ -29,7 +29,9 @@ pub(super) fn whole(fleet: &Fleet, history: &History) -> String {
 /// What changes.
 pub(super) fn parts(fleet: &Fleet, history: &History) -> String {
     let part = |name: &str, heading: &str, body: String| {
-        format!("<section data-part=\"{name}\" aria-labelledby=\"{name}-h\"><h2 id=\"{name}-h\">{heading}</h2>\n{body}</section>\n")
+        format!(
+            "<section data-part=\"{name}\" aria-labelledby=\"{name}-h\"><h2 id=\"{name}-h\">{heading}</h2>\n{body}</section>\n"
+        )
     };
     let counted = |heading: &str, n: usize| format!("{heading} <span class=\"count\">{n}</span>");
     [

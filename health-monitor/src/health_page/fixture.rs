@@ -32,7 +32,8 @@ pub(super) fn fleet() -> Fleet {
         queue(1, "owner_gone", Some("sender-2"), Some(1_900)),
         queue(2, "paused", None, None),
     ]);
-    value["senders"] = json!([sender("sender-1", "present", true), sender("sender-2", "session_gone", false)]);
+    value["senders"] =
+        json!([sender("sender-1", "present", true), sender("sender-2", "session_gone", false)]);
     value["credentials"] = json!([{"pool": "im", "member": "sender-1", "apns": "refused", "state": "in_use",
         "environment": "sandbox", "topics": ["com.example.im"], "kind": "certificate", "expires_at": "2026-12-01T00:00:00Z",
         "days_left": 9, "paused": "APNs refuses the certificate: <script>alert(1)</script>", "trouble": null}]);
@@ -46,13 +47,17 @@ pub(super) fn fleet() -> Fleet {
 }
 
 pub(super) fn history() -> History {
-    let from = Timestamp::parse("2026-11-21T12:00:00Z").unwrap().minus(Duration::from_secs(HISTORY_SECONDS as u64 - 1));
+    let from = Timestamp::parse("2026-11-21T12:00:00Z")
+        .unwrap()
+        .minus(Duration::from_secs(HISTORY_SECONDS as u64 - 1));
     let fleet = Line {
         kind: "fleet".to_owned(),
         name: String::new(),
         rate: (0..HISTORY_SECONDS).map(|n| (n > 400).then_some(500.0 + (n % 40) as f32)).collect(),
         delay_ms: (0..HISTORY_SECONDS).map(|n| (n != 600).then_some(40 + n as u32 % 7)).collect(),
-        backlog: (0..HISTORY_SECONDS).map(|n| Some(if n > 870 { 30 * (n as u64 - 870) } else { 12 })).collect(),
+        backlog: (0..HISTORY_SECONDS)
+            .map(|n| Some(if n > 870 { 30 * (n as u64 - 870) } else { 12 }))
+            .collect(),
     };
     History { from, step_ms: 1000, lines: vec![fleet] }
 }

@@ -20,7 +20,9 @@ pub(super) fn html(fleet: &Fleet) -> String {
         );
     }
     if fleet.alarms.is_empty() {
-        html.push_str("<li class=\"well\"><strong>All well</strong> <span>nothing needs a person</span></li>\n");
+        html.push_str(
+            "<li class=\"well\"><strong>All well</strong> <span>nothing needs a person</span></li>\n",
+        );
     }
     let _ = writeln!(html, "</ul>\n<p class=\"summary\">{}</p>", summary(fleet));
     html
@@ -32,7 +34,11 @@ fn summary(fleet: &Fleet) -> String {
     let present = fleet.senders.iter().filter(|sender| sender.incarnation.is_some()).count();
     let mut words = vec![
         format!("{} of {} present", count(present as u64), many(fleet.senders.len(), "sender", "senders")),
-        format!("{} of {} owned", count(of(QueueState::Owned) as u64), many(fleet.queues.len(), "queue", "queues")),
+        format!(
+            "{} of {} owned",
+            count(of(QueueState::Owned) as u64),
+            many(fleet.queues.len(), "queue", "queues")
+        ),
     ];
     for (state, word) in [
         (QueueState::Settling, "settling"),
@@ -46,6 +52,8 @@ fn summary(fleet: &Fleet) -> String {
         }
     }
     words.push(format!("broker {}", text(&fleet.broker.state)));
-    words.push(if fleet.coordinator.trouble.is_some() { "ZooKeeper away" } else { "ZooKeeper answers" }.to_owned());
+    words.push(
+        if fleet.coordinator.trouble.is_some() { "ZooKeeper away" } else { "ZooKeeper answers" }.to_owned(),
+    );
     words.join(" · ")
 }

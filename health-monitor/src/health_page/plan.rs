@@ -12,13 +12,21 @@ const DONE_SHOWN_MAX: usize = 20;
 
 pub(super) fn html(fleet: &Fleet) -> String {
     let mut html = String::new();
-    list(&mut html, "Held back", fleet.plan.held.iter().map(|held| {
-        format!("{} {}", badge(if held.alarms { "bad" } else { "warn" }, &held.what), text(&held.why))
-    }));
+    list(
+        &mut html,
+        "Held back",
+        fleet.plan.held.iter().map(|held| {
+            format!("{} {}", badge(if held.alarms { "bad" } else { "warn" }, &held.what), text(&held.why))
+        }),
+    );
     list(&mut html, "Wished", fleet.wishes.iter().map(wished));
-    list(&mut html, "Kept out", fleet.quarantines.iter().map(|quarantine| {
-        format!("{} by {}: {}", text(&quarantine.member), text(&quarantine.by), text(&quarantine.why))
-    }));
+    list(
+        &mut html,
+        "Kept out",
+        fleet.quarantines.iter().map(|quarantine| {
+            format!("{} by {}: {}", text(&quarantine.member), text(&quarantine.by), text(&quarantine.why))
+        }),
+    );
     if fleet.plan.moves.is_empty() {
         html.push_str("<p class=\"none\">Nothing is to be moved.</p>\n");
     } else {

@@ -28,7 +28,8 @@ pub(super) fn html(fleet: &Fleet) -> String {
 }
 
 fn pool(name: &PoolName, queues: &[&Queue]) -> String {
-    let sum = |of: &dyn Fn(&Queue) -> Option<f64>| queues.iter().filter_map(|queue| of(queue)).reduce(|a, b| a + b);
+    let sum =
+        |of: &dyn Fn(&Queue) -> Option<f64>| queues.iter().filter_map(|queue| of(queue)).reduce(|a, b| a + b);
     let depth = sum(&|q| q.depth.map(|n| n as f64)).map(|n| count(n as u64));
     let mut shown = queues.to_vec();
     if shown.len() > SHOWN_MAX {

@@ -9,7 +9,8 @@ use crate::api::{Fleet, Lease, Sender};
 
 pub(super) fn html(fleet: &Fleet) -> String {
     if fleet.senders.is_empty() {
-        return "<p class=\"none\">No sender is there. Start one with <code>skein run sender</code>.</p>\n".to_owned();
+        return "<p class=\"none\">No sender is there. Start one with <code>skein run sender</code>.</p>\n"
+            .to_owned();
     }
     let mut html = String::from(
         "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"senders-h\"><table><thead><tr>\

@@ -76,7 +76,8 @@ fn alarms_come_first_and_every_table_has_heads() {
 #[test]
 fn an_empty_fleet_has_a_page() {
     let page = document::whole(&Fleet::default(), &History::default());
-    for text in ["All well", "No sender is there", "No queue is known", "not known", "Nothing is to be moved"] {
+    for text in ["All well", "No sender is there", "No queue is known", "not known", "Nothing is to be moved"]
+    {
         assert!(page.contains(text), "no {text:?} in {page}");
     }
 }

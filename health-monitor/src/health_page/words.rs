@@ -39,7 +39,11 @@ pub(super) fn count(n: u64) -> String {
 
 /// A rate: tenths below ten.
 pub(super) fn rate(per_second: f64) -> String {
-    if per_second > 0.0 && per_second < 9.95 { format!("{per_second:.1}") } else { count(per_second.round() as u64) }
+    if per_second > 0.0 && per_second < 9.95 {
+        format!("{per_second:.1}")
+    } else {
+        count(per_second.round() as u64)
+    }
 }
 
 /// A span.
@@ -68,7 +72,10 @@ mod tests {
 
     #[test]
     fn figures() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(count),
+            ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]
+        );
         assert_eq!([0.0, 0.42, 9.94, 9.99, 1234.4].map(rate), ["0", "0.4", "9.9", "10", "1\u{202f}234"]);
         assert_eq!([40, 1_040, 61_000, 3_720_000].map(span), ["40 ms", "1.0 s", "1 min 1 s", "1 h 2 min"]);
     }
