@@ -46,19 +46,7 @@ impl Output {
             values.iter().for_each(|value| self.value(value));
             return;
         }
-        let mut widths = head.map(|h| h.chars().count());
-        for row in rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        let line = |cells: &[String]| {
-            let padded: Vec<String> =
-                cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-            format!("{}\n", padded.join("  ").trim_end())
-        };
-        let mut text = line(&head.map(str::to_owned));
-        rows.iter().for_each(|row| text.push_str(&line(row)));
+        let text: String = aligned(head, rows).into_iter().map(|line| line + "\n").collect();
         write(&text);
     }
 
@@ -67,8 +55,7 @@ impl Output {
         let color = io::stderr().is_terminal();
         let text = match failure {
             Failure::Config(faults) => render_faults(faults, color),
-            Failure::Usage(why) | Failure::Away(why) => format!("{why}\n"),
-            Failure::Failed(error) => format!("{error:#}\n"),
+            other => format!("{}\n", reason(other)),
         };
         if self.json {
             let faults = if let Failure::Config(faults) = failure { json!(faults) } else { json!([]) };
@@ -82,6 +69,31 @@ impl Output {
         let mut line = serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned());
         line.push('\n');
         write(&line);
+    }
+}
+
+/// The lines of a table, head first, each column as wide as its widest cell.
+pub fn aligned<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Vec<String> {
+    let mut widths = head.map(|h| h.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &[String]| {
+        let padded: Vec<String> =
+            cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    std::iter::once(line(&head.map(str::to_owned))).chain(rows.iter().map(|row| line(row))).collect()
+}
+
+/// Why a command failed, in words.
+pub fn reason(failure: &Failure) -> String {
+    match failure {
+        Failure::Config(faults) => render_faults(faults, false),
+        Failure::Usage(why) | Failure::Away(why) => why.clone(),
+        Failure::Failed(error) => format!("{error:#}"),
     }
 }
 

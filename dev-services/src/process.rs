@@ -19,6 +19,7 @@ use crate::{TimedOut, guard::Guarded, http, until};
 pub struct Program {
     command: Command,
     name: String,
+    kept_in: Option<PathBuf>,
 }
 
 impl Program {
@@ -26,7 +27,7 @@ impl Program {
     #[must_use]
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let name = Path::new(program.as_ref()).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Self { command: Command::new(program), name }
+        Self { command: Command::new(program), name, kept_in: None }
     }
 
     /// Sets an environment variable.
@@ -41,17 +42,31 @@ impl Program {
         &mut self.command
     }
 
+    /// Its outputs go to `<folder>/<name>.out` and `<folder>/<name>.log` and stay there; otherwise they end with it.
+    #[must_use]
+    pub fn outputs_in(mut self, folder: &Path, name: &str) -> Self {
+        self.kept_in = Some(folder.to_owned());
+        self.name = name.to_owned();
+        self
+    }
+
     /// Starts it in its own process group, both outputs captured.
     ///
     /// # Errors
     /// When it can't be started.
     pub fn start(self) -> io::Result<Child> {
-        let mut folder = tempfile::Builder::new().prefix("skein-process-").tempdir()?;
+        let (folder, [output, log]) = match &self.kept_in {
+            Some(kept) => (None, ["out", "log"].map(|end| kept.join(format!("{}.{end}", self.name)))),
+            None => {
+                let mut own = tempfile::Builder::new().prefix("skein-process-").tempdir()?;
+                own.disable_cleanup(std::env::var_os("SKEIN_TEST_KEEP").is_some());
+                let paths = ["stdout", "stderr"].map(|name| own.path().join(name));
+                (Some(own), paths)
+            }
+        };
         let kept = std::env::var_os("SKEIN_TEST_KEEP").is_some();
-        folder.disable_cleanup(kept);
-        let [output, log] = ["stdout", "stderr"].map(|name| folder.path().join(name));
         let files = (File::create(&output)?, File::create(&log)?);
-        let to_delete = (!kept).then(|| folder.path());
+        let to_delete = folder.as_ref().filter(|_| !kept).map(TempDir::path);
         let process = Guarded::spawn_into(self.command, files, to_delete, Signal::KILL)?;
         Ok(Child { process, name: self.name, output, log, _folder: folder })
     }
@@ -64,7 +79,7 @@ pub struct Child {
     name: String,
     output: PathBuf,
     log: PathBuf,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl Child {
