@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
@@ -55,16 +56,22 @@ pub(crate) struct Certificates {
     policy: CertificatePolicy,
     issuer: Arc<dyn ClientCertVerifier>,
     revoked: RwLock<HashSet<u64, BuildMixed>>,
+    /// How far the clock that is played is ahead.
+    clock_offset_s: i64,
 }
 
 impl Certificates {
-    pub(crate) fn new(policy: CertificatePolicy, ca: CertificateDer<'static>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        policy: CertificatePolicy,
+        ca: CertificateDer<'static>,
+        clock_offset_s: i64,
+    ) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         roots.add(ca)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let issuer = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
         let issuer = issuer.build().map_err(|error| Error::General(error.to_string()))?;
-        Ok(Self { policy, issuer, revoked: RwLock::default() })
+        Ok(Self { policy, issuer, revoked: RwLock::default(), clock_offset_s })
     }
 
     /// Revokes a certificate, or takes that back; open connections go on, as with Apple. `false` if there is no room.
@@ -88,14 +95,16 @@ impl Certificates {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
+        let now_s = now.as_secs().saturating_add_signed(self.clock_offset_s);
         if self.revoked.read().unwrap_or_else(PoisonError::into_inner).contains(&fingerprint(certificate)) {
             return Err(CertificateError::Revoked.into());
         }
         let parsed = ClientCertificate::parse(certificate);
-        if parsed.as_ref().is_some_and(|parsed| !parsed.is_valid_at(now.as_secs())) {
+        if parsed.as_ref().is_some_and(|parsed| !parsed.is_valid_at(now_s)) {
             return Err(CertificateError::Expired.into());
         }
         if self.policy.own_only {
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(now_s));
             self.issuer.verify_client_cert(certificate, intermediates, now)?;
         }
         Ok(())

@@ -52,6 +52,9 @@ pub struct SimulatorConfig {
     /// Round trip of the wire that is played, in milliseconds, half of it in each direction: on everything after the
     /// TLS handshake, window updates and PINGs included. At most [`RTT_MS_MAX`].
     pub rtt_ms: u64,
+    /// How far its wall clock is ahead of this machine's, in seconds; behind if negative. Ages of provider tokens, validity of
+    /// client certificates and timestamps go by it; the log does not.
+    pub clock_offset_s: i64,
     /// Whether to remember what each device shows.
     pub devices: bool,
     /// Where the log is kept.
@@ -103,6 +106,7 @@ impl Default for SimulatorConfig {
             streams_max: 1000,
             window_bytes: 65_535,
             rtt_ms: 0,
+            clock_offset_s: 0,
             devices: true,
             log: LogMode::default(),
             faults: Faults::default(),

@@ -56,6 +56,7 @@ pub(crate) struct Shared {
     tokens: RwLock<Arc<TokenPolicy>>,
     half_round_trip_ns: AtomicU64,
     window_bytes: AtomicU32,
+    clock_offset_ms: i64,
     ids: AtomicU64,
     ids_seed: u64,
 }
@@ -82,6 +83,7 @@ impl Shared {
             tokens: RwLock::new(Arc::new(config.tokens.clone())),
             half_round_trip_ns: AtomicU64::new(half_ns(config.rtt_ms)),
             window_bytes: AtomicU32::new(config.window_bytes.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)),
+            clock_offset_ms: config.clock_offset_s.saturating_mul(1000),
             ids: AtomicU64::new(0),
             ids_seed: mix(config.faults.seed ^ SALT_IDS),
         }
@@ -160,6 +162,11 @@ impl Shared {
         self.window_bytes.store(window_bytes, Ordering::Relaxed);
     }
 
+    /// Milliseconds since the epoch by the clock that is played.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        crate::clock::wall_ms().saturating_add_signed(self.clock_offset_ms)
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         self.stats.counts(self.book.dropped())
     }
@@ -200,7 +207,7 @@ impl Shared {
 
     fn with_scene<T>(&self, look: impl FnOnce(&Devices, Scene<'_>) -> T) -> Option<T> {
         let faults = self.faults();
-        let scene = Scene { faults: &faults.device, seed: faults.seed, now_ms: crate::clock::wall_ms() };
+        let scene = Scene { faults: &faults.device, seed: faults.seed, now_ms: self.wall_ms() };
         self.devices.as_ref().map(|devices| look(devices, scene))
     }
 

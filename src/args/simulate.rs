@@ -71,6 +71,9 @@ pub struct SimulateApns {
     /// Round trip of the wire it plays, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=skein_apns_sim::RTT_MS_MAX))]
     pub rtt_ms: u64,
+    /// Seconds that its clock is ahead of this machine's; behind if negative
+    #[arg(long, default_value_t = 0, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub clock_offset: i64,
     /// Flow-control window of connections and streams, in bytes
     #[arg(long, default_value_t = 65_535, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(16_384..=1 << 30))]
     pub window: u32,

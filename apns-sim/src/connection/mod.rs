@@ -23,7 +23,7 @@ use skein_apns::hpack::Decoder;
 
 use crate::certificates::EnvironmentRefusal;
 use crate::client_certificate::ClientCertificate;
-use crate::clock::{monotonic_ns, wall_ms};
+use crate::clock::monotonic_ns;
 use crate::devices::Scene;
 use crate::faults::{Faults, GoawayForm, Stall};
 use crate::fingerprint::BuildMixed;
@@ -123,7 +123,7 @@ impl Connection {
         let faults = shared.faults();
         let streams = if certificate.is_some() { shared.streams_max } else { 1 };
         let window_bytes = shared.window_bytes();
-        let tokens = shared.tokens();
+        let (tokens, now_ms) = (shared.tokens(), shared.wall_ms());
         let mut answers = Answers::new();
         answers.split_bodies = faults.connection.split_bodies;
         let settings = [
@@ -167,7 +167,7 @@ impl Connection {
             stalled: false,
             window_used: 0,
             now_ns: monotonic_ns(),
-            now_ms: wall_ms(),
+            now_ms,
             read_ns: monotonic_ns(),
             end: None,
         };
@@ -230,7 +230,7 @@ impl Connection {
     /// The same for what was read at `read_ns` and has been on its way since.
     pub(crate) fn process_read_at(&mut self, read_ns: u64) {
         self.now_ns = monotonic_ns();
-        self.now_ms = wall_ms();
+        self.now_ms = self.shared.wall_ms();
         self.read_ns = read_ns;
         if self.stalled {
             self.inbox.clear();
@@ -307,7 +307,7 @@ impl Connection {
     /// Looks at the simulator's orders and follows the new ones.
     pub(crate) fn obey(&mut self, orders: Orders) {
         self.now_ns = monotonic_ns();
-        self.now_ms = wall_ms();
+        self.now_ms = self.shared.wall_ms();
         let before = std::mem::replace(&mut self.orders, orders);
         if orders.faults != before.faults {
             self.faults = self.shared.faults();

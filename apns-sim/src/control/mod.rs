@@ -132,7 +132,7 @@ async fn set_network(
 }
 
 async fn show_channels(State(shared): State<Arc<Shared>>) -> Response {
-    Json(shared.channels.shown(crate::clock::wall_ms())).into_response()
+    Json(shared.channels.shown(shared.wall_ms())).into_response()
 }
 
 async fn show_log(State(shared): State<Arc<Shared>>) -> Response {

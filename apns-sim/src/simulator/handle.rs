@@ -47,7 +47,7 @@ impl Handle {
 
     /// Every broadcast channel, by its app.
     pub fn channels(&self) -> BTreeMap<String, Vec<ChannelShown>> {
-        self.shared.channels.shown(crate::clock::wall_ms())
+        self.shared.channels.shown(self.shared.wall_ms())
     }
 
     /// The root certificate for the clients' trust store. Of no use if an identity was given.

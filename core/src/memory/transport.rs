@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::answer::{Answer, Evidence, Reply};
-use crate::seam::{Answered, Transport, Write};
+use crate::seam::{Answered, Transport, Trouble, Write};
 
 /// The room of a transport that was given none.
 const ROOM: usize = 1000;
@@ -47,7 +47,7 @@ struct State {
     held: VecDeque<(u64, Instant)>,
     turn: u64,
     connection: u32,
-    trouble: Option<String>,
+    trouble: Option<Trouble>,
 }
 
 impl State {
@@ -98,7 +98,7 @@ impl ScriptedTransport {
     }
 
     /// What [`Transport::trouble`] says.
-    pub fn set_trouble(&self, trouble: Option<String>) {
+    pub fn set_trouble(&self, trouble: Option<Trouble>) {
         self.state().trouble = trouble;
     }
 
@@ -187,7 +187,7 @@ impl Transport for ScriptedTransport {
         }
     }
 
-    fn trouble(&self) -> Option<String> {
+    fn trouble(&self) -> Option<Trouble> {
         self.state().trouble.clone()
     }
 }

@@ -29,8 +29,30 @@ pub trait Transport: 'static {
         true
     }
 
-    /// In one line, for the health page: what keeps it from writing, if anything does.
-    fn trouble(&self) -> Option<String>;
+    /// What keeps it from writing, if anything does.
+    fn trouble(&self) -> Option<Trouble>;
+}
+
+/// What keeps a transport from writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Whose matter it is.
+    pub class: TroubleClass,
+    /// In one line, for log and health page.
+    pub why: String,
+}
+
+/// Who can do something about a trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TroubleClass {
+    /// There is no credential to connect with; who keeps it has said why.
+    NoCredential,
+    /// APNs refuses the credential when connecting: as a refused reply does, it pauses the pool until a person has looked.
+    Credential,
+    /// The server's certificate does not lead to a trusted root: a person must look.
+    Chain,
+    /// Names, routes, proxies, servers that don't answer: it is tried again.
+    Network,
 }
 
 /// One write.

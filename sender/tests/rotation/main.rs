@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use skein_core::PushType;
 use skein_core::notification::Draft;
-use skein_core::seam::Transport as _;
+use skein_core::seam::{Transport as _, TroubleClass};
 use skein_sender::credential::events::Cause;
 use skein_sender::credential::keeper::Outcome;
 use stage::{Stage, Traffic, certificate, delivered_once, key, now, traffic};
@@ -160,7 +160,7 @@ async fn a_pool_without_a_credential_waits_for_one() {
     let stage = Stage::new(|_| "nothing".into());
     let mut transport = stage.transport();
     assert_eq!(transport.room(), 0);
-    assert!(transport.trouble().is_some_and(|why| why.contains("no credential")));
+    assert!(transport.trouble().is_some_and(|trouble| trouble.class == TroubleClass::NoCredential));
     assert!(stage.keeper.view().stops().is_some());
     stage.replace(&certificate(&stage.simulator));
     let (accepted, done) = (Cell::new(0), Cell::new(false));

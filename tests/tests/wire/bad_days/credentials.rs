@@ -183,6 +183,9 @@ async fn beside(case: Case) {
     assert_eq!(bad.count(FinalVerdict::Failed), bad.verdicts.len(), "nothing is pruned");
     assert_eq!(alarms.len(), 1, "alarmed once: {alarms:#?}");
     assert!(alarms[0].contains(case.cause), "{}", alarms[0]);
+    assert!(alarms[0].contains("ERROR") && alarms[0].contains("advice"), "a person must look: {}", alarms[0]);
+    let paused = rig.view().paused[case.name].clone();
+    assert!(paused.is_some_and(|why| why.contains(case.cause)), "the health page shows why it is paused");
     // Doubling pauses leave room for few connects; the other pool needs some.
     assert!(stats.connections < 40, "a reconnect storm: {} connections", stats.connections);
 }

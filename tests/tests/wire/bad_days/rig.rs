@@ -10,7 +10,7 @@ use skein_core::fact::Fact;
 use skein_core::memory::{MemoryBroker, MemoryLedger, StaticCoordinator};
 use skein_core::notification::Draft;
 use skein_core::retry_schedule::RetrySchedule;
-use skein_core::seam::{Answered, Clock, Submit, Transport, Write};
+use skein_core::seam::{Answered, Clock, Submit, Transport, Trouble, Write};
 use skein_core::{FingerprintKey, NotificationId, PoolName};
 use skein_sender::apns_transport::ApnsTransport;
 use skein_sender::credential::slot::Slot;
@@ -287,7 +287,7 @@ impl Transport for Recording {
         }
     }
 
-    fn trouble(&self) -> Option<String> {
+    fn trouble(&self) -> Option<Trouble> {
         self.inner.trouble()
     }
 }
