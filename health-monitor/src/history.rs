@@ -42,10 +42,14 @@ impl Ring {
             return;
         }
         let missed = usize::try_from(steps - 1).unwrap_or(HISTORY_SECONDS).min(HISTORY_SECONDS);
+        let points = points(fleet);
+        // A pass that was late by one is no gap.
+        let unknown = BTreeMap::new();
+        let between = if missed == 1 { &points } else { &unknown };
         for _ in 0..missed {
-            self.push(&BTreeMap::new());
+            self.push(between);
         }
-        self.push(&points(fleet));
+        self.push(&points);
         let boot = match self.last {
             // The grid stays: a second that took longer does not shift the others.
             Some((last, _)) => last.plus(STEP * u32::try_from(steps).unwrap_or(u32::MAX)),

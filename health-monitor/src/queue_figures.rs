@@ -41,15 +41,15 @@ pub struct Figures {
     pub rates: Option<(f64, f64)>,
     /// What balance goes by, a second.
     pub load: u32,
-    /// How long the oldest message has been there, at most; `None` if longer than is remembered.
+    /// How long the oldest message had been there at the last count, estimated; `None` if longer than is remembered.
     pub oldest: Option<Duration>,
 }
 
 impl QueueFigures {
-    /// What it says now; `None` before the first reading.
-    pub fn figures(&self, now: BootMillis) -> Option<Figures> {
+    /// What it says; `None` before the first reading.
+    pub fn figures(&self) -> Option<Figures> {
         let (_, Reading { ready, unacked, .. }) = self.last?;
-        let (rates, load, oldest) = (self.rates(), self.load(), self.oldest(now));
+        let (rates, load, oldest) = (self.rates(), self.load(), self.oldest());
         Some(Figures { ready, unacked, rates, load, oldest })
     }
 
@@ -78,15 +78,19 @@ impl QueueFigures {
         self.rates_over(LOAD_OVER).map_or(0, |(come, settled)| come.max(settled).round() as u32)
     }
 
-    /// How long the oldest message has been there, at most: since the last reading at which fewer had come in than are settled
-    /// now. Queues are first in, first out. `None` if that is longer ago than what is remembered.
-    fn oldest(&self, now: BootMillis) -> Option<Duration> {
+    /// How long the oldest message had been there when the broker counted last: since as many had come in as are settled now,
+    /// by a straight line between two counts. Queues are first in, first out. `None` if that is longer ago than what is remembered.
+    fn oldest(&self) -> Option<Duration> {
         let (at, last) = self.last?;
         if last.depth() == 0 {
             return Some(Duration::ZERO);
         }
-        let before = self.readings.iter().rev().find(|(_, r)| r.come() <= last.settled)?.0;
-        Some(now.since(before.min(at)))
+        let index = self.readings.iter().rposition(|(_, reading)| reading.come() <= last.settled)?;
+        let (then, before) = self.readings[index];
+        let (until, after) = self.readings.get(index + 1).copied().unwrap_or((at, last));
+        let came = after.come().saturating_sub(before.come()).max(1);
+        let share = (last.settled - before.come()) as f64 / came as f64;
+        Some(at.since(then.plus(until.since(then).mul_f64(share.min(1.0)))))
     }
 
     fn push(&mut self, reading: (BootMillis, Reading)) {
@@ -100,7 +104,8 @@ impl QueueFigures {
         let (at, last) = self.last?;
         let first = self.readings.iter().rev().find(|(then, _)| at.since(*then) >= over);
         let (then, first) = *first.or(self.readings.front())?;
-        let seconds = at.since(then).as_secs_f64();
+        // Between two readings nothing was known to change.
+        let seconds = at.since(then).min(over).as_secs_f64();
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
         (seconds > 0.0).then(|| (rate(last.come(), first.come()), rate(last.settled, first.settled)))
     }
@@ -129,7 +134,7 @@ mod tests {
     #[test]
     fn rates_and_age_from_counters() {
         let mut queue = QueueFigures::default();
-        assert_eq!((queue.rates(), queue.oldest(at(0))), (None, None));
+        assert_eq!((queue.rates(), queue.oldest()), (None, None));
         // 10 a second come in; nothing is settled before second 30, then 20 a second.
         for second in 0..=60u64 {
             let come = second * 10;
@@ -137,17 +142,20 @@ mod tests {
             let ready = come - settled;
             queue.read(at(second), Reading { ready, unacked: 0, settled });
             if second == 30 {
-                assert_eq!(queue.oldest(at(30)), Some(Duration::from_secs(30)));
+                assert_eq!(queue.oldest(), Some(Duration::from_secs(30)));
             }
             if second == 40 {
                 // 200 are settled: the head came in at second 20.
-                assert_eq!(queue.oldest(at(40)), Some(Duration::from_secs(20)));
+                assert_eq!(queue.oldest(), Some(Duration::from_secs(20)));
                 assert_eq!(queue.rates(), Some((10.0, 20.0)));
             }
         }
-        assert_eq!(queue.oldest(at(60)), Some(Duration::ZERO), "it is empty");
+        assert_eq!(queue.oldest(), Some(Duration::ZERO), "it is empty");
         assert_eq!(queue.load(), 10);
-        queue.read(at(61), Reading { ready: 5, unacked: 0, settled: 0 });
+        queue.read(at(61), Reading { ready: 5, unacked: 0, settled: 600 });
+        queue.read(at(66), Reading { ready: 15, unacked: 0, settled: 600 });
+        assert_eq!(queue.oldest(), Some(Duration::from_secs(6)));
+        queue.read(at(67), Reading { ready: 5, unacked: 0, settled: 0 });
         assert_eq!(queue.rates(), None, "the broker began anew");
     }
 

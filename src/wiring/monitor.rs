@@ -48,7 +48,7 @@ pub fn policy(config: &Config) -> Policy {
 }
 
 /// Begins to watch the broker. Must be called within a runtime.
-pub fn watch(config: &Config) -> Result<RabbitWatch<SystemClock>, Failure> {
+pub fn watch(config: &Config) -> Result<RabbitWatch, Failure> {
     let events = Config {
         broker: skein_config::Broker { vhost: config.monitor.events_vhost.clone(), ..config.broker.clone() },
         ..config.clone()

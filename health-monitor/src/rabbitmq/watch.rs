@@ -34,8 +34,7 @@ pub struct WatchOptions {
 }
 
 /// Watches RabbitMQ, in tasks of the current runtime that end with it.
-pub struct RabbitWatch<C> {
-    clock: C,
+pub struct RabbitWatch {
     shared: Arc<Shared>,
     kicks: mpsc::Sender<Kick>,
     tasks: [JoinHandle<()>; 2],
@@ -65,31 +64,29 @@ impl Shared {
     }
 }
 
-impl<C: Clock> RabbitWatch<C> {
+impl RabbitWatch {
     /// Begins to watch. Must be called within a runtime.
-    pub fn start(options: WatchOptions, clock: C) -> Self {
+    pub fn start<C: Clock>(options: WatchOptions, clock: C) -> Self {
         let shared = Arc::new(Shared::default());
         shared.view().seen = BrokerSeen::Away;
         let (kicks, orders) = mpsc::channel(KICKS_MAX);
         let hearing = tokio::spawn(hear(options.clone(), clock.clone(), Arc::clone(&shared)));
-        let reading = tokio::spawn(read(options, clock.clone(), Arc::clone(&shared), orders));
-        Self { clock, shared, kicks, tasks: [hearing, reading] }
+        let reading = tokio::spawn(read(options, clock, Arc::clone(&shared), orders));
+        Self { shared, kicks, tasks: [hearing, reading] }
     }
 }
 
-impl<C> Drop for RabbitWatch<C> {
+impl Drop for RabbitWatch {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
-impl<C: Clock> BrokerWatch for RabbitWatch<C> {
+impl BrokerWatch for RabbitWatch {
     fn view(&self) -> BrokerView {
-        let now = self.clock.boot();
         let mut view = self.shared.view().clone();
         let figures = self.shared.figures();
-        view.queues =
-            figures.iter().filter_map(|(queue, of)| Some((queue.clone(), of.figures(now)?))).collect();
+        view.queues = figures.iter().filter_map(|(queue, of)| Some((queue.clone(), of.figures()?))).collect();
         view
     }
 
