@@ -24,6 +24,8 @@ pub(crate) struct Dialled {
     pub stream: Stream,
     pub tls: ClientConnection,
     pub address: SocketAddr,
+    /// Of the time for connecting, for APNs to begin to speak.
+    pub time_left: Duration,
 }
 
 /// Why a connection could not be made.
@@ -69,9 +71,10 @@ pub(crate) struct Route {
 /// Connects. `turn` grows with each attempt, so that attempts go round the addresses of the name, which is resolved
 /// afresh each time (past this process there may still be a cache of the system's).
 pub(crate) async fn dial(route: Route, turn: usize) -> Result<Dialled, DialError> {
+    let deadline = Instant::now() + route.timeout;
     let (stream, address) = dial_tls(&route, turn).await?;
     let (stream, tls) = stream.into_inner();
-    Ok(Dialled { stream, tls, address })
+    Ok(Dialled { stream, tls, address, time_left: deadline.saturating_duration_since(Instant::now()) })
 }
 
 /// [`dial`], with socket and TLS still as one stream.

@@ -39,7 +39,7 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(dialled: Dialled, machine: Connection, number: u64, now: Instant) -> Self {
-        let Dialled { stream, mut tls, address } = dialled;
+        let Dialled { stream, mut tls, address, .. } = dialled;
         tls.set_buffer_limit(Some(FLUSH_BYTES_MAX));
         Self {
             machine,
@@ -149,7 +149,7 @@ impl Link {
     fn lost_by(&self, error: &rustls::Error) -> Lost {
         match error {
             rustls::Error::AlertReceived(alert)
-                if tls::is_about_our_certificate(*alert) && !self.machine.has_heard_peer() =>
+                if tls::is_about_our_certificate(*alert) && !self.machine.has_been_read() =>
             {
                 Lost::CertificateRefused
             }

@@ -55,6 +55,7 @@ impl QuietLink {
                 authorization,
                 streams_max: 1,
                 request_timeout: config.request_timeout,
+                settings_wait: config.connect_timeout,
                 ping_after,
                 ping_wait: config.connect_timeout,
                 idle_ping_after: ping_after,
@@ -108,7 +109,7 @@ impl QuietLink {
     fn lost_by(&self, error: &io::Error) -> Lost {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(rustls::Error::AlertReceived(alert))
-                if tls::is_about_our_certificate(*alert) && !self.machine.has_heard_peer() =>
+                if tls::is_about_our_certificate(*alert) && !self.machine.has_been_read() =>
             {
                 Lost::CertificateRefused
             }

@@ -25,6 +25,7 @@ pub fn config(token: bool) -> Config {
         one_stream_until_accepted: token,
         streams_max: 100,
         request_timeout: Duration::from_secs(20),
+        settings_wait: Duration::from_secs(10),
         ping_after: Duration::from_millis(1_250),
         ping_wait: Duration::from_millis(1_250),
         idle_ping_after: Duration::from_secs(3_600),

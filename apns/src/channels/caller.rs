@@ -3,7 +3,7 @@
 use super::ChannelError;
 use crate::answer::{Answer, InDoubt, NotSent};
 use crate::client::ClientConfig;
-use crate::connection::{Call, Heard};
+use crate::connection::{Call, Heard, Lost};
 use crate::credential::Credential;
 use crate::quiet_link::QuietLink;
 use crate::reason::Reason;
@@ -59,7 +59,10 @@ impl Caller {
     ) -> Result<Result<Response, NotSent>, ChannelError> {
         let mut link = match self.usable().await {
             Some(link) => link,
-            None => self.connect(credential).await?,
+            None => match self.connect(credential).await? {
+                Ok(link) => link,
+                Err(why) => return Ok(Err(why)),
+            },
         };
         let key = call.key;
         if link.machine.call(call, Instant::now()).is_err() {
@@ -97,13 +100,24 @@ impl Caller {
         (stands && !link.machine.is_retiring() && link.opened.elapsed() < AGE_MAX).then_some(link)
     }
 
-    async fn connect(&mut self, credential: &Credential) -> Result<QuietLink, ChannelError> {
+    /// A connection on which the server has spoken, so that a call is not written to one that refuses us.
+    async fn connect(&mut self, credential: &Credential) -> Result<Result<QuietLink, NotSent>, ChannelError> {
         let authorization = match credential {
             Credential::Token(key) => Some(key.authorization(SystemTime::now())),
             Credential::Certificate(_) => None,
         };
         self.turn = self.turn.wrapping_add(1);
         let ping_after = self.config.ping_after;
-        Ok(QuietLink::open(&self.config, credential, authorization, ping_after, self.turn).await?)
+        let mut link =
+            QuietLink::open(&self.config, credential, authorization, ping_after, self.turn).await?;
+        let mut answers = Vec::new();
+        while !link.machine.has_heard_peer() && !link.machine.is_retiring() {
+            match link.turn(&mut answers).await {
+                Ok(()) => {}
+                Err(Lost::CertificateRefused) => return Err(ChannelError::CertificateRefused),
+                Err(lost) => return Ok(Err(NotSent::NoConnection(lost.of_connecting()))),
+            }
+        }
+        Ok(Ok(link))
     }
 }

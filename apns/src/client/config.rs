@@ -28,13 +28,13 @@ pub struct ClientConfig {
     pub unsent_max: Duration,
     /// From a request's stream to its deadline, after which it is in doubt.
     pub request_timeout: Duration,
-    /// Silence with requests open, after which a PING is sent.
+    /// Silence with requests open, or before the first frame, after which a PING is sent.
     pub ping_after: Duration,
     /// Silence after that PING, after which the connection is replaced.
     pub ping_wait: Duration,
     /// Silence without requests, after which a PING is sent. Apple: about an hour is fine.
     pub idle_ping_after: Duration,
-    /// For name, TCP and TLS together.
+    /// For name, TCP, TLS and the first frame of APNs together.
     pub connect_timeout: Duration,
     /// Between the starts of two connects, on average. Apple takes rapid connecting for an attack.
     pub connect_interval_min: Duration,
@@ -52,7 +52,7 @@ pub struct ClientConfig {
     /// Age at which a connection with a provider token is replaced: Apple takes a token for 60 minutes, and a second one
     /// on the same connection only after 20.
     pub token_age_max: Duration,
-    /// Replies in a row other than 200 and 410, after which a connection is replaced.
+    /// Replies other than 200 and 410, after which a connection is replaced; three accepted pushes make up for one.
     pub refusals_max: u32,
     /// Missed deadlines without a reply between, after which a connection is replaced.
     pub deadlines_missed_max: u32,

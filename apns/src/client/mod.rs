@@ -261,18 +261,20 @@ impl Client {
         self.in_flight() + self.held.len()
     }
 
-    /// Whether a connection takes work now. What is written while none does is held, for a bounded time.
+    /// Whether a connection is in service: APNs has spoken on it, and it takes work. What is written while none is is held,
+    /// for a bounded time.
     pub fn is_connected(&self) -> bool {
-        self.links.iter().any(|link| !link.machine.is_retiring())
+        self.links.iter().any(|link| link.machine.is_in_service())
     }
 
     /// Its state now.
     pub fn status(&self) -> Status {
         let now = Instant::now();
         let retiring = self.links.iter().filter(|link| link.machine.is_retiring()).count();
+        let open = self.links.iter().filter(|link| link.machine.is_in_service()).count();
         Status {
-            open: self.links.len() - retiring,
-            connecting: self.connecting.len(),
+            open,
+            connecting: self.connecting.len() + self.links.len() - retiring - open,
             retiring,
             in_flight: self.in_flight(),
             held: self.held.len(),

@@ -98,12 +98,10 @@ impl Client {
             && let Some(held) = self.held.pop_front()
         {
             self.ended.unsent += 1;
-            // One whose SETTINGS have not come may be one that is about to refuse us: it is not busy.
-            let in_service =
-                self.links.iter().any(|link| link.machine.has_heard_peer() && !link.machine.is_retiring());
             let why = match &self.last_failure {
-                Some((error, _)) if !in_service => error.failure,
-                _ => ConnectFailure::Busy,
+                _ if self.is_connected() => ConnectFailure::Busy,
+                Some((error, _)) => error.failure,
+                None => ConnectFailure::Timeout,
             };
             answers.push(held.returned(NotSent::NoConnection(why), now));
         }

@@ -7,9 +7,9 @@ use std::time::Duration;
 /// The state of a client now.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// Connections that take work.
+    /// Connections in service: APNs has spoken, and they take work.
     pub open: usize,
-    /// Connections being made.
+    /// Connections being made, until APNs has spoken on them.
     pub connecting: usize,
     /// Connections that only finish what is open on them.
     pub retiring: usize,

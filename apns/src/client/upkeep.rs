@@ -3,7 +3,6 @@
 use super::Client;
 use super::links::IDLE_TURN;
 use super::need::{Bounds, Need, connections_wanted};
-use crate::answer::ConnectFailure;
 use crate::connection::{Answered, Config, Connection, Lost};
 use crate::credential::Credential;
 use crate::dial::{DialError, Dialled, dial};
@@ -160,7 +159,10 @@ impl Client {
             self.upkeep_at = now;
             match result {
                 Ok(dialled) => self.welcome(dialled, now),
-                Err(error) => self.note_failure(error, now),
+                Err(error) => {
+                    self.note_failure(error, now);
+                    self.pacing.failed(now);
+                }
             }
         }
     }
@@ -180,6 +182,7 @@ impl Client {
                 authorization,
                 streams_max: self.config.streams_max,
                 request_timeout: self.config.request_timeout,
+                settings_wait: dialled.time_left,
                 ping_after: self.config.ping_after,
                 ping_wait: self.config.ping_wait,
                 idle_ping_after: self.config.idle_ping_after,
@@ -201,7 +204,6 @@ impl Client {
         tracing::debug!(class = error.failure.label(), detail = %error.detail, "can't connect to apns");
         self.ended.connect_failures[error.failure.index()] += 1;
         self.last_failure = Some((error, now));
-        self.pacing.failed(now);
     }
 
     pub(super) fn note_goaway(&mut self, index: usize) {
@@ -223,6 +225,7 @@ impl Client {
         self.upkeep_at = now;
         let counters = link.machine.counters();
         let in_order = link.machine.is_retiring() && link.machine.in_flight() == 0;
+        let has_stood = link.machine.has_heard_peer();
         self.ended.connections.add(counters);
         let age = now.saturating_duration_since(link.opened);
         if !link.machine.has_served() && age < FLAPPING_AGE {
@@ -231,7 +234,7 @@ impl Client {
         }
         if in_order {
             self.ended.retired += 1;
-        } else {
+        } else if has_stood {
             self.ended.connections_lost += 1;
             self.last_lost = Some(lost.label());
             tracing::info!(
@@ -244,27 +247,27 @@ impl Client {
         }
         match lost {
             Lost::Silent => self.ended.silent += 1,
-            Lost::Fault(fault) => {
-                self.ended.protocol_faults += 1;
-                if counters.replies == 0 {
-                    self.note_class(ConnectFailure::Protocol, &fault, now);
-                }
-            }
-            Lost::CertificateRefused => {
-                self.note_class(
-                    ConnectFailure::ClientCertificate,
-                    &"the server refuses our certificate",
-                    now,
-                );
-            }
-            Lost::Tunnel => self.ended.tunnels_lost += 1,
-            Lost::Cut | Lost::Ours => {}
+            Lost::Fault(_) => self.ended.protocol_faults += 1,
+            Lost::Tunnel if has_stood => self.ended.tunnels_lost += 1,
+            _ => {}
+        }
+        let is_of_connecting = !has_stood || matches!(lost, Lost::Fault(_) | Lost::CertificateRefused);
+        if is_of_connecting && !in_order && counters.replies == 0 {
+            self.note_failure(connect_error(lost), now);
         }
         link.end(lost, &mut Context::from_waker(Waker::noop()), now, answers);
     }
+}
 
-    fn note_class(&mut self, failure: ConnectFailure, detail: &dyn std::fmt::Display, now: Instant) {
-        self.ended.connect_failures[failure.index()] += 1;
-        self.last_failure = Some((DialError::new(failure, detail), now));
-    }
+/// What the end of a connection that had not begun to serve says of connecting.
+fn connect_error(lost: Lost) -> DialError {
+    let what = match lost {
+        Lost::Fault(fault) => return DialError::new(lost.of_connecting(), fault),
+        Lost::Cut => "the server hangs up before it speaks http/2; it may refuse our certificate",
+        Lost::Tunnel => "the tunnel ended before apns spoke",
+        Lost::Silent | Lost::Mute => "connected, but the server does not speak http/2",
+        Lost::CertificateRefused => "the server refuses our certificate",
+        Lost::Ours => "we ended it",
+    };
+    DialError::new(lost.of_connecting(), what)
 }

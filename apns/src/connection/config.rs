@@ -50,13 +50,15 @@ pub struct Config {
     pub streams_max: u32,
     /// From a request's stream to its deadline.
     pub request_timeout: Duration,
-    /// Silence with requests open, after which a PING is sent.
+    /// From the connection's begin to the peer's SETTINGS, before which nothing is asked of it.
+    pub settings_wait: Duration,
+    /// Silence with requests open, or before the peer's SETTINGS, after which a PING is sent.
     pub ping_after: Duration,
     /// Silence after that PING, after which the connection is lost.
     pub ping_wait: Duration,
     /// Silence without requests, after which a PING is sent. Apple: about an hour is fine.
     pub idle_ping_after: Duration,
-    /// Replies in a row other than 200 and 410, after which the connection retires.
+    /// Replies other than 200 and 410, after which the connection retires; three accepted pushes make up for one.
     pub refusals_max: u32,
     /// Missed deadlines without a reply between, after which the connection retires.
     pub deadlines_missed_max: u32,

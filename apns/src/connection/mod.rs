@@ -4,6 +4,7 @@
 //! it wrote, and calls [`Connection::on_timeout`] when [`Connection::poll_timeout`] has come. Each request that
 //! [`Connection::send`] takes gets exactly one answer, at the latest from [`Connection::close`].
 
+mod budget;
 mod call;
 mod config;
 mod flood;
@@ -27,6 +28,7 @@ use crate::frame::{self, FrameHeader, error_code, flag, kind};
 use crate::header_block::HeaderBlocks;
 use crate::hpack::Decoder;
 use crate::request::Request;
+use budget::Budget;
 use config::HEADER_TABLE_BYTES;
 use flood::Flood;
 use flow::{ReceiveWindow, Sending};
@@ -87,8 +89,9 @@ pub struct Connection {
     pace: Pace,
     goaway: Option<GoAway>,
     retired: bool,
-    /// Replies in a row that were neither 200 nor 410, and missed deadlines in a row.
-    refusals: u32,
+    /// Replies that were neither 200 nor 410.
+    refusals: Budget,
+    /// Missed deadlines in a row.
     missed: u32,
     counters: Counters,
     /// What answered calls heard, until it is taken.
@@ -119,7 +122,7 @@ impl Connection {
             pace: Pace::new(now),
             goaway: None,
             retired: false,
-            refusals: 0,
+            refusals: Budget::default(),
             missed: 0,
             counters: Counters::default(),
             heard: Vec::new(),
@@ -212,6 +215,16 @@ impl Connection {
         self.peer.has_spoken
     }
 
+    /// Whether the peer's SETTINGS have come and it is not retiring.
+    pub fn is_in_service(&self) -> bool {
+        self.peer.has_spoken && !self.is_retiring()
+    }
+
+    /// Whether the peer has shown that it reads what we write: it has acknowledged our SETTINGS or a PING, or replied.
+    pub fn has_been_read(&self) -> bool {
+        self.peer.has_answered
+    }
+
     /// Requests without an answer.
     pub fn in_flight(&self) -> usize {
         self.streams.open()
@@ -299,6 +312,7 @@ impl Connection {
     /// What a reply says about the connection itself.
     fn learn(&mut self, status: u16, body: &ErrorBody) {
         self.counters.replies += 1;
+        self.peer.has_answered = true;
         self.flood.answered();
         self.missed = 0;
         self.has_served |= status != 403;
@@ -306,14 +320,14 @@ impl Connection {
         match status {
             200..=299 => {
                 self.counters.accepted += 1;
-                self.refusals = 0;
+                self.refusals.accepted();
             }
             410 => {}
-            _ => self.refusals += 1,
+            _ => self.refusals.refused(),
         }
         let by_status = status >= 500 && body.reason.is_none() || status == 421;
         let by_reason = body.reason.as_ref().is_some_and(|reason| reason.retires_connection());
-        if by_status || by_reason || self.refusals >= self.config.refusals_max {
+        if by_status || by_reason || self.refusals.is_spent(self.config.refusals_max) {
             self.retired = true;
         }
     }

@@ -55,10 +55,15 @@ fn mix(mean: &mut f32, newest: f32) {
 }
 
 impl Connection {
-    /// How many streams may be opened now; 0 once the connection is retiring, while a PING is unanswered, and while
-    /// nothing can be sent. A window that runs out may end it sooner: see [`Connection::sure_room`].
+    /// How many streams may be opened now; 0 before the peer's SETTINGS, once the connection is retiring, while a PING is
+    /// unanswered, and while nothing can be sent. A window that runs out may end it sooner: see [`Connection::sure_room`].
+    ///
+    /// SETTINGS are waited for although RFC 9113 §3.4 does not ask it: with TLS 1.3 most servers judge our certificate after
+    /// our side of the handshake is done, and some then hang up without a word. What was written before that would be in
+    /// doubt.
     pub fn room(&self) -> usize {
-        if self.is_retiring()
+        if !self.peer.has_spoken
+            || self.is_retiring()
             || self.is_suspect()
             || self.blocked.len() >= BLOCKED_STREAMS_MAX
             || !self.sending.has_window()
@@ -67,7 +72,7 @@ impl Connection {
         {
             return 0;
         }
-        let limit = if self.is_warm() { self.streams_max() } else { 1 };
+        let limit = if self.proven { self.streams_max() } else { self.streams_max().min(1) };
         limit.saturating_sub(self.streams.open())
     }
 

@@ -340,6 +340,7 @@ impl Connection {
         }
         if header.has(flag::ACK) {
             self.counters.pongs += 1;
+            self.peer.has_answered = true;
         } else {
             FrameHeader { len: 8, kind: kind::PING, flags: flag::ACK, stream: 0 }.encode(&mut self.out);
             self.out.extend_from_slice(body);

@@ -11,6 +11,8 @@ use std::time::Instant;
 /// What the peer has told us.
 pub(super) struct Peer {
     pub has_spoken: bool,
+    /// It has answered something of ours: a frame or a request.
+    pub has_answered: bool,
     pub max_streams: u32,
     pub initial_window: u32,
     pub max_frame_size: u32,
@@ -20,6 +22,7 @@ impl Peer {
     pub(super) fn new() -> Self {
         Self {
             has_spoken: false,
+            has_answered: false,
             max_streams: u32::MAX,
             initial_window: WINDOW_DEFAULT,
             max_frame_size: MAX_FRAME_SIZE_DEFAULT,
@@ -52,6 +55,7 @@ impl Connection {
         }
         if header.has(flag::ACK) {
             self.pace.settings_acknowledged(now);
+            self.peer.has_answered = true;
             return if body.is_empty() { Ok(()) } else { Err(size_fault) };
         }
         let (entries, rest) = body.as_chunks::<6>();

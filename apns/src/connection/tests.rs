@@ -26,6 +26,7 @@ fn config(token: bool) -> Config {
         one_stream_until_accepted: token,
         streams_max: 1000,
         request_timeout: Duration::from_secs(20),
+        settings_wait: Duration::from_secs(10),
         ping_after: Duration::from_millis(1500),
         ping_wait: Duration::from_millis(1500),
         idle_ping_after: Duration::from_secs(3600),
@@ -192,11 +193,12 @@ fn accepted_and_refused_replies_carry_what_apns_said() {
 }
 
 #[test]
-fn one_stream_until_settings_and_until_a_token_is_accepted() {
+fn no_stream_before_settings_and_one_until_a_token_is_accepted() {
     let mut bench = Bench::new(config(true));
+    assert!(bench.machine.room() == 0 && !bench.send(1, 10));
+    bench.recv(&settings(&[(setting::MAX_CONCURRENT_STREAMS, 100)])).unwrap();
     assert_eq!(bench.machine.room(), 1);
     assert!(bench.send(1, 10) && !bench.send(2, 10));
-    bench.recv(&settings(&[(setting::MAX_CONCURRENT_STREAMS, 100)])).unwrap();
     assert_eq!(bench.machine.room(), 0);
     bench.recv(&reply(1, "403", br#"{"reason":"Forbidden"}"#)).unwrap();
     assert_eq!(bench.machine.room(), 1);
@@ -271,7 +273,7 @@ fn a_farewell_says_why() {
 
 #[test]
 fn p3_a_refused_certificate_leaves_nothing_in_doubt() {
-    let mut bench = Bench::new(config(false));
+    let mut bench = Bench::ready(10);
     assert!(bench.send(1, 10));
     bench.flush();
     bench.close(Lost::CertificateRefused);

@@ -2,7 +2,7 @@
 
 use super::config::Fault;
 use super::{Answered, Connection};
-use crate::answer::{InDoubt, NotSent};
+use crate::answer::{ConnectFailure, InDoubt, NotSent};
 use crate::frame::{FrameHeader, error_code, kind};
 use std::time::Instant;
 
@@ -15,6 +15,8 @@ pub enum Lost {
     Tunnel,
     /// A PING found no answer.
     Silent,
+    /// The peer's SETTINGS did not come in time.
+    Mute,
     /// The peer broke the protocol.
     Fault(Fault),
     /// The TLS handshake's end refused our certificate: no request was looked at.
@@ -29,10 +31,23 @@ impl Lost {
         match self {
             Lost::Cut => Ok(InDoubt::ConnectionLost),
             Lost::Tunnel => Ok(InDoubt::TunnelLost),
-            Lost::Silent => Ok(InDoubt::Silent),
+            Lost::Silent | Lost::Mute => Ok(InDoubt::Silent),
             Lost::Fault(_) => Ok(InDoubt::ProtocolFault),
             Lost::CertificateRefused => Err(NotSent::CertificateRefused),
             Lost::Ours => Ok(InDoubt::Closed),
+        }
+    }
+
+    /// Its class, if the connection had not begun to serve.
+    pub(crate) fn of_connecting(self) -> ConnectFailure {
+        match self {
+            // The only way in which some servers refuse a certificate.
+            Lost::Cut => ConnectFailure::TlsHandshake,
+            Lost::Tunnel => ConnectFailure::ProxyLost,
+            Lost::Silent | Lost::Mute => ConnectFailure::Timeout,
+            Lost::Fault(_) => ConnectFailure::Protocol,
+            Lost::CertificateRefused => ConnectFailure::ClientCertificate,
+            Lost::Ours => ConnectFailure::Other,
         }
     }
 
@@ -49,6 +64,7 @@ impl Lost {
             Lost::Cut => "cut",
             Lost::Tunnel => "tunnel",
             Lost::Silent => "silent",
+            Lost::Mute => "mute",
             Lost::Fault(_) => "protocol_fault",
             Lost::CertificateRefused => "certificate_refused",
             Lost::Ours => "closed",
@@ -57,6 +73,7 @@ impl Lost {
 }
 
 pub(super) struct Timers {
+    began: Instant,
     /// Since when nothing was read; not before the first of the open requests.
     quiet_since: Instant,
     ping_sent: Option<Instant>,
@@ -64,7 +81,7 @@ pub(super) struct Timers {
 
 impl Timers {
     pub(super) fn new(now: Instant) -> Self {
-        Self { quiet_since: now, ping_sent: None }
+        Self { began: now, quiet_since: now, ping_sent: None }
     }
 
     pub(super) fn work_begins(&mut self, now: Instant) {
@@ -84,6 +101,11 @@ impl Timers {
 impl Connection {
     /// When [`Connection::on_timeout`] is to be called next.
     pub fn poll_timeout(&self) -> Instant {
+        if !self.peer.has_spoken {
+            let mute = self.settings_due();
+            let ping = self.timers.quiet_since + self.config.ping_after;
+            return if self.timers.is_waiting() { mute } else { ping.min(mute) };
+        }
         let silence = match self.timers.ping_sent {
             Some(sent) => sent + self.config.ping_wait,
             None if self.streams.open() > 0 => self.timers.quiet_since + self.config.ping_after,
@@ -95,20 +117,29 @@ impl Connection {
         }
     }
 
+    fn settings_due(&self) -> Instant {
+        self.timers.began + self.config.settings_wait
+    }
+
     /// Does what is due: answers requests whose deadline has passed, sends a PING into silence. Call it after what the
     /// peer has sent was read, or a slow reader looks like a silent peer.
     ///
     /// # Errors
     ///
-    /// [`Lost::Silent`] when a PING found no answer: [`Connection::close`] is next.
+    /// [`Lost::Silent`] when a PING found no answer, [`Lost::Mute`] when the peer has not begun to speak in time:
+    /// [`Connection::close`] is next.
     pub fn on_timeout(&mut self, now: Instant, answers: &mut Vec<Answered>) -> Result<(), Lost> {
+        if !self.peer.has_spoken && now >= self.settings_due() {
+            return Err(Lost::Mute);
+        }
         while let Some(slot) = self.streams.oldest()
             && self.streams.get(slot).deadline <= now
         {
             self.miss_deadline(slot, now, answers);
         }
         if let Some(sent) = self.timers.ping_sent {
-            return if now >= sent + self.config.ping_wait { Err(Lost::Silent) } else { Ok(()) };
+            let is_lost = self.peer.has_spoken && now >= sent + self.config.ping_wait;
+            return if is_lost { Err(Lost::Silent) } else { Ok(()) };
         }
         if self.poll_timeout() <= now {
             FrameHeader { len: 8, kind: kind::PING, flags: 0, stream: 0 }.encode(&mut self.out);

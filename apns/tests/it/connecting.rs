@@ -1,6 +1,7 @@
 //! Connections that can't be made, and the ways there.
 
 use crate::server::*;
+use skein_apns::frame::kind;
 use skein_apns::*;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
@@ -73,7 +74,8 @@ async fn p3_a_certificate_that_the_server_refuses_leaves_nothing_in_doubt() {
     let config = pki.server_config(Some(&pki));
     let server = Server::with(pki, config).await;
     let stranger = Pki::new().client_certificate();
-    let mut client = Client::new(server.config(), stranger);
+    let config = ClientConfig { unsent_max: Duration::from_millis(300), ..server.config() };
+    let mut client = Client::new(config, stranger);
     write_all(&mut client, 1..=1);
     let serve = async {
         loop {
@@ -87,9 +89,93 @@ async fn p3_a_certificate_that_the_server_refuses_leaves_nothing_in_doubt() {
     };
     tokio::select! {
         () = serve => {}
-        found = answers(&mut client, 1) => assert_eq!(labels(&found), [(1, "certificate_refused")]),
+        found = answers(&mut client, 1) => assert_eq!(labels(&found), [(1, "no_connection")]),
     }
+    assert_eq!(client.health().connections.writes, 0);
     assert_eq!(client.status().last_failure.unwrap().failure, ConnectFailure::ClientCertificate);
+}
+
+/// P3: a server that hangs up after the handshake, as some refuse a certificate with TLS 1.3, has been given nothing.
+#[tokio::test]
+async fn p3_a_server_that_hangs_up_after_the_handshake_leaves_nothing_in_doubt() {
+    let server = Server::new().await;
+    let config = ClientConfig { unsent_max: Duration::from_millis(300), ..server.config() };
+    let mut client = Client::new(config, server.pki.client_certificate());
+    write_all(&mut client, 1..=20);
+    let mut connects = 0;
+    let serve = async {
+        loop {
+            drop(server.accept_tls().await.unwrap());
+            connects += 1;
+        }
+    };
+    let found = tokio::select! {
+        () = serve => unreachable!("it serves for ever"),
+        found = answers(&mut client, 20) => found,
+    };
+    assert!(connects > 0);
+    for (key, answer) in &found {
+        let why = NotSent::NoConnection(ConnectFailure::TlsHandshake);
+        assert!(matches!(answer, Answer::NotSent { why: found, .. } if *found == why), "{key}: {answer:?}");
+    }
+    let health = client.health();
+    assert_eq!((health.connections.writes, health.connections_lost), (0, 0), "nothing was written");
+    assert!(health.connect_failures[ConnectFailure::TlsHandshake.index()] > 0);
+}
+
+#[tokio::test]
+async fn p8_a_server_that_never_speaks_is_a_failure_to_connect() {
+    let server = Server::new().await;
+    let config = ClientConfig {
+        connect_timeout: Duration::from_millis(200),
+        unsent_max: Duration::from_millis(600),
+        connections_max: 1,
+        ..server.config()
+    };
+    let mut client = Client::new(config, token());
+    write_all(&mut client, 1..=1);
+    let mut kept = Vec::new();
+    let serve = async {
+        loop {
+            kept.push(server.accept_tls().await.unwrap());
+        }
+    };
+    let found = tokio::select! {
+        () = serve => unreachable!("it serves for ever"),
+        found = answers(&mut client, 1) => found,
+    };
+    let why = NotSent::NoConnection(ConnectFailure::Timeout);
+    assert!(matches!(found[0].1, Answer::NotSent { why: found, .. } if found == why), "{found:?}");
+    let health = client.health();
+    assert_eq!((health.connections.writes, health.connections_lost), (0, 0));
+    assert!(health.connect_failures[ConnectFailure::Timeout.index()] > 0);
+}
+
+#[tokio::test]
+async fn a_connection_serves_from_the_servers_settings_on() {
+    let server = Server::new().await;
+    let config = ClientConfig { ping_after: Duration::from_millis(100), ..server.config() };
+    let mut client = Client::new(config, token());
+    write_all(&mut client, 1..=1);
+    let mut kept = Vec::new();
+    let until_silent = async {
+        let mut peer = server.accept_silent().await;
+        // Of what the client has to say nothing is a request.
+        for expected in [kind::SETTINGS, kind::WINDOW_UPDATE, kind::PING] {
+            assert_eq!(peer.frame().await.0.kind, expected);
+        }
+        peer
+    };
+    let mut peer = while_serving(&mut client, &mut kept, until_silent).await;
+    assert!(!client.is_connected());
+    let until_asked = async {
+        peer.settings(MANY).await;
+        peer.request().await
+    };
+    let asked = while_serving(&mut client, &mut kept, until_asked).await;
+    assert!(client.is_connected());
+    peer.reply(&asked, 200, b"").await;
+    assert_eq!(labels(&answers(&mut client, 1).await), [(1, "reply")]);
 }
 
 #[tokio::test]

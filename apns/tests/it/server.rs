@@ -129,15 +129,21 @@ impl Server {
         self.acceptor.accept(tcp).await.map(drop)
     }
 
-    /// The next connection, its preface read, our SETTINGS sent.
+    /// The next connection, its preface read, our SETTINGS acknowledged: it is in service.
     pub async fn accept(&self, settings: &[(u16, u32)]) -> Peer {
+        let mut peer = self.accept_silent().await;
+        peer.settings(settings).await;
+        while !peer.frame_of(kind::SETTINGS).await.0.has(flag::ACK) {}
+        peer
+    }
+
+    /// The next connection, its preface read, nothing sent.
+    pub async fn accept_silent(&self) -> Peer {
         let mut stream = self.accept_tls().await.unwrap();
         let mut preface = [0; PREFACE.len()];
         stream.read_exact(&mut preface).await.unwrap();
         assert_eq!(preface, *PREFACE);
-        let mut peer = Peer { stream, decoder: Decoder::new(4096) };
-        peer.settings(settings).await;
-        peer
+        Peer { stream, decoder: Decoder::new(4096) }
     }
 }
 
