@@ -17,6 +17,16 @@ pub struct Part {
     /// What is wrong with it; absent if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// What is worth knowing of it although it stops nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl Part {
+    /// Without a note.
+    pub fn new(name: &'static str, trouble: Option<String>) -> Self {
+        Self { name, trouble, note: None }
+    }
 }
 
 #[derive(Serialize)]

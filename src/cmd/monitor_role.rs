@@ -149,5 +149,5 @@ fn readiness(shown: &Shown) -> Vec<Part> {
     };
     let broker = &fleet.broker;
     let broker = (broker.state == "away").then(|| broker.events_trouble.clone().unwrap_or_default());
-    vec![Part { name: "coordinator", trouble: coordinator }, Part { name: "broker", trouble: broker }]
+    vec![Part::new("coordinator", coordinator), Part::new("broker", broker)]
 }

@@ -88,5 +88,5 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
 
 async fn readiness(producer: Producer, ledger: PostgresLedger) -> Vec<Part> {
     let trouble = ledger_upkeep::trouble(&ledger).await;
-    vec![Part { name: "broker", trouble: producer.trouble() }, Part { name: "ledger", trouble }]
+    vec![Part::new("broker", producer.trouble()), Part::new("ledger", trouble)]
 }

@@ -156,14 +156,17 @@ pub fn parts(status: &Status, credentials: &Credentials) -> Vec<Part> {
             list.iter().filter_map(|(name, why)| why.as_ref().map(|why| format!("{name}: {why}"))).collect(),
         )
     };
-    let refusals = named(&view.paused).into_iter().chain(credentials.trouble()).collect();
+    let mut paused = view.paused;
+    // Why there is none says its keeper.
+    paused.retain(|pool, _| !credentials.is_missing(pool));
+    let refusals = named(&paused).into_iter().chain(credentials.trouble()).collect();
     let draining = view.draining.then(|| "draining".to_owned());
     vec![
-        Part { name: "broker", trouble: named(&view.queues) },
-        Part { name: "apns", trouble: named(&view.transports) },
-        Part { name: "credentials", trouble: joined(refusals) },
-        Part { name: "ledger", trouble: view.ledger },
-        Part { name: "sender", trouble: draining },
+        Part::new("broker", named(&view.queues)),
+        Part::new("apns", named(&view.transports)),
+        Part { name: "credentials", trouble: joined(refusals), note: credentials.note() },
+        Part::new("ledger", view.ledger),
+        Part::new("sender", draining),
     ]
 }
 
@@ -184,7 +187,7 @@ async fn readiness(
 
 fn not_declared(why: &Mutex<String>) -> Vec<Part> {
     let why = why.lock().unwrap_or_else(PoisonError::into_inner);
-    vec![Part { name: "broker", trouble: Some(format!("its exchanges and queues are not declared: {why}")) }]
+    vec![Part::new("broker", Some(format!("its exchanges and queues are not declared: {why}")))]
 }
 
 /// Declares what the pools need, as long as it takes; `undeclared` says why it is not done yet. Idempotent.

@@ -54,10 +54,24 @@ impl Credentials {
 
     /// What keeps pools from sending, in words.
     pub fn trouble(&self) -> Option<String> {
-        let stopped =
-            self.views().into_iter().filter_map(|(pool, view)| Some(format!("{pool}: {}", view.stops()?)));
-        let stopped: Vec<String> = stopped.collect();
-        (!stopped.is_empty()).then(|| stopped.join("; "))
+        self.said(CredentialView::stops)
+    }
+
+    /// What is worth knowing although it stops nothing, in words.
+    pub fn note(&self) -> Option<String> {
+        self.said(CredentialView::note)
+    }
+
+    /// Whether a pool has no credential to send with.
+    pub fn is_missing(&self, pool: &str) -> bool {
+        let keeper = self.0.iter().find(|(name, _)| name.as_str() == pool);
+        keeper.is_some_and(|(_, keeper)| keeper.view().state == "none")
+    }
+
+    fn said(&self, of: impl Fn(&CredentialView) -> Option<String>) -> Option<String> {
+        let said: Vec<String> =
+            self.views().iter().filter_map(|(pool, view)| Some(format!("{pool}: {}", of(view)?))).collect();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 
     /// Looks for a new credential of a pool now; `None` if there is no such pool.

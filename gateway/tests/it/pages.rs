@@ -15,7 +15,7 @@ async fn tell_life_readiness_and_metrics() {
     let asked = Arc::clone(&ill);
     let router = pages(door.registry.clone(), move || {
         let ill = asked.load(Ordering::Acquire);
-        async move { vec![Part { name: "ledger", trouble: ill.then(|| "the ledger is away".to_owned()) }] }
+        async move { vec![Part::new("ledger", ill.then(|| "the ledger is away".to_owned()))] }
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
