@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Url(Vec<String>),
     /// A path that need not exist yet.
     Path,
+    /// A folder, made if it is missing; what it is in must be there.
+    Folder,
     /// A file that must exist and be readable.
     File,
     /// A file with a secret that another room reads; its mode is checked.
@@ -132,6 +134,7 @@ impl Kind {
             "bool" => Self::Bool,
             "text" => Self::Text,
             "path" => Self::Path,
+            "folder" => Self::Folder,
             "file" => Self::File,
             "private-file" => Self::PrivateFile,
             "api-keys-file" => Self::ApiKeysFile,
@@ -231,7 +234,7 @@ impl Kind {
                 let wrong = || "is not the name of an environment variable".to_owned();
                 plain.then(|| Value::Text(text.to_owned())).ok_or_else(wrong)
             }
-            Self::Path | Self::File | Self::PrivateFile | Self::ApiKeysFile | Self::SecretFile { .. } => {
+            Self::Path | Self::Folder | Self::File | Self::PrivateFile | Self::ApiKeysFile | Self::SecretFile { .. } => {
                 Ok(Value::Path(text.into()))
             }
             Self::Secret { hex } => {
@@ -288,6 +291,7 @@ impl fmt::Display for Kind {
                 f.write_str(&forms.join(" or "))
             }
             Self::Path => f.write_str("a path"),
+            Self::Folder => f.write_str("a folder"),
             Self::File => f.write_str("a file that exists and can be read"),
             Self::PrivateFile => f.write_str("a file that exists, mode 0600 or 0400"),
             Self::ApiKeysFile => f.write_str("a file of lines \"name = <64 hex digits>\", mode 0600 or 0400"),

@@ -118,7 +118,9 @@ pub(crate) fn check_files(values: &mut Values, faults: &mut Faults) {
                 let keys = parse_api_keys(&text, path, key, faults);
                 api_keys = Some(Entry { value: Value::ApiKeys(keys), ..entry.clone() });
             }),
-            Kind::Path => check_folder(path),
+            Kind::Path => check_place(path),
+            Kind::Folder if path.is_dir() => Ok(()),
+            Kind::Folder => check_place(path),
             _ => Ok(()),
         };
         if let Err(fault) = result {
@@ -132,14 +134,14 @@ pub(crate) fn check_files(values: &mut Values, faults: &mut Faults) {
     }
 }
 
-fn check_folder(path: &Path) -> Result<(), FileFault> {
+fn check_place(path: &Path) -> Result<(), FileFault> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if folder.is_none_or(Path::is_dir) && !path.is_dir() {
         return Ok(());
     }
     let folder = folder.unwrap_or(Path::new("."));
     Err(FileFault {
-        what: format!("{} is no place for a file", path.display()),
+        what: format!("{} is no place for a file or folder", path.display()),
         remedy: format!("make the folder {}, and name a file in it", folder.display()),
     })
 }
