@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use skein_apns::frame::{FrameHeader, HEADER_BYTES, PREFACE, flag, kind};
+use skein_apns::frame::{FrameHeader, HEADER_BYTES, PREFACE, WINDOW_DEFAULT, flag, kind};
 use skein_apns::hpack::{Indexing, Name, encode_indexed, encode_literal};
 use skein_apns_sim::checker::{Confirmed, History, Ids, check};
 use skein_apns_sim::log::{LogMode, Snapshot, read_file};
@@ -23,7 +23,7 @@ use skein_apns_sim::{Simulator, SimulatorConfig};
 type Failure = Box<dyn std::error::Error>;
 
 const TOKENS: u64 = 100_000;
-/// Requests in flight; with bodies of 233 bytes they fit a window of 64 KiB.
+/// Requests in flight, as far as the window allows.
 const IN_FLIGHT: usize = 250;
 
 fn main() -> Result<(), Failure> {
@@ -54,12 +54,15 @@ fn main() -> Result<(), Failure> {
         .args(["client", &simulator.addr().to_string(), &ca.display().to_string(), requests])
         .stdin(Stdio::null())
         .status()?;
+    if !client.success() {
+        return Err(format!("the client failed ({client}): {}", simulator.stats().to_json()).into());
+    }
     let (seconds, spent_ns) = (began.elapsed().as_secs_f64(), cpu() - cpu_before);
     let stats = simulator.stats();
     let per_request = spent_ns as f64 / stats.requests as f64 / 1000.0;
     writeln!(
         std::io::stdout(),
-        "{mode}: {} requests, {} accepted, {:.0}/s, {per_request:.2} us CPU a request ({client})",
+        "{mode}: {} requests, {} accepted, {:.0}/s, {per_request:.2} us CPU a request",
         stats.requests,
         stats.accepted,
         stats.requests as f64 / seconds,
@@ -119,14 +122,20 @@ fn client(address: &str, ca: &str, requests: usize) -> Result<(), Failure> {
         "x".repeat(165)
     );
     let authorization = bearer();
+    let (mut window, mut goodbye) = (WINDOW_DEFAULT as usize, "no GOAWAY".to_owned());
     while answered < requests {
-        while sent < requests && sent - answered < allowed {
+        while sent < requests && sent - answered < allowed && body.len() <= window {
             request(sent, &authorization, body.as_bytes(), &mut out);
+            window -= body.len();
             sent += 1;
         }
         tls.write_all(&out)?;
         out.clear();
         let read = tls.read(&mut buffer)?;
+        if read == 0 {
+            let how_far = format!("{sent} sent, {answered} answered");
+            return Err(format!("the simulator ended the connection: {how_far}, {goodbye}").into());
+        }
         inbox.extend_from_slice(&buffer[..read]);
         let mut at = 0;
         while let Some(header) = inbox[at..].first_chunk::<HEADER_BYTES>().map(FrameHeader::parse) {
@@ -138,6 +147,13 @@ fn client(address: &str, ca: &str, requests: usize) -> Result<(), Failure> {
             if header.kind == kind::HEADERS {
                 answered += 1;
                 allowed = IN_FLIGHT;
+            }
+            let payload = &inbox[at - header.len as usize..at];
+            if header.kind == kind::WINDOW_UPDATE {
+                window += u32::from_be_bytes(payload.try_into()?) as usize;
+            }
+            if header.kind == kind::GOAWAY {
+                goodbye = format!("GOAWAY {:?}", payload.escape_ascii().to_string());
             }
             if header.kind == kind::SETTINGS && !header.has(flag::ACK) {
                 FrameHeader { len: 0, kind: kind::SETTINGS, flags: flag::ACK, stream: 0 }.encode(&mut out);

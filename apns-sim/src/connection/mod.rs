@@ -61,11 +61,12 @@ pub(crate) enum End {
     Reset,
 }
 
-/// What a piece of output means to the log and to the stream limit once it is sent.
+/// What a piece of output means to the log, to the stream limit and to the window once it is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Queued {
     rows: usize,
     streams: u32,
+    window: u32,
 }
 
 /// The client broke the protocol: a code of RFC 9113 §7 and what it did.
@@ -101,8 +102,13 @@ pub(crate) struct Connection {
     goaway_form: GoawayForm,
     stalled: bool,
     window_bytes: u32,
+    /// What the client may still send; it cannot know of more before that is flushed.
     window: i64,
     window_used: u32,
+    /// Returned in `out`, ...
+    window_returned: u32,
+    /// ... and in the bytes being sent.
+    window_sending: u32,
     now_ns: u64,
     now_ms: u64,
     /// When what is being worked through was read.
@@ -166,6 +172,8 @@ impl Connection {
             goaway: Goaway::None,
             stalled: false,
             window_used: 0,
+            window_returned: 0,
+            window_sending: 0,
             now_ns: monotonic_ns(),
             now_ms,
             read_ns: monotonic_ns(),
@@ -281,13 +289,15 @@ impl Connection {
 
     /// What was written to `out` since the last call, for the log.
     pub(crate) fn take_queued(&mut self) -> Queued {
-        Queued { rows: self.journal.take_queued(), streams: self.limit.announced() }
+        let window = std::mem::take(&mut self.window_returned);
+        Queued { rows: self.journal.take_queued(), streams: self.limit.announced(), window }
     }
 
     /// The bytes that `queued` tells of are among those that the next [`flush`](Self::flush) sends.
     pub(crate) fn sends(&mut self, queued: Queued) {
         self.journal.sends(queued.rows);
         self.limit.sends(queued.streams);
+        self.window_sending += queued.window;
     }
 
     /// So are all that `out` ever had.
@@ -300,6 +310,7 @@ impl Connection {
     pub(crate) fn flush(&mut self, write: impl FnOnce() -> io::Result<bool>) -> io::Result<()> {
         if self.journal.write_queued(write)? {
             self.limit.flushed();
+            self.window += i64::from(std::mem::take(&mut self.window_sending));
         }
         Ok(())
     }
@@ -348,8 +359,7 @@ impl Connection {
     fn return_window(&mut self) {
         if self.window_used > self.window_bytes / 4 && self.end.is_none() {
             writer::window_update(self.window_used, &mut self.answers.out);
-            self.window += i64::from(self.window_used);
-            self.window_used = 0;
+            self.window_returned += std::mem::take(&mut self.window_used);
         }
     }
 

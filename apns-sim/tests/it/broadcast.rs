@@ -1,8 +1,10 @@
 //! Broadcast channels: management and publishing.
 
-use skein_apns_sim::Handle;
+use skein_apns_sim::authority::ClientCertificateSpec;
+use skein_apns_sim::faults::RequestFaults;
+use skein_apns_sim::{Handle, ProviderKey};
 
-use crate::client::{Client, Event, Fields, bearer, id, start};
+use crate::client::{Client, Event, Fields, bearer, id, start, without};
 
 const CREATE: &str = r#"{"message-storage-policy":1,"push-type":"LiveActivity"}"#;
 const ACTIVITY: &str = r#"{"aps":{"event":"update","content-state":{},"timestamp":1}}"#;
@@ -126,6 +128,11 @@ fn every_reason_of_the_broadcast_table() {
         all.extend(value.map(|value| (name.to_owned(), value.to_owned())));
         all
     };
+    let twice = |name: &str, value: &str| {
+        let mut all = publish(&stored, "0");
+        all.push((name.to_owned(), value.to_owned()));
+        all
+    };
     let long = "QUJD".repeat(40);
     let table: Vec<(Fields, String, &str)> = vec![
         (post(), CREATE.into(), "CannotCreateChannelConfig"),
@@ -156,6 +163,8 @@ fn every_reason_of_the_broadcast_table() {
         (spoilt("apns-request-id", Some("x")), ACTIVITY.into(), "BadMessageId"),
         (publish(&fleeting, "1900000000"), ACTIVITY.into(), "BadExpirationDate"),
         (publish(&stored, "0"), String::new(), "PayloadEmpty"),
+        (twice("apns-priority", "10"), ACTIVITY.into(), "DuplicateHeaders"),
+        (twice("apns-request-id", &id(6)), ACTIVITY.into(), "DuplicateHeaders"),
         (publish(&stored, "0"), "no json".into(), "BadRequestPayload"),
         (publish(&stored, "0"), "x".repeat(5121), "PayloadTooLarge"),
     ];
@@ -183,8 +192,70 @@ fn management_has_a_port_of_its_own() {
 }
 
 #[test]
+fn a_key_of_other_topics_reaches_no_channel() {
+    let pem = rcgen::KeyPair::generate().expect("a key").serialize_pem();
+    let key = ProviderKey::from_p8("ABCDEFGHIJ", "TEAM567890", None, pem.as_bytes()).expect("P-256");
+    let simulator = start(|config| {
+        config.tokens.keys = vec![key.for_topics(["com.example.im"])];
+        config.tokens.lenient = true;
+    });
+    let mut client = Client::connect(&simulator);
+    let channel = create(&mut client, CREATE);
+    assert_eq!(ask(&mut client, &publish(&channel, "0"), ACTIVITY).0, 200);
+    refuses_the_other_app(&mut client, &channel, |fields| fields);
+}
+
+#[test]
+fn a_certificate_of_other_topics_reaches_no_channel() {
+    let simulator = start(|_| {});
+    let spec = ClientCertificateSpec {
+        bundle_id: "com.example.im".to_owned(),
+        sandbox: true,
+        ..ClientCertificateSpec::default()
+    };
+    let pair = simulator.authority().client(&spec).expect("a certificate");
+    let mut client = Client::try_connect(&simulator, &[b"h2"], Some(&pair)).expect("connected");
+    let bare = |fields| without(fields, "authorization");
+    let got = ask(&mut client, &bare(fields("POST", CHANNELS, &[])), CREATE);
+    assert_eq!(got.0, 201);
+    let channel = got.header("apns-channel-id").expect("its id");
+    refuses_the_other_app(&mut client, &channel, bare);
+}
+
+/// Management and publishing of `com.example.else` are 403 `TopicMismatch`.
+fn refuses_the_other_app(client: &mut Client, channel: &str, bare: impl Fn(Fields) -> Fields) {
+    let other = |path: &str| path.replace("com.example.im", "com.example.else");
+    let named = [("apns-channel-id", channel)];
+    let mut elsewhere = publish(channel, "0");
+    elsewhere.iter_mut().for_each(|(_, value)| *value = other(value));
+    for (request, body) in [
+        (fields("POST", &other(CHANNELS), &[]), CREATE),
+        (fields("GET", &other(CHANNELS), &named), ""),
+        (fields("DELETE", &other(CHANNELS), &named), ""),
+        (fields("GET", &other(ALL), &[]), ""),
+        (elsewhere, ACTIVITY),
+    ] {
+        let got = ask(client, &bare(request), body);
+        assert_eq!((got.0, got.reason().as_str()), (403, "TopicMismatch"));
+    }
+}
+
+#[test]
 fn the_service_fails_broadcasts_too() {
-    let simulator = start(|config| config.faults.request.service_unavailable = 1.0);
-    let got = ask(&mut Client::connect(&simulator), &fields("GET", ALL, &[]), "");
-    assert_eq!((got.0, got.reason().as_str()), (503, "Service Unavailable"));
+    type Strike = fn(&mut RequestFaults);
+    let table: [(Strike, u16, &str); 4] = [
+        (|faults| faults.too_many_requests = 1.0, 429, "TooManyRequests"),
+        (|faults| faults.internal_server_error = 1.0, 500, "InternalServerError"),
+        (|faults| faults.service_unavailable = 1.0, 503, "Service Unavailable"),
+        (|faults| faults.shutdown = 1.0, 503, "Shutdown"),
+    ];
+    for (strike, status, reason) in table {
+        let simulator = start(|config| strike(&mut config.faults.request));
+        let mut client = Client::connect(&simulator);
+        for request in [fields("GET", ALL, &[]), publish("QUJD", "0")] {
+            let got = ask(&mut client, &request, ACTIVITY);
+            assert_eq!((got.0, got.reason().as_str()), (status, reason));
+            assert!(got.header("apns-request-id").is_some());
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use skein_apns::frame::error_code;
 use skein_apns_sim::Network;
 
 use crate::client::{Client, Event, fields, start, token};
@@ -62,4 +63,27 @@ fn what_is_on_its_way_when_the_client_ends_is_still_acted_on() {
         std::thread::yield_now();
     }
     assert_eq!(simulator.log().rows.len(), 2);
+}
+
+#[test]
+fn a_window_is_returned_when_the_client_can_know_it() {
+    let simulator = start(|_| {});
+    let mut client = Client::authorized(&simulator);
+    simulator.set_network(Network { rtt_ms: 1000, ..simulator.network() });
+    let body = vec![b'x'; 4096];
+    let streams: Vec<u32> = (0..15).map(|n| client.queue(&fields(&token(n)), &body)).collect();
+    client.flush().expect("sent");
+    let mut hasty = Client::authorized(&simulator);
+    for n in 0..17 {
+        hasty.queue(&fields(&token(n)), &body);
+    }
+    let _ = hasty.flush();
+    assert_eq!(hasty.goaway().1, error_code::FLOW_CONTROL_ERROR, "its window was still on its way");
+    assert_eq!(simulator.stats().protocol_errors, 1);
+
+    assert_eq!(client.answer(streams[14]).status, 200);
+    client.ping();
+    let streams: Vec<u32> = (0..12).map(|n| client.queue(&fields(&token(n)), &body)).collect();
+    client.flush().expect("sent");
+    assert_eq!(client.answer(streams[11]).status, 200, "at least three quarters of its window are back");
 }
