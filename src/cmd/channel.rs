@@ -6,7 +6,8 @@ use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use skein_apns::{
-    Broadcast, ChannelError, Channels, ClientConfig, Endpoint, Expiration, Priority, Receipt, StoragePolicy,
+    Broadcast, ChannelError, Channels, ClientConfig, Endpoint, Expiration, Priority, Reason, Receipt,
+    StoragePolicy,
 };
 use skein_config::Config;
 use skein_core::Timestamp;
@@ -131,6 +132,25 @@ fn failure(error: ChannelError) -> Failure {
         ChannelError::Invalid(why) => Failure::Usage(why.to_owned()),
         ChannelError::Unreachable(_) | ChannelError::NotSent(_) => Failure::Away(error.to_string()),
         ChannelError::Refused { status: 429 | 500.., .. } => Failure::Away(error.to_string()),
+        ChannelError::Refused { reason: Some(ref reason), .. } => match advice(reason) {
+            Some(advice) => Failure::Failed(anyhow!("{error}: {advice}")),
+            None => Failure::Failed(anyhow!(error)),
+        },
         _ => Failure::Failed(anyhow!(error)),
     }
+}
+
+/// What to do about a refusal.
+fn advice(reason: &Reason) -> Option<&'static str> {
+    Some(match reason {
+        Reason::ChannelNotRegistered => "there is no such channel; see `skein channel list`",
+        Reason::BadChannelId => "give the id as `skein channel create` printed it",
+        Reason::BadExpirationDate => "a channel without storage takes no --expires-at but 0",
+        Reason::TopicMismatch | Reason::TopicDisallowed => {
+            "the credential does not cover the bundle id; name another with --bundle-id, without a suffix"
+        }
+        Reason::FeatureNotEnabled => "enable broadcasts for the app id on Apple's developer site",
+        Reason::CannotCreateChannelConfig => "the app has as many channels as it may; delete unused ones",
+        _ => return None,
+    })
 }

@@ -23,10 +23,7 @@ pub fn run(common: &Common, command: &Config, output: Output) -> Result<Exit, Fa
     match command {
         Config::Check => {
             let config = load(common)?.config;
-            for (name, pool) in &config.pools {
-                checked_credential(name, pool)?;
-                client_config(&config, name, pool)?;
-            }
+            check_pools(&config)?;
             let pools: Vec<&String> = config.pools.keys().collect();
             let note = if pools.is_empty() { "; there is no pool yet, so nothing can be sent" } else { "" };
             output.line(
@@ -53,17 +50,39 @@ pub fn run(common: &Common, command: &Config, output: Output) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
+/// Every pool's credential, roots and proxy; all that can't be used are named at once.
+fn check_pools(config: &skein_config::Config) -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    for (name, pool) in &config.pools {
+        for checked in [checked_credential(name, pool).map(drop), client_config(config, name, pool).map(drop)]
+        {
+            match checked {
+                Ok(()) => {}
+                Err(Failure::Usage(why)) => wrong.push(why),
+                Err(other) => return Err(other),
+            }
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::Usage(wrong.join("\n"))) }
+}
+
+/// A new key, and its line in the file of keys.
+pub fn made_key(name: &str) -> Result<(String, String), Failure> {
+    let mut bytes = [0; KEY_BYTES];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow!("the system gives no random bytes"))?;
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let key = format!("skein_{hex}");
+    let line = format!("{name} = {}", blake3::hash(key.as_bytes()).to_hex());
+    Ok((key, line))
+}
+
 fn new_key(name: &str, append: Option<&Path>, out: Option<&Path>, output: Output) -> Result<(), Failure> {
     let named = (1..=64).contains(&name.len())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if !named {
         return Err(Failure::Usage("a caller's name has 1 to 64 letters, digits, '.', '_' and '-'".into()));
     }
-    let mut bytes = [0; KEY_BYTES];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow!("the system gives no random bytes"))?;
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    let key = format!("skein_{hex}");
-    let line = format!("{name} = {}", blake3::hash(key.as_bytes()).to_hex());
+    let (key, line) = made_key(name)?;
     let mut text = Vec::new();
     match out {
         None => text.push(format!("key: {key}")),

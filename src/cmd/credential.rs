@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, anyhow};
 use hyper::Method;
 use serde_json::{Value, json};
-use skein_apns::{Credential, TokenKey, probe};
+use skein_apns::{Credential, CredentialError, TokenKey, probe};
 use skein_config::Config;
 use skein_sender::credential::view::CredentialView;
 
@@ -134,7 +134,15 @@ fn from_arguments(arguments: &Check) -> anyhow::Result<Credential> {
             text.trim_end_matches(['\r', '\n']).to_owned()
         }
     };
-    let certificate = certificate(&main, key.as_deref(), &password).with_context(named)?;
+    let certificate = match certificate(&main, key.as_deref(), &password) {
+        Err(CredentialError::WrongPassword) if arguments.password_file.is_none() => {
+            return Err(anyhow!(
+                "{} has a password: name the file that holds it with --password-file",
+                named()
+            ));
+        }
+        read => read.with_context(named)?,
+    };
     Ok(Credential::Certificate(certificate))
 }
 
@@ -222,10 +230,16 @@ fn said<T: AsRef<str>>(list: &[T], nothing: &str) -> String {
     list.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
+const WITHOUT_END: &str = "without end; a key can be revoked";
+
+fn until(end: &str, days: u64) -> String {
+    format!("until {end}, {days} days left")
+}
+
 fn valid(view: &CredentialView) -> String {
     match (&view.expires_at, view.days_left) {
-        (Some(end), Some(days)) => format!("until {end}, {days} days left"),
-        _ => "without end; a key can be revoked".to_owned(),
+        (Some(end), Some(days)) => until(end, days),
+        _ => WITHOUT_END.to_owned(),
     }
 }
 
@@ -269,9 +283,10 @@ async fn running(url: &str, output: Output) -> Result<Exit, Failure> {
     let rows: Vec<[String; 6]> = pools
         .iter()
         .map(|(pool, view)| {
-            let valid = match view["days_left"].as_u64() {
-                Some(days) => format!("until {}, {days} days left", text(view, "expires_at")),
-                None => "-".to_owned(),
+            let valid = match (view["days_left"].as_u64(), view["kind"].as_str()) {
+                (Some(days), _) => until(&text(view, "expires_at"), days),
+                (None, Some(_)) => WITHOUT_END.to_owned(),
+                (None, None) => "-".to_owned(),
             };
             let trouble = view["trouble"].as_str().unwrap_or_default().to_owned();
             [pool.clone(), text(view, "state"), text(view, "kind"), text(view, "team"), valid, trouble]
