@@ -14,6 +14,7 @@ use skein_dev_services::ports::Port;
 use skein_dev_services::{PostgreSql, RabbitMq, ZooKeeper};
 
 use crate::args::DevCluster;
+use crate::cmd::config::made_key;
 use crate::cmd::demo;
 use crate::exit::Failure;
 
@@ -63,6 +64,9 @@ impl Site {
             site.private(name, &digit.repeat(32))?;
         }
         site.private("broker-password", "guest")?;
+        let (key, line) = made_key("dev")?;
+        site.private("api.key", &key)?;
+        site.private("gateway-keys", &line)?;
         Ok(site)
     }
 
@@ -106,7 +110,9 @@ impl Site {
         // A user for each sender: closing one sender's connections then needs no guess.
         for n in 1..=arguments.senders {
             let user = sender(n);
-            rabbitmq.manage("PUT", &format!("users/{user}"), Some(r#"{"password":"guest","tags":""}"#)).await?;
+            rabbitmq
+                .manage("PUT", &format!("users/{user}"), Some(r#"{"password":"guest","tags":""}"#))
+                .await?;
             let all = r#"{"configure":".*","write":".*","read":".*"}"#;
             rabbitmq.manage("PUT", &format!("permissions/%2f/{user}"), Some(all)).await?;
         }
@@ -121,6 +127,7 @@ format = "text"
 
 [gateway]
 listen = "127.0.0.1:{front}"
+api_keys_file = "gateway-keys"
 
 [broker]
 urls = ["amqp://{broker}"]
@@ -169,6 +176,11 @@ credential = {{ kind = "token", key_file = "apns.p8", key_id = "DEVKEY0001", tea
             ("RabbitMQ", rabbitmq.management_url()),
             ("ZooKeeper", zookeeper.url()),
             ("PostgreSQL", postgresql.url_of(database)),
+            (
+                "gateway",
+                format!("http://127.0.0.1:{} (its key: {})", self.front, self.path("api.key").display()),
+            ),
+            ("page", format!("http://127.0.0.1:{}/", self.monitors[0])),
             ("APNs", format!("https://{apns} (simulated)")),
             ("logs", self.folder.join("*.log").display().to_string()),
         ];
