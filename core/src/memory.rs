@@ -16,7 +16,7 @@ pub use broker::{Keeping, MemoryBroker, QUEUE_MESSAGES_MAX};
 pub use clock::PausedClock;
 pub use coordinator::StaticCoordinator;
 pub use fleet::{MemoryFleet, MemoryLead};
-pub use inbox::MemoryInbox;
+pub use inbox::{Beat, MemoryInbox, Pulse};
 pub use ledger::MemoryLedger;
 pub use queue::{Depth, Message};
 pub use seat::MemoryCoordinator;

@@ -26,6 +26,8 @@ pub const QUEUE_MESSAGES_MAX: usize = 1_000_000;
 #[derive(Clone)]
 pub struct MemoryBroker {
     shared: Arc<Shared>,
+    /// Who attaches through this handle.
+    client: Arc<str>,
 }
 
 pub(super) struct Shared {
@@ -40,13 +42,19 @@ pub(super) struct Shared {
 pub struct Keeping {
     clock: Arc<dyn Fn() -> crate::lease::BootMillis + Send + Sync>,
     pub(super) length: Duration,
-    pub(super) every: Duration,
+    /// `None`: whoever attached makes the round trips.
+    pub(super) every: Option<Duration>,
 }
 
 impl Keeping {
     /// Leases of `length`, renewed each `every` by a task of the attachment's runtime.
     pub fn new(clock: impl Clock, length: Duration, every: Duration) -> Self {
-        Self { clock: Arc::new(move || clock.boot()), length, every }
+        Self { clock: Arc::new(move || clock.boot()), length, every: Some(every) }
+    }
+
+    /// Leases of `length` that whoever attaches renews by [`MemoryInbox::pulse`], so that its round trips stop when it does.
+    pub fn by_hand(clock: impl Clock, length: Duration) -> Self {
+        Self { clock: Arc::new(move || clock.boot()), length, every: None }
     }
 
     pub(super) fn boot(&self) -> crate::lease::BootMillis {
@@ -116,7 +124,25 @@ impl MemoryBroker {
             }
             state.pools.insert(pool.clone(), Pool { slots: SlotMap::even(queues) });
         }
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), keeping }) }
+        let shared = Shared { state: Mutex::new(state), changed: Notify::new(), keeping };
+        Self { shared: Arc::new(shared), client: "".into() }
+    }
+
+    /// A handle whose attachments carry the name of a client, as connections to a real broker do.
+    #[must_use]
+    pub fn as_client(&self, name: &str) -> Self {
+        Self { client: name.into(), ..self.clone() }
+    }
+
+    /// Ends every attachment of a client, served or waiting. Not `seen`, the client notices nothing, as in
+    /// [`MemoryBroker::cut_unseen`].
+    pub fn close_client(&self, name: &str, seen: bool) {
+        self.shared.change(|state| state.queues.values_mut().for_each(|queue| queue.end_client(name, seen)));
+    }
+
+    /// Whether it is away.
+    pub fn is_away(&self) -> bool {
+        self.shared.state().is_away
     }
 
     /// Cuts the attachment that is being served, both sides noticing: its lease ends at once.
@@ -206,7 +232,7 @@ impl Broker for MemoryBroker {
             }
             state.attachments += 1;
             let attachment = state.attachments;
-            state.queue(queue)?.line_up(attachment, prefetch, Arc::clone(&lease));
+            state.queue(queue)?.line_up(attachment, Arc::clone(&self.client), prefetch, Arc::clone(&lease));
             Ok(attachment)
         })?;
         // From here on dropping the inbox, or this future, ends the attachment.

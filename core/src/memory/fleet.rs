@@ -101,7 +101,11 @@ impl MemoryFleet {
         });
     }
 
-    pub(super) fn slots(&self, pool: &PoolName) -> Result<SlotMap, CoordinatorError> {
+    /// Which slots live where in a pool.
+    ///
+    /// # Errors
+    /// [`CoordinatorError::Refused`] if there is no such pool.
+    pub fn slot_map(&self, pool: &PoolName) -> Result<SlotMap, CoordinatorError> {
         let unknown = || CoordinatorError::Refused(format!("there is no pool {pool}"));
         self.state.borrow().slots.get(pool).cloned().ok_or_else(unknown)
     }

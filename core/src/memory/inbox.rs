@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use super::broker::Shared;
 use super::queue::{Queue, Standing};
-use crate::lease::Lease;
+use crate::lease::{BootMillis, Lease};
 use crate::pool::QueueName;
 use crate::seam::{BrokerError, DeadLetter, Delivery, Inbox};
 
@@ -14,6 +14,45 @@ pub struct MemoryInbox {
     queue: QueueName,
     attachment: u64,
     lease: Arc<Lease>,
+}
+
+/// The round trips of an attachment on its own channel, which keep its lease.
+#[derive(Clone)]
+pub struct Pulse {
+    shared: Weak<Shared>,
+    lease: Weak<Lease>,
+    queue: QueueName,
+    attachment: u64,
+}
+
+/// What a round trip came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// The broker serves the attachment; its lease is renewed.
+    Renewed,
+    /// No answer: the broker has given the attachment up.
+    Unanswered,
+    /// The attachment has ended.
+    Ended,
+}
+
+impl Pulse {
+    /// One round trip that is answered now and began at `began`.
+    pub fn beat(&self, began: BootMillis) -> Beat {
+        let (Some(shared), Some(lease)) = (self.shared.upgrade(), self.lease.upgrade()) else {
+            return Beat::Ended;
+        };
+        let standing = shared.state().queue(&self.queue).map(|q| q.standing(self.attachment));
+        match (standing, &shared.keeping) {
+            (Ok(Standing::Active), Some(keeping)) => {
+                lease.renew(began, keeping.length);
+                Beat::Renewed
+            }
+            (Ok(Standing::Active), None) => Beat::Renewed,
+            (Ok(Standing::GivenUp), _) => Beat::Unanswered,
+            (Ok(Standing::Waiting | Standing::Ended) | Err(_), _) => Beat::Ended,
+        }
+    }
 }
 
 fn cut() -> BrokerError {
@@ -50,21 +89,28 @@ impl MemoryInbox {
         }
     }
 
-    /// Renews the lease as long as the broker serves this attachment: its round trips.
+    /// The round trips that keep its lease.
+    pub fn pulse(&self) -> Pulse {
+        Pulse {
+            shared: Arc::downgrade(&self.shared),
+            lease: Arc::downgrade(&self.lease),
+            queue: self.queue.clone(),
+            attachment: self.attachment,
+        }
+    }
+
+    /// Renews the lease as long as the broker serves this attachment.
     fn keep_lease(&self) {
         let Some(keeping) = self.shared.keeping.clone() else { return };
-        let (shared, lease): (Weak<Shared>, _) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.lease));
-        let (queue, attachment) = (self.queue.clone(), self.attachment);
         self.lease.renew(keeping.boot(), keeping.length);
+        let Some(every) = keeping.every else { return };
+        let pulse = self.pulse();
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(keeping.every).await;
-                let (Some(shared), Some(lease)) = (shared.upgrade(), lease.upgrade()) else { break };
-                let began = keeping.boot();
-                if !shared.state().queue(&queue).is_ok_and(|q| q.standing(attachment) == Standing::Active) {
+                tokio::time::sleep(every).await;
+                if pulse.beat(keeping.boot()) != Beat::Renewed {
                     break;
                 }
-                lease.renew(began, keeping.length);
             }
         });
     }

@@ -49,6 +49,7 @@ struct Stored {
 /// The consumer being served.
 struct Active {
     attachment: u64,
+    client: Arc<str>,
     prefetch: u16,
     last_tag: u64,
     /// Delivered and not settled.
@@ -72,6 +73,7 @@ pub(super) struct Queue {
 
 struct Waiting {
     attachment: u64,
+    client: Arc<str>,
     prefetch: u16,
     lease: Arc<Lease>,
 }
@@ -99,8 +101,8 @@ impl Queue {
         self.push();
     }
 
-    pub(super) fn line_up(&mut self, attachment: u64, prefetch: u16, lease: Arc<Lease>) {
-        self.waiting.push_back(Waiting { attachment, prefetch, lease });
+    pub(super) fn line_up(&mut self, attachment: u64, client: Arc<str>, prefetch: u16, lease: Arc<Lease>) {
+        self.waiting.push_back(Waiting { attachment, client, prefetch, lease });
         self.serve_next();
     }
 
@@ -141,6 +143,14 @@ impl Queue {
                     .map(|stored| Stored { returns: stored.returns.saturating_add(1), ..stored }),
             );
             self.serve_next();
+        }
+    }
+
+    /// Ends every attachment of a client. Unseen, the one being served is given up without its noticing.
+    pub(super) fn end_client(&mut self, client: &str, seen: bool) {
+        self.waiting.retain(|w| &*w.client != client);
+        if self.active.as_ref().is_some_and(|a| &*a.client == client) {
+            self.end_active(seen);
         }
     }
 
@@ -186,10 +196,11 @@ impl Queue {
 
     fn serve_next(&mut self) {
         if self.active.is_none()
-            && let Some(Waiting { attachment, prefetch, lease }) = self.waiting.pop_front()
+            && let Some(Waiting { attachment, client, prefetch, lease }) = self.waiting.pop_front()
         {
             let (unsettled, pushed) = Default::default();
-            self.active = Some(Active { attachment, prefetch, last_tag: 0, unsettled, pushed, lease });
+            self.active =
+                Some(Active { attachment, client, prefetch, last_tag: 0, unsettled, pushed, lease });
             self.push();
         }
     }
@@ -231,7 +242,7 @@ mod tests {
     }
 
     fn attach(queue: &mut Queue, attachment: u64, prefetch: u16) {
-        queue.line_up(attachment, prefetch, Arc::new(Lease::forever()));
+        queue.line_up(attachment, "test".into(), prefetch, Arc::new(Lease::forever()));
         assert_eq!(queue.standing(attachment), Standing::Active);
     }
 

@@ -93,6 +93,11 @@ impl MemoryCoordinator {
         self.fleet.modify(|_| {});
     }
 
+    /// Whether this sender alone is cut off.
+    pub fn is_away(&self) -> bool {
+        *self.seat.cut.borrow()
+    }
+
     /// Gives the seat up, and the membership with it.
     fn stand_up(&self) {
         self.fleet.modify(|state| {
@@ -159,7 +164,7 @@ impl Coordinator for MemoryCoordinator {
         predecessor_dead: bool,
     ) -> Result<OwnedQueue, CoordinatorError> {
         let claimed = self.say(queue, Word::Reclaimed { predecessor_dead }, epoch)?;
-        let slots = self.fleet.slots(&queue.pool)?;
+        let slots = self.fleet.slot_map(&queue.pool)?;
         OwnedQueue::of(&claimed, &self.seat.me, &slots)
             .ok_or_else(|| CoordinatorError::Overtaken("it is another's".to_owned()))
     }
