@@ -6,7 +6,7 @@ use std::time::Duration;
 use skein_core::QueueName;
 use skein_core::fleet::Change;
 use skein_core::lease::BootMillis;
-use skein_core::plan::{Move, Plan};
+use skein_core::plan::{Connection, Move, Plan};
 use skein_core::seam::{CoordinatorError, FleetView, Lead, Planned, StoredQueue};
 
 use crate::broker::{BrokerView, BrokerWatch};
@@ -50,6 +50,7 @@ pub async fn change<L: Lead>(
     lead: &L,
     plan: &Plan,
     view: &FleetView,
+    broker: &BrokerView,
     kicks: &mut Kicks,
     events: &Events,
     now: BootMillis,
@@ -68,7 +69,8 @@ pub async fn change<L: Lead>(
             again = true;
         } else {
             moves.insert(&wanted.queue, wanted);
-            planned.push(Planned { on: (*on).clone(), change: wanted.change.clone() });
+            let change = with_end(wanted, broker, now);
+            planned.push(Planned { on: (*on).clone(), change });
         }
     }
     let mut made = Made { again, ..Made::default() };
@@ -95,6 +97,18 @@ pub async fn change<L: Lead>(
         plan.answered.iter().for_each(|answered| events.answered(answered.wish, &answered.answer));
     }
     Ok(made)
+}
+
+/// An assignment with the time for which the broker has known the owner so far to be gone. What a member says of itself is no such
+/// word.
+fn with_end(wanted: &Move, broker: &BrokerView, now: BootMillis) -> Change {
+    let mut change = wanted.change.clone();
+    if let (Change::Assign { ended_ms, .. }, Some(from)) = (&mut change, &wanted.from)
+        && let Connection::Closed { at } = broker.connections.of(from)
+    {
+        *ended_ms = now.since(at).as_millis() as u64;
+    }
+    change
 }
 
 /// Closes what former owners still have open to the queues that were taken from them.

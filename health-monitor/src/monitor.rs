@@ -162,7 +162,8 @@ impl<S: FleetStore, B: BrokerWatch, C: Clock> Monitor<S, B, C> {
         broker: &crate::broker::BrokerView,
         now: BootMillis,
     ) -> bool {
-        let made = act::change(lead, &state.plan, &state.view, &mut state.kicks, &self.events, now).await;
+        let made =
+            act::change(lead, &state.plan, &state.view, broker, &mut state.kicks, &self.events, now).await;
         let made = match made {
             Ok(made) => made,
             Err(error) => {

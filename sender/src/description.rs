@@ -54,7 +54,8 @@ impl Describer {
             self.unattached_since = None;
         }
         let nothing_attached = self.unattached_since.is_some_and(|since| now.since(since) >= UNATTACHED_MAX);
-        let cut_off = nothing_attached || parts.broker_trouble.is_some();
+        // With queues attached the broker answers, whatever became of the connection beside them.
+        let cut_off = nothing_attached || view.queues.is_empty() && parts.broker_trouble.is_some();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Member {
             pools: parts.credentials.iter().map(|(pool, report)| served(pool, report, &view)).collect(),

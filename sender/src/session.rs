@@ -217,7 +217,8 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                         Err(error) => return Ok(End::Cut(error)),
                     };
                     if !tenancy.owned.predecessor_gone {
-                        tokio::time::sleep(pool.options.grace).await;
+                        let served = tenancy.owned.grace_served;
+                        tokio::time::sleep(pool.options.grace.saturating_sub(served)).await;
                         self.settled(tenancy);
                     }
                     if !loaded {

@@ -81,6 +81,7 @@ impl Tenancy {
     /// Nobody can say whose it is: it is attached to as it was, and whoever had it meanwhile may have left anything in doubt.
     pub fn unclaimed(&mut self) {
         self.owned.predecessor_gone = false;
+        self.owned.grace_served = Duration::ZERO;
         self.owned.tenure = Tenure::Hold;
         (self.clean, self.lost) = (false, false);
     }
@@ -143,6 +144,7 @@ mod tests {
             prefetch: 100,
             slots: SlotMap::even(4),
             predecessor_gone: true,
+            grace_served: Default::default(),
             left_clean: true,
             paused: false,
             tenure,

@@ -111,7 +111,7 @@ mod tests {
 
     fn assigned(queue: &str, to: &Owner) -> QueueAssignment {
         let to = to.clone();
-        let change = Change::Assign { to, cause: Cause::New, predecessor_dead: false };
+        let change = Change::Assign { to, cause: Cause::New, predecessor_dead: false, ended_ms: 0 };
         QueueAssignment::new(QueueName::parse(queue).unwrap(), 100).apply(&change).unwrap()
     }
 

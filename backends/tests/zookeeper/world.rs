@@ -151,7 +151,7 @@ pub fn life(name: &str, life: u128) -> Member {
 }
 
 pub fn assign(to: &Owner) -> Change {
-    Change::Assign { to: to.clone(), cause: Cause::SessionGone, predecessor_dead: false }
+    Change::Assign { to: to.clone(), cause: Cause::SessionGone, predecessor_dead: false, ended_ms: 0 }
 }
 
 /// What is stored of a queue.

@@ -33,6 +33,7 @@ pub fn owned(numbers: &[u16], epoch: u64) -> Result<Assignment, String> {
         prefetch: 100,
         slots: SlotMap::even(16),
         predecessor_gone: true,
+        grace_served: Default::default(),
         left_clean: false,
         paused: false,
         tenure: Tenure::Hold,

@@ -134,7 +134,7 @@ async fn change<S: FleetStore>(
 }
 
 fn assign(to: &Owner) -> Change {
-    Change::Assign { to: to.clone(), cause: Cause::Operator, predecessor_dead: false }
+    Change::Assign { to: to.clone(), cause: Cause::Operator, predecessor_dead: false, ended_ms: 0 }
 }
 
 /// Waits until a sender sees a queue so.

@@ -110,6 +110,10 @@ pub struct QueueAssignment {
     /// Whoever came before the present owner is known to write no more: it left a clean note, the kernel vouches for its end, or
     /// the owner has waited the grace out and said so ([`super::Change::Settled`]).
     pub predecessor_gone: bool,
+    /// For how long the broker had known every connection of the predecessor to be closed when the present owner was made, in
+    /// milliseconds: the grace counts from there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ended_ms: u64,
     /// How many deliveries may be unacked: a property of the queue, equal for all its owners. A second crash under a smaller
     /// prefetch than the first breaks the order, so it may grow, and shrinks only while the queue is released and empty.
     pub prefetch: u16,
@@ -126,6 +130,11 @@ pub struct QueueAssignment {
     pub cause: Cause,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 impl QueueAssignment {
     /// A queue that nobody has owned.
     pub fn new(queue: QueueName, prefetch: u16) -> Self {
@@ -134,6 +143,7 @@ impl QueueAssignment {
             epoch: 0,
             owner: None,
             predecessor_gone: false,
+            ended_ms: 0,
             prefetch,
             paused: false,
             note: None,

@@ -19,6 +19,9 @@ pub enum Change {
         cause: Cause,
         /// The kernel vouches that the owner so far is dead: `to` is a later life of the same member and holds its file lock.
         predecessor_dead: bool,
+        /// For how long the broker has known every connection of the owner so far to be closed, in milliseconds; 0 if it does not
+        /// say so. So much of the grace is over.
+        ended_ms: u64,
     },
     /// The owner is asked to leave, for a successor.
     Ask {
@@ -81,10 +84,12 @@ impl QueueAssignment {
     pub fn apply(&self, change: &Change) -> Result<Self, Refused> {
         let mut next = self.clone();
         match change {
-            Change::Assign { to, cause, predecessor_dead } => {
+            Change::Assign { to, cause, predecessor_dead, ended_ms } => {
                 let proven = *predecessor_dead && self.predecessor_gone;
                 next.predecessor_gone = self.released_clean() || proven;
                 next.own(to.clone(), *cause);
+                // An owner that was still waiting its own grace out ends nobody else's.
+                next.ended_ms = if self.predecessor_gone { *ended_ms } else { 0 };
             }
             Change::Ask { successor, cause } => {
                 if self.owner.is_none() {
@@ -131,6 +136,7 @@ impl QueueAssignment {
 
     fn own(&mut self, owner: Owner, cause: Cause) {
         self.epoch += 1;
+        self.ended_ms = 0;
         self.owner = Some(owner);
         self.successor = None;
         self.cause = cause;

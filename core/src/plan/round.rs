@@ -46,7 +46,12 @@ impl<'a> Round<'a> {
     /// Gives a queue without a living owner to a member.
     pub fn assign(&mut self, entry: usize, to: usize, cause: Cause, why: String) {
         if let Some(to) = self.owner_of(to) {
-            self.change(entry, Change::Assign { to, cause, predecessor_dead: false }, Some(cause), why);
+            self.change(
+                entry,
+                Change::Assign { to, cause, predecessor_dead: false, ended_ms: 0 },
+                Some(cause),
+                why,
+            );
         }
         self.board.set_home(entry, Some(to));
     }

@@ -74,7 +74,7 @@ impl Round<'_> {
         let pinned = self.board.entries[entry].seen.assignment.cause == Cause::Operator;
         let cause = if pinned { Cause::Operator } else { Cause::Reclaimed };
         let predecessor_dead = seen.member.holds_lock;
-        let change = Change::Assign { to: seen.member.owner(), cause, predecessor_dead };
+        let change = Change::Assign { to: seen.member.owner(), cause, predecessor_dead, ended_ms: 0 };
         let why = format!("{name} restarted in place and has not taken it again by itself");
         self.change(entry, change, Some(cause), why);
         self.board.set_home(entry, Some(owner));

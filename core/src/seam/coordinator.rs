@@ -1,5 +1,7 @@
 //! The coordinator seam, a sender's side: which queues are its own, and how it says that it has taken, left or lost one.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use crate::fleet::{Change, Incarnation, Member, MemberId, Owner, QueueAssignment};
@@ -129,6 +131,9 @@ pub struct OwnedQueue {
     /// Whether the predecessor is known to write no more: it left a clean note, or its end is proven. If not, the grace is
     /// waited for first.
     pub predecessor_gone: bool,
+    /// How much of the grace was over when this sender was made the owner, counted from the broker's word that the predecessor's
+    /// last connection is closed.
+    pub grace_served: Duration,
     /// Nothing that anybody has written from this queue is in doubt: the last owner left by the one way and said so. What comes
     /// redelivered was never written then, unless the ledger knows its verdict.
     pub left_clean: bool,
@@ -153,6 +158,7 @@ impl OwnedQueue {
             prefetch: assignment.prefetch,
             slots: slots.clone(),
             predecessor_gone: assignment.predecessor_gone,
+            grace_served: Duration::from_millis(assignment.ended_ms),
             left_clean: assignment.note.is_some_and(|note| note.clean && note.epoch + 1 == assignment.epoch),
             paused: assignment.paused,
             tenure,

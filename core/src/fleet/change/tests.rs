@@ -10,12 +10,31 @@ fn owner(name: &str, life: u128) -> Owner {
     Owner { member: MemberId::parse(name).unwrap(), incarnation: Incarnation(Uuid::from_u128(life)) }
 }
 
+#[test]
+fn the_grace_counts_from_the_brokers_word() {
+    let assign = |to: &Owner, ended_ms| Change::Assign {
+        to: to.clone(),
+        cause: Cause::BrokerDead,
+        predecessor_dead: false,
+        ended_ms,
+    };
+    let (a, b) = (owner("a", 1), owner("b", 1));
+    let first = after(fresh(), &[assign(&a, 0)]);
+    let in_grace = after(first.clone(), &[assign(&b, 520)]);
+    assert_eq!(in_grace.ended_ms, 0, "P2: a was still waiting for the one before it");
+    let settled = after(first, &[Change::Settled { by: a }]);
+    let second = after(settled, &[assign(&b, 520)]);
+    assert_eq!((second.ended_ms, second.predecessor_gone), (520, false));
+    let again = after(second, &[Change::Reclaim { by: b, predecessor_dead: false }]);
+    assert_eq!(again.ended_ms, 0, "P2: another predecessor, another grace");
+}
+
 fn fresh() -> QueueAssignment {
     QueueAssignment::new(QueueName { pool: PoolName::parse("im").unwrap(), number: 0 }, 200)
 }
 
 fn assign(to: &Owner) -> Change {
-    Change::Assign { to: to.clone(), cause: Cause::SessionGone, predecessor_dead: false }
+    Change::Assign { to: to.clone(), cause: Cause::SessionGone, predecessor_dead: false, ended_ms: 0 }
 }
 
 fn after(mut assignment: QueueAssignment, changes: &[Change]) -> QueueAssignment {
