@@ -31,6 +31,8 @@ pub(crate) struct Link {
     /// At this age it retires, successor or not.
     pub expires_at: Instant,
     pub last_used: Instant,
+    /// A fault of the service came on it: until then others are better.
+    pub shunned_until: Instant,
     /// The last flush found the gate shut.
     pub is_gated: bool,
     tls: ClientConnection,
@@ -49,6 +51,7 @@ impl Link {
             renew_at: now,
             expires_at: now,
             last_used: now,
+            shunned_until: now,
             is_gated: false,
             tls,
             stream,

@@ -71,7 +71,7 @@ pub(super) struct Links {
     taken: Vec<usize>,
     /// Places of connections that may have room; the last is used first, so that those that are not needed stay idle.
     roomy: Vec<usize>,
-    /// The same of those past their age: used when no other has room.
+    /// The same of those past their age, or shunned: used when no other has room.
     roomy_aged: Vec<usize>,
     /// The sums of what each has said.
     sure_room: usize,
@@ -214,7 +214,17 @@ impl Links {
         self.due = self.due.min(at);
     }
 
-    /// A connection that takes a request now; one past its age only if no other does.
+    /// The connection at `place` is used last of all for a while.
+    pub(super) fn shun(&mut self, place: usize, until: Instant) {
+        self.all[place].shunned_until = until;
+        if self.all[place].is_listed {
+            self.roomy.retain(|other| *other != place);
+            self.roomy_aged.retain(|other| *other != place);
+            self.roomy_aged.insert(0, place);
+        }
+    }
+
+    /// A connection that takes a request now; one past its age, or shunned for a fault of the service, only if no other does.
     pub(super) fn place_with_room(&mut self, now: Instant) -> Option<usize> {
         while let Some(place) = self.roomy.last().copied() {
             let link = &mut self.all[place];
@@ -222,6 +232,8 @@ impl Links {
                 link.is_listed = false;
             } else if link.renew_at <= now {
                 self.roomy_aged.push(place);
+            } else if link.shunned_until > now {
+                self.roomy_aged.insert(0, place);
             } else {
                 return Some(place);
             }

@@ -4,7 +4,11 @@ use super::{Client, Held};
 use crate::answer::{ConnectFailure, NotSent};
 use crate::connection::{Answered, Lost};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// For how long after a 500 other connections are better: long enough for the early retry that 5xx are worth, which is to be
+/// on another (`retry_schedule.service`).
+const SHUNNED: Duration = Duration::from_secs(5);
 
 impl Client {
     pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>, answers: &mut Vec<Answered>) -> Poll<()> {
@@ -63,6 +67,10 @@ impl Client {
             let is_done = link.machine.is_retiring() && link.machine.in_flight() == 0;
             if after.goaways > before.goaways {
                 self.note_goaway(place);
+            }
+            if after.faults > before.faults {
+                self.links.shun(place, now + SHUNNED);
+                self.upkeep_at = now;
             }
             let lost = match outcome {
                 Ok(()) if !is_done => {

@@ -66,6 +66,7 @@ impl Counters {
         self.writes += other.writes;
         self.replies += other.replies;
         self.accepted += other.accepted;
+        self.faults += other.faults;
         self.pings += other.pings;
         self.pongs += other.pongs;
         self.goaways += other.goaways;

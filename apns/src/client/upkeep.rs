@@ -34,6 +34,8 @@ struct Census {
     warm: usize,
     /// Young ones that have served.
     served: usize,
+    /// A young one is shunned for a fault of the service.
+    is_one_shunned: bool,
     aged: usize,
     aged_in_use: usize,
     /// Of one that is warm.
@@ -80,6 +82,7 @@ impl Client {
                 continue;
             }
             census.sound += 1;
+            census.is_one_shunned |= link.shunned_until > now;
             if link.machine.is_warm() {
                 census.warm += 1;
                 census.per_second = census.per_second.or(link.machine.per_second());
@@ -103,7 +106,12 @@ impl Client {
             per_second: census.per_second,
         };
         let bounds = Bounds {
-            min: self.config.connections_min,
+            // What met a fault of the service has another connection to be tried on.
+            min: if census.is_one_shunned {
+                self.config.connections_min.max(2)
+            } else {
+                self.config.connections_min
+            },
             max: self.config.connections_max,
             wait_max: self.config.grow_after,
         };

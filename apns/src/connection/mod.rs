@@ -52,6 +52,8 @@ pub struct Counters {
     pub replies: u64,
     /// Replies with status 200.
     pub accepted: u64,
+    /// Replies with status 500 or more: faults of the server that answers here, or of the whole service.
+    pub faults: u64,
     /// PINGs sent to a silent peer.
     pub pings: u64,
     /// PINGs of ours that the peer answered.
@@ -312,6 +314,7 @@ impl Connection {
     /// What a reply says about the connection itself.
     fn learn(&mut self, status: u16, body: &ErrorBody) {
         self.counters.replies += 1;
+        self.counters.faults += u64::from(status >= 500);
         self.peer.has_answered = true;
         self.flood.answered();
         self.missed = 0;

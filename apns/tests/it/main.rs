@@ -4,6 +4,7 @@ mod answers;
 mod channels;
 mod connecting;
 mod corpus;
+mod elsewhere;
 mod h2_server;
 mod hostile;
 mod losses;
