@@ -40,7 +40,9 @@ pub struct Tenancy {
 impl Tenancy {
     /// A queue that has just been assigned.
     pub fn new(owned: OwnedQueue) -> Self {
-        Self { clean: owned.left_clean, owned, lost: false, released: false }
+        // An earlier life of this member was given a clean queue perhaps, and has written since.
+        let inherited = matches!(owned.tenure, Tenure::Inherited(_));
+        Self { clean: owned.left_clean && !inherited, owned, lost: false, released: false }
     }
 
     /// Takes in what the coordinator says now and decides. An older epoch than what was claimed is old news. `dead` are the earlier
@@ -188,6 +190,8 @@ mod tests {
         let mut tenancy = Tenancy::new(inherited.clone());
         assert_eq!(tenancy.next(Some(&inherited), &[]), Step::Claim { predecessor_dead: false });
         assert_eq!(tenancy.next(Some(&inherited), &[life]), Step::Claim { predecessor_dead: true });
+        tenancy.claimed(owned(3, Tenure::Hold));
+        assert!(!tenancy.clean, "P3: the note is older than what that life has written");
     }
 
     #[test]
