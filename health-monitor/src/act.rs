@@ -42,14 +42,14 @@ pub fn label(change: &Change) -> &'static str {
     }
 }
 
-/// Writes the plan's changes.
+/// Writes the plan's changes, and brings the view up to what was written.
 ///
 /// # Errors
 /// As [`Lead::apply`]: then nothing else of the plan may be done.
 pub async fn change<L: Lead>(
     lead: &L,
     plan: &Plan,
-    view: &FleetView,
+    view: &mut FleetView,
     broker: &BrokerView,
     kicks: &mut Kicks,
     events: &Events,
@@ -76,6 +76,7 @@ pub async fn change<L: Lead>(
     let mut made = Made { again, ..Made::default() };
     if !planned.is_empty() {
         let applied = lead.apply(&planned).await?;
+        let mut changes = Vec::with_capacity(applied.changed.len());
         for changed in applied.changed {
             let Some(wanted) = moves.get(&changed.assignment.queue) else { continue };
             events.made(wanted, label(&wanted.change));
@@ -85,10 +86,17 @@ pub async fn change<L: Lead>(
                 kicks.taken(from.clone(), wanted.queue.clone(), now);
             }
             made.moves.push(((*wanted).clone(), changed.assignment.epoch));
+            changes.push(changed);
         }
         for queue in &applied.stale {
             events.stale(queue);
             made.again = true;
+        }
+        for changed in changes {
+            let queue = &changed.assignment.queue;
+            if let Some(stored) = view.queues.iter_mut().find(|stored| stored.assignment.queue == *queue) {
+                *stored = changed;
+            }
         }
     }
     let answered: Vec<_> = plan.answered.iter().map(|answered| answered.wish).collect();

@@ -163,7 +163,8 @@ impl<S: FleetStore, B: BrokerWatch, C: Clock> Monitor<S, B, C> {
         now: BootMillis,
     ) -> bool {
         let made =
-            act::change(lead, &state.plan, &state.view, broker, &mut state.kicks, &self.events, now).await;
+            act::change(lead, &state.plan, &mut state.view, broker, &mut state.kicks, &self.events, now)
+                .await;
         let made = match made {
             Ok(made) => made,
             Err(error) => {
