@@ -38,6 +38,11 @@ impl Member {
         self.link.poll(&mut Context::from_waker(&self.waker), gate, buffer, now, answers)
     }
 
+    /// Writes what waits. A connection that breaks of it is found broken in its next turn.
+    pub(super) fn flush_early(&mut self, gate: &Gate) {
+        let _ = self.link.flush(&mut Context::from_waker(&self.waker), gate);
+    }
+
     /// Takes no more requests; looked at this turn, so that it ends when nothing is open on it.
     pub(super) fn retire(&mut self) {
         self.link.machine.retire();

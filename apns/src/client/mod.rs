@@ -32,6 +32,10 @@ use tokio::time::Sleep;
 /// Bytes read from a socket at once.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
+/// Bytes that wait for a socket, above which they are written in the midst of a turn: then the other side works on the
+/// first requests of a burst while we make the last.
+const EAGER_BYTES: usize = 32 * 1024;
+
 /// Places in the round of addresses that a client may begin at.
 const TURNS: f64 = 1_000_000.0;
 
@@ -45,8 +49,8 @@ struct Held {
 /// Writes pushes of one credential to one endpoint.
 ///
 /// It spawns nothing: all its work, connecting included, happens while [`Client::progress`] is polled, so it must be
-/// polled whenever the task has nothing else to do. [`Client::write`] only queues; what was queued between two polls
-/// goes to the socket in one write. It belongs to one `current_thread` runtime and is not `Send`.
+/// polled whenever the task has nothing else to do. What [`Client::write`] queued between two polls goes to the socket in
+/// few writes. It belongs to one `current_thread` runtime and is not `Send`.
 ///
 /// Each request that [`Client::write`] takes gets exactly one answer, from [`Client::progress`], [`Client::drain`] or
 /// [`Client::close`]. Dropping it drops the answers of what is open.
@@ -138,7 +142,8 @@ impl Client {
         room
     }
 
-    /// Takes a request, or hands it back when there is no room. Writes nothing yet: [`Client::progress`] does.
+    /// Takes a request, or hands it back when there is no room. Writes nothing yet, unless much waits already:
+    /// [`Client::progress`] does.
     #[expect(clippy::result_large_err, reason = "the request itself comes back")]
     pub fn write(&mut self, request: Request) -> Result<(), Request> {
         if self.draining {
@@ -175,7 +180,11 @@ impl Client {
         let link = &mut self.links[place];
         link.last_used = now;
         link.touch();
+        let before = link.machine.outgoing().len();
         let outcome = link.machine.send(request, since, now);
+        if before / EAGER_BYTES < link.machine.outgoing().len() / EAGER_BYTES {
+            link.flush_early(&*self.gate);
+        }
         self.links.recount(place);
         outcome
     }
