@@ -26,7 +26,7 @@ const PER_TICK: u64 = 20;
 const IN_TIME_NS: u64 = 1_000_000_000;
 
 /// How many may end before two shards have noticed that it is not them.
-const UNNOTICED: usize = 2 * 32;
+const UNNOTICED: usize = 2 * 4;
 
 /// What is wrong with the bad pool.
 struct Case {
