@@ -31,9 +31,16 @@ pub fn is_present(name: &str) -> bool {
                     Command::new("python3").args(["-c", "import pika"]).stderr(Stdio::null()).status();
                 import.is_ok_and(|status| status.success())
             }
+            "chromium" => chromium().is_some(),
             "nghttpd" | "go" | "node" | "mvn" | "javac" => on_path(name).is_some(),
             _ => panic!("no service is called {name:?}"),
         }
+}
+
+/// A browser that speaks the DevTools protocol.
+#[must_use]
+pub fn chromium() -> Option<PathBuf> {
+    ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(on_path)
 }
 
 /// A script of RabbitMQ's. Not Debian's wrapper in `/usr/sbin`, which insists on its own user.

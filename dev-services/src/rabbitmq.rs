@@ -314,6 +314,7 @@ fn conf(amqp: &Port, management: &Port, prometheus: &Port) -> String {
          prometheus.tcp.port = {prometheus}\n\
          loopback_users = none\n\
          log.console = false\n\
+         collect_statistics_interval = 1000\n\
          disk_free_limit.absolute = 200MB\n\
          vm_memory_high_watermark.absolute = 2GB\n"
     )

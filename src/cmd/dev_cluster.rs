@@ -148,7 +148,7 @@ fn introduce(site: &Site, roles: &Roles, arguments: &DevCluster, output: Output)
         .collect();
     output.line(
         text,
-        &serde_json::json!({"config": config.to_string(), "roles": shown, "services": site.shown(),
+        &serde_json::json!({"config": config.to_string(), "page": site.page(), "roles": shown, "services": site.shown(),
                             "now": wiring::now()}),
     );
 }

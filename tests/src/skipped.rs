@@ -18,7 +18,7 @@ pub fn note(test: &str, why: &str) {
 }
 
 /// True, and noted in `target/skipped.txt` under the running test's name, when one of `services`
-/// (`rabbitmq`, `zookeeper`, `postgresql`, `pika`; `nghttpd`, `go`, `node`, `mvn`, `javac`) is not installed.
+/// (`rabbitmq`, `zookeeper`, `postgresql`, `pika`; `nghttpd`, `go`, `node`, `mvn`, `javac`, `chromium`) is not installed.
 ///
 /// Those that `SKEIN_REQUIRE_SERVICES` lists (`tests/run` puts in what it found) must be there. First line of a test:
 /// see [`crate::need`].

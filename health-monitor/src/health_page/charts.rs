@@ -7,10 +7,13 @@ use skein_core::Timestamp;
 use super::words::{count, rate, span, text};
 use crate::api::{Fleet, HISTORY_SECONDS, History, Line};
 
-/// Width of a chart in its own units: points are gathered into this many columns.
+/// Greatest width of a chart in its own units: points are gathered into at most this many columns.
 const COLUMNS: usize = 300;
 /// Height of a chart in its own units.
 const HEIGHT: f64 = 100.0;
+/// What a chart may show, in seconds: no more than is remembered, so that a young monitor's charts are not all emptiness.
+const WINDOWS: [(usize, &str); 4] =
+    [(60, "minute"), (180, "3 minutes"), (300, "5 minutes"), (HISTORY_SECONDS, "15 minutes")];
 
 /// How the points of one column become one.
 #[derive(Clone, Copy)]
@@ -19,7 +22,19 @@ enum Gather {
     Greatest,
 }
 
+/// The heading above the charts.
+pub(super) fn heading(history: &History) -> String {
+    format!("The last {}", window(history).1)
+}
+
+fn window(history: &History) -> (usize, &'static str) {
+    let points = history.lines.iter().map(|line| line.rate.len()).max().unwrap_or(0);
+    let enough = WINDOWS.into_iter().find(|(seconds, _)| *seconds >= points);
+    enough.unwrap_or(WINDOWS[WINDOWS.len() - 1])
+}
+
 struct Chart {
+    window: (usize, &'static str),
     id: &'static str,
     name: &'static str,
     unit: &'static str,
@@ -32,9 +47,11 @@ struct Chart {
 pub(super) fn html(fleet: &Fleet, history: &History) -> String {
     let empty = Line::default();
     let line = history.lines.iter().find(|line| line.kind == "fleet").unwrap_or(&empty);
-    let marks = marks(fleet, history);
+    let window = window(history);
+    let marks = marks(fleet, history, window.0);
     let charts = [
         Chart {
+            window,
             id: "rate",
             name: "Rate",
             unit: "written to APNs a second",
@@ -44,6 +61,7 @@ pub(super) fn html(fleet: &Fleet, history: &History) -> String {
             least_top: 10.0,
         },
         Chart {
+            window,
             id: "delay",
             name: "Delay",
             unit: "from submission to the first write",
@@ -53,6 +71,7 @@ pub(super) fn html(fleet: &Fleet, history: &History) -> String {
             least_top: 100.0,
         },
         Chart {
+            window,
             id: "backlog",
             name: "Backlog",
             unit: "waiting in the queues",
@@ -69,11 +88,11 @@ pub(super) fn html(fleet: &Fleet, history: &History) -> String {
 }
 
 /// Where queues changed hands, in columns; each once.
-fn marks(fleet: &Fleet, history: &History) -> Vec<usize> {
+fn marks(fleet: &Fleet, history: &History, window: usize) -> Vec<usize> {
     let end = newest(history);
     let column = |at: Timestamp| {
         let back = end.since(at).as_secs() as usize;
-        (back < HISTORY_SECONDS).then(|| column_of(HISTORY_SECONDS - 1 - back))
+        (back < window).then(|| column_of(window - 1 - back, window))
     };
     let moved = |done: &&crate::api::Done| done.change.change == "assign";
     let mut marks: Vec<usize> = fleet.done.iter().filter(moved).filter_map(|done| column(done.at)).collect();
@@ -87,35 +106,43 @@ fn newest(history: &History) -> Timestamp {
     history.from.plus(std::time::Duration::from_millis(points * history.step_ms))
 }
 
-fn column_of(second: usize) -> usize {
-    second * COLUMNS / HISTORY_SECONDS
+fn column_of(second: usize, window: usize) -> usize {
+    second * width(window) / window
+}
+
+/// How many columns a window has.
+fn width(window: usize) -> usize {
+    COLUMNS.min(window)
 }
 
 impl Chart {
     fn draw(&self, marks: &[usize], html: &mut String) {
         let columns = self.columns();
+        let width = width(self.window.0);
         let now = self.points.iter().rev().take(5).flatten().next().copied();
         let most = columns.iter().flatten().copied().fold(0.0, f64::max);
         let top = round_top(most.max(self.least_top));
         let current = now.map_or_else(|| "not known".to_owned(), self.shown);
         let _ = write!(
             html,
-            "<figure><figcaption><span>{name} <small>{unit}</small></span><b data-now=\"{id}\" data-value=\"{value}\">{now}</b></figcaption>\n\
-             <svg class=\"chart\" viewBox=\"0 0 {COLUMNS} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{label}\">\n",
+            "<figure><figcaption><span>{name} <small>{unit}</small></span><b data-now=\"{id}\" data-value=\"{value}\">{now}</b></figcaption>\n<div class=\"plot\"><span class=\"top\" aria-hidden=\"true\">{top}</span>\
+             <svg class=\"chart\" viewBox=\"0 0 {width} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{label}\">\n",
             name = self.name,
             unit = self.unit,
             id = self.id,
             value = now.map_or_else(String::new, |value| value.to_string()),
             now = text(&current),
+            top = text((self.shown)(top)),
             label = text(format!(
-                "{} over the last 15 minutes: {current} now, {} at most",
+                "{} over the last {}: {current} now, {} at most",
                 self.name,
+                self.window.1,
                 (self.shown)(most)
             )),
         );
         for at in [0.0, 0.5, 1.0] {
             let y = HEIGHT * at;
-            let _ = writeln!(html, "<path class=\"grid\" d=\"M0 {y}H{COLUMNS}\"/>");
+            let _ = writeln!(html, "<path class=\"grid\" d=\"M0 {y}H{width}\"/>");
         }
         for mark in marks {
             let _ = writeln!(html, "<path class=\"mark\" d=\"M{mark} 0V{HEIGHT}\"/>");
@@ -132,20 +159,21 @@ impl Chart {
         }
         let _ = writeln!(
             html,
-            "</svg><div class=\"axis\" aria-hidden=\"true\"><span>15 min ago</span><span>top {}</span><span>now</span></div></figure>",
-            text((self.shown)(top))
+            "</svg></div><div class=\"axis\" aria-hidden=\"true\"><span>{} ago</span><span>now</span></div></figure>",
+            self.window.1
         );
     }
 
     /// One value a column, the newest at the right; nothing where nothing is known.
     fn columns(&self) -> Vec<Option<f64>> {
-        let mut sums = vec![(0.0f64, 0u32); COLUMNS];
-        let skip = self.points.len().saturating_sub(HISTORY_SECONDS);
+        let (window, _) = self.window;
+        let mut sums = vec![(0.0f64, 0u32); width(window)];
+        let skip = self.points.len().saturating_sub(window);
         let points = &self.points[skip..];
-        let offset = HISTORY_SECONDS - points.len();
+        let offset = window - points.len();
         for (at, value) in points.iter().enumerate() {
             let Some(value) = value else { continue };
-            let (sum, n) = &mut sums[column_of(offset + at)];
+            let (sum, n) = &mut sums[column_of(offset + at, window)];
             *sum = match self.gather {
                 Gather::Mean => *sum + value,
                 Gather::Greatest => sum.max(*value),

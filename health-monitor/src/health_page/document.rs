@@ -41,7 +41,7 @@ pub(super) fn parts(fleet: &Fleet, history: &History) -> String {
             "<section data-part=\"glance\" aria-label=\"At a glance\" aria-live=\"polite\">\n{}</section>\n",
             glance::html(fleet)
         ),
-        part("charts", "The last 15 minutes", charts::html(fleet, history)),
+        part("charts", &charts::heading(history), charts::html(fleet, history)),
         part("senders", &counted("Senders", fleet.senders.len()), senders::html(fleet)),
         part("queues", &counted("Queues", fleet.queues.len()), queues::html(fleet)),
         part("credentials", "Credentials", credentials::html(fleet)),

@@ -18,7 +18,7 @@ pub(super) fn html(fleet: &Fleet) -> String {
          <th scope=\"col\" class=\"n\">Rate/s</th><th scope=\"col\" class=\"n wide\">Delay</th>\
          <th scope=\"col\" class=\"n wide\">In flight</th><th scope=\"col\" class=\"n wide\">Held</th>\
          <th scope=\"col\">APNs</th><th scope=\"col\">Broker</th><th scope=\"col\" class=\"wide\">Ledger</th>\
-         <th scope=\"col\">Lease</th><th scope=\"col\" class=\"wide\">Host</th><th scope=\"col\" class=\"wide\">Zone</th>\
+         <th scope=\"col\" class=\"wide\">Lease</th><th scope=\"col\" class=\"wide\">Host</th><th scope=\"col\" class=\"wide\">Zone</th>\
          <th scope=\"col\" class=\"wide\">Version</th></tr></thead>\n<tbody>\n",
     );
     for sender in &fleet.senders {
@@ -26,7 +26,7 @@ pub(super) fn html(fleet: &Fleet) -> String {
             html,
             "<tr data-sender=\"{id}\"><th scope=\"row\">{id}</th><td>{state}</td><td class=\"n\">{queues}</td>\
              <td class=\"n\">{rate}</td><td class=\"n wide\">{delay}</td><td class=\"n wide\">{in_flight}</td>\
-             <td class=\"n wide\">{held}</td><td>{apns}</td><td>{broker}</td><td class=\"wide\">{ledger}</td><td>{lease}</td>\
+             <td class=\"n wide\">{held}</td><td>{apns}</td><td>{broker}</td><td class=\"wide\">{ledger}</td><td class=\"wide\">{lease}</td>\
              <td class=\"wide\">{host}</td><td class=\"wide\">{zone}</td><td class=\"wide\">{version}</td></tr>",
             id = text(&sender.member),
             state = state(sender),

@@ -90,6 +90,11 @@ impl Site {
         self.path("skein.toml")
     }
 
+    /// The first monitor's page.
+    pub fn page(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.monitors[0])
+    }
+
     /// Where the services are, for people.
     pub fn shown(&self) -> Vec<(&'static str, String)> {
         self.shown.borrow().clone()
@@ -180,7 +185,7 @@ credential = {{ kind = "token", key_file = "apns.p8", key_id = "DEVKEY0001", tea
                 "gateway",
                 format!("http://127.0.0.1:{} (its key: {})", self.front, self.path("api.key").display()),
             ),
-            ("page", format!("http://127.0.0.1:{}/", self.monitors[0])),
+            ("page", self.page()),
             ("APNs", format!("https://{apns} (simulated)")),
             ("logs", self.folder.join("*.log").display().to_string()),
         ];

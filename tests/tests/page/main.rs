@@ -1,0 +1,117 @@
+//! The health page in a real browser, while a sender of a real fleet is killed.
+//!
+//! The fleet is `skein dev cluster`: what the README's tour starts is what is tested. Pictures go to `target/page/`; those in
+//! `docs/` are copies of them.
+
+mod browser;
+
+use std::time::Duration;
+
+use browser::Tab;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use skein_tests::{
+    process::{Child, skein},
+    target_folder, until,
+};
+
+const START_LIMIT: Duration = Duration::from_secs(120);
+const CHANGE_LIMIT: Duration = Duration::from_secs(60);
+const END_LIMIT: Duration = Duration::from_secs(60);
+/// Notifications a second: half of it gathers in the dead sender's queues until another owns them.
+const LOAD: u32 = 400;
+/// So much more than before the kill shows that it gathers.
+const RISE: u64 = 40;
+
+const OWNERS: &str =
+    "JSON.stringify([...document.querySelectorAll('tr[data-queue]')].map(row => row.dataset.owner))";
+const BACKLOG: &str = "Number(document.querySelector('[data-now=backlog]').dataset.value)";
+const RATE: &str = "Number(document.querySelector('[data-now=rate]').dataset.value)";
+const LINK: &str = "document.getElementById('link').textContent";
+
+struct Cluster {
+    child: Child,
+    told: Value,
+    _folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("skein-page-").tempdir().unwrap();
+        let own = folder.path().join("skein-dev").display().to_string();
+        let load = LOAD.to_string();
+        let arguments = ["dev", "cluster", "--monitors", "1", "--load", &load, "--folder", &own, "--json"];
+        let mut child = skein(arguments).unwrap().start().unwrap();
+        let line = child.wait_for_line("\"roles\"", START_LIMIT).await.unwrap();
+        Self { child, told: serde_json::from_str(&line).unwrap(), _folder: folder }
+    }
+
+    fn page(&self) -> &str {
+        self.told["page"].as_str().unwrap()
+    }
+
+    /// `kill -9` of a role, by its name.
+    fn kill(&self, role: &str) {
+        let roles = self.told["roles"].as_array().unwrap();
+        let role = roles.iter().find(|r| r["role"] == role).unwrap_or_else(|| panic!("no {role}"));
+        let pid = i32::try_from(role["pid"].as_i64().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    }
+}
+
+fn owners(tab: &mut Tab) -> Vec<String> {
+    serde_json::from_str(tab.value(OWNERS).as_str().unwrap()).unwrap()
+}
+
+fn number(tab: &mut Tab, expression: &str) -> u64 {
+    tab.value(expression).as_f64().unwrap_or_default() as u64
+}
+
+#[tokio::test]
+async fn queues_move_before_the_readers_eyes() {
+    skein_tests::need!("rabbitmq", "zookeeper", "postgresql", "chromium");
+    let mut cluster = Cluster::start().await;
+    let mut tab = Tab::open(cluster.page());
+    let spread = async || {
+        let owners = owners(&mut tab);
+        let of = |name: &str| owners.iter().filter(|owner| *owner == name).count();
+        (of("sender-1") > 0 && of("sender-1") + of("sender-2") == owners.len() && of("sender-2") > 0)
+            .then_some(())
+    };
+    until("both senders to own queues on the page", CHANGE_LIMIT, spread).await.unwrap();
+    let flowing = async || (number(&mut tab, RATE) > u64::from(LOAD) / 2).then_some(());
+    until("the rate on the page", CHANGE_LIMIT, flowing).await.unwrap();
+    let link = tab.value(LINK);
+    assert!(link.as_str().unwrap().starts_with("live"), "the script runs under the page's policy: {link}");
+    let few = async || Some(number(&mut tab, BACKLOG)).filter(|backlog| *backlog < u64::from(LOAD));
+    let calm = until("a small backlog", CHANGE_LIMIT, few).await.unwrap();
+    tab.value("window.notReloaded = true");
+
+    cluster.kill("sender-1");
+    let risen = async || (number(&mut tab, BACKLOG) > calm + RISE).then_some(());
+    until("the backlog to rise on the page", CHANGE_LIMIT, risen).await.unwrap();
+    let moved = async || owners(&mut tab).iter().all(|owner| owner == "sender-2").then_some(());
+    until("every queue to be sender-2's on the page", CHANGE_LIMIT, moved).await.unwrap();
+    let fallen = async || (number(&mut tab, BACKLOG) <= calm + RISE).then_some(());
+    until("the backlog to fall on the page", CHANGE_LIMIT, fallen).await.unwrap();
+    assert_eq!(tab.value("window.notReloaded"), Value::Bool(true), "the page was not loaded again");
+    assert_eq!(
+        tab.complaints(),
+        Vec::<String>::new(),
+        "nothing is refused by the page's policy, nothing thrown"
+    );
+
+    let pictures = target_folder().join("page");
+    for (scheme, width, name) in [("light", 1280, "light"), ("dark", 1280, "dark"), ("dark", 390, "phone")] {
+        tab.picture(scheme, width, &pictures.join(format!("health-{name}.png")));
+        let wide = tab.value("document.documentElement.scrollWidth").as_u64().unwrap();
+        assert!(wide <= u64::from(width), "{name}: only tables scroll sideways, not the page ({wide})");
+    }
+
+    cluster.kill("monitor-1");
+    let told = async || tab.value(LINK).as_str().is_some_and(|text| text.contains("is old")).then_some(());
+    until("the page to say that it is old", CHANGE_LIMIT, told).await.unwrap();
+    cluster.child.interrupt();
+    let status = cluster.child.wait_exit(END_LIMIT).await.unwrap();
+    assert_eq!(status.code(), Some(0), "control-C ends all of it; its log: {}", cluster.child.log());
+}
