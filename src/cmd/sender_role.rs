@@ -74,21 +74,32 @@ pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exi
     };
     let routes = pages(registry.clone(), ready).merge(operator::routes(credentials.clone()));
     tokio::spawn(serve(listener, routes, pages_options(), std::future::pending()));
-    tokio::select! {
-        declared = declare(config, &link, &undeclared) => declared?,
-        () = signals.ended() => return Ok(Exit::Done),
-    }
+    // Joined early: a restart in place takes its queues again while the rest is made ready.
+    let seat = match life {
+        Some((life, options)) => {
+            let backoff = (config.broker.backoff_min, config.broker.backoff_max);
+            let presence = Presence::keep(&link, backoff);
+            Some((Seat::join(config, options, life, &credentials)?, presence))
+        }
+        None => None,
+    };
     let (tried, first_try) = oneshot::channel();
     let mut upkeep = std::pin::pin!(ledger_upkeep::keep(database.clone(), config.ledger.retention, tried));
     // A new database gets its tables before the first fact; one that is away is not waited for.
+    let schema = async {
+        tokio::select! {
+            () = &mut upkeep => {}
+            _ = tokio::time::timeout(SCHEMA_WAIT, first_try) => {}
+        }
+    };
     tokio::select! {
-        () = &mut upkeep => {}
-        _ = tokio::time::timeout(SCHEMA_WAIT, first_try) => {}
+        (declared, ()) = async { tokio::join!(declare(config, &link, &undeclared), schema) } => declared?,
+        () = signals.ended() => return Ok(Exit::Done),
     }
     // Not before its queue is declared.
     let ledger = SpooledLedger::new(database, broker.clone());
     let mut reloads = signals.clone();
-    let Some((life, options)) = life else {
+    let Some((seat, presence)) = seat else {
         let ownership = wiring::sender::alone(config)?;
         let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials, ownership)?;
         let _ = shown.set(sender.status());
@@ -99,14 +110,12 @@ pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exi
         }
         return end(sender, config).await;
     };
-    let presence = Presence::keep(&link, (config.broker.backoff_min, config.broker.backoff_max));
-    let seat = Seat::join(config, options, &life)?;
-    let ownership = seat.ownership(&life);
+    let ownership = seat.ownership();
     let measured = Arc::clone(&metrics);
     let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials, ownership)?;
     let _ = shown.set(sender.status());
     let mut describing =
-        std::pin::pin!(seat.describe(config, &life, &presence, &credentials, sender.status(), measured));
+        std::pin::pin!(seat.describe(config, &presence, &credentials, sender.status(), measured));
     let replaced = tokio::select! {
         () = signals.ended() => None,
         () = &mut upkeep => None,

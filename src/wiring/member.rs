@@ -8,7 +8,7 @@ use skein_backends::clock::SystemClock;
 use skein_backends::rabbitmq::Presence;
 use skein_backends::zookeeper::{ZooKeeperCoordinator, ZooKeeperOptions};
 use skein_config::Config;
-use skein_core::fleet::{CredentialReport, Incarnation, Member, MemberId, Report};
+use skein_core::fleet::{CredentialReport, Incarnation, Member, MemberId, Report, ServedPool};
 use skein_core::memory::StaticCoordinator;
 use skein_core::seam::{Assignment, Clock as _, Coordinator, CoordinatorError, OwnedQueue, Standing};
 use skein_core::{PoolName, QueueName, SlotMap, Timestamp};
@@ -96,7 +96,7 @@ impl Life {
     }
 
     /// The earlier lives that are dead for sure.
-    pub fn dead_lives(&self) -> Vec<Incarnation> {
+    fn dead_lives(&self) -> Vec<Incarnation> {
         self.lock.as_ref().map(|lock| lock.dead.clone()).unwrap_or_default()
     }
 }
@@ -133,32 +133,41 @@ async fn lock(config: &Config, id: &MemberId, life: Incarnation) -> Result<Optio
 /// A member of a fleet.
 pub struct Seat {
     /// Its coordinator.
-    pub coordinator: Arc<ZooKeeperCoordinator>,
+    coordinator: Arc<ZooKeeperCoordinator>,
+    life: Life,
     /// Tells that it leaves.
     draining: watch::Sender<bool>,
 }
 
 impl Seat {
     /// Joins. While ZooKeeper is away it goes on trying, and owns nothing.
-    pub fn join(config: &Config, options: ZooKeeperOptions, life: &Life) -> Result<Self, Failure> {
+    pub fn join(
+        config: &Config,
+        options: ZooKeeperOptions,
+        mut life: Life,
+        credentials: &Credentials,
+    ) -> Result<Self, Failure> {
+        let reports = reports(config, &credentials.views());
+        life.member.pools =
+            reports.keys().map(|pool| ServedPool { pool: pool.clone(), apns: Default::default() }).collect();
+        life.member.report.credentials = reports;
         let pools = super::sender::pools(config)?;
         let slots: BTreeMap<PoolName, SlotMap> =
             pools.into_iter().map(|(pool, queues)| (pool, SlotMap::even(queues))).collect();
         let coordinator = ZooKeeperCoordinator::join(options, life.member.clone(), slots);
-        Ok(Self { coordinator: Arc::new(coordinator), draining: watch::Sender::new(false) })
+        Ok(Self { coordinator: Arc::new(coordinator), life, draining: watch::Sender::new(false) })
     }
 
     /// What the sender owns by.
-    pub fn ownership(&self, life: &Life) -> Ownership {
+    pub fn ownership(&self) -> Ownership {
         let coordinator = Coordinating::Fleet(Arc::clone(&self.coordinator));
-        Ownership { coordinator, dead_lives: life.dead_lives() }
+        Ownership { coordinator, dead_lives: self.life.dead_lives() }
     }
 
     /// Describes the sender for as long as it is polled: once a second, and at once when a decision may hang on it.
     pub async fn describe(
         &self,
         config: &Config,
-        life: &Life,
         presence: &Presence,
         credentials: &Credentials,
         status: Arc<Status>,
@@ -175,7 +184,7 @@ impl Seat {
                 broker_trouble: trouble.borrow_and_update().clone(),
                 draining: *draining.borrow_and_update(),
             };
-            let now = describer.describe(&life.member, &parts, SystemClock.boot());
+            let now = describer.describe(&self.life.member, &parts, SystemClock.boot());
             let decides = Some(Member { load: Default::default(), ..now.clone() });
             if told != decides || told_at.elapsed() >= DESCRIBE_EVERY {
                 self.coordinator.describe(now);
