@@ -1,17 +1,18 @@
 //! The part under measurement: one thread, one client of `skein-apns`, one notification of a device token in flight at a time.
 
 use std::fs;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use skein_apns::{
-    Answer, Client, ClientConfig, Credential, Endpoint, Environment, NotSent, Roots, Status, TokenKey,
+    Answer, Client, ClientConfig, Credential, Endpoint, Environment, NotSent, Reason, Roots, Status, TokenKey,
 };
 use skein_apns_sim::clock::monotonic_ns;
 use skein_core::lane::LaneId;
 use tokio::runtime::LocalOptions;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Sleep, sleep_until};
 
 use super::work::Work;
 use crate::arguments::{ApnsClient, ApnsLoad};
@@ -31,7 +32,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(40);
 /// How often the connections are counted until then.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often a paced run writes what is due.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(2);
 /// Without a reply for so long the run has failed.
 const STILL_LIMIT: Duration = Duration::from_secs(30);
 
@@ -104,12 +105,14 @@ struct Driver {
     measured_from: u64,
     pace: Pace,
     due: u64,
-    ticks: Option<Interval>,
+    ticks: Option<Ticks>,
     answers: Vec<(u64, Answer)>,
     accepted: u64,
     not_sent: u64,
     in_doubt: u64,
     last_reply: Instant,
+    /// Why our provider token was refused, if it was.
+    refused: Option<&'static str>,
 }
 
 impl Driver {
@@ -123,16 +126,17 @@ impl Driver {
             measured_from: 0,
             pace: Pace::new(load.rate),
             due: if is_paced { 0 } else { u64::MAX },
-            ticks: is_paced.then(ticks),
+            ticks: is_paced.then(Ticks::new),
             answers: Vec::new(),
             accepted: 0,
             not_sent: 0,
             in_doubt: 0,
             last_reply: Instant::now(),
+            refused: None,
         })
     }
 
-    /// Opens the connections: those asked for without work, or, if none were, what the work makes the client open.
+    /// Opens the connections: those asked for, or, if none were, what the work makes the client open.
     async fn connect(&mut self) -> Result<()> {
         let began = Instant::now();
         let (mut open, mut since) = (0, began);
@@ -153,9 +157,12 @@ impl Driver {
             }
             if self.connections > 0 {
                 if open >= self.connections {
-                    return Ok(());
-                }
-                if began.elapsed() > if open == 0 { FIRST_LIMIT } else { CONNECT_LIMIT } {
+                    // One push on each: until its provider token was accepted, a connection takes one at a time.
+                    self.work.submit_until(self.connections as u64);
+                    if self.work.is_done() {
+                        return Ok(());
+                    }
+                } else if began.elapsed() > if open == 0 { FIRST_LIMIT } else { CONNECT_LIMIT } {
                     bail!("{open} of {} connections stand: {}", self.connections, last_failure(&status));
                 }
             } else if open == 0 && began.elapsed() > FIRST_LIMIT {
@@ -190,15 +197,23 @@ impl Driver {
         for (key, answer) in self.answers.drain(..) {
             let lane = LaneId::from_u64(key);
             match answer {
-                Answer::Reply { status, evidence, .. } => {
+                Answer::Reply { status, reason, evidence, .. } => {
                     self.work.finish(lane, evidence.duration_us);
                     self.accepted += u64::from(status == 200);
-                    self.last_reply = Instant::now();
+                    if status == 403 {
+                        // Its connection ends with it: such a server lets nothing through, slowly.
+                        self.refused = reason.as_ref().map(Reason::label);
+                    } else {
+                        self.last_reply = Instant::now();
+                    }
                     continue;
                 }
                 Answer::NotSent { why: NotSent::NoConnection(why), .. }
                     if self.last_reply.elapsed() > STILL_LIMIT =>
                 {
+                    if let Some(reason) = self.refused {
+                        bail!("the server refuses the key of this run ({reason}); it has to take any key");
+                    }
                     bail!("no connection for {STILL_LIMIT:?}: {}", why.label());
                 }
                 Answer::NotSent { .. } => self.not_sent += 1,
@@ -214,10 +229,24 @@ fn last_failure(status: &Status) -> &str {
     status.last_failure.as_ref().map_or("no attempt has failed", |last| &last.detail)
 }
 
-fn ticks() -> Interval {
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    ticks
+/// Every [`TICK`]. Two timers take turns, so that one is always due before the one that is set anew: the runtime wakes
+/// itself, by a system call, only for a timer that is due before all others.
+struct Ticks {
+    timers: [Pin<Box<Sleep>>; 2],
+}
+
+impl Ticks {
+    fn new() -> Self {
+        let now = tokio::time::Instant::now();
+        Self { timers: [1, 2].map(|n| Box::pin(sleep_until(now + n * TICK))) }
+    }
+
+    async fn tick(&mut self) {
+        self.timers[0].as_mut().await;
+        let due = self.timers[0].deadline().max(tokio::time::Instant::now() - TICK) + 2 * TICK;
+        self.timers[0].as_mut().reset(due);
+        self.timers.swap(0, 1);
+    }
 }
 
 fn client(arguments: &ApnsClient) -> Result<Client> {
