@@ -162,3 +162,20 @@ async fn p8_what_is_in_hand_is_bounded_over_all_connections() {
     assert_eq!(labels(&kept), [(2, "reply")]);
     assert_eq!((client.room(), client.in_flight()), (1, 2));
 }
+
+#[tokio::test]
+async fn a_burst_is_under_way_before_all_of_it_is_made() {
+    let server = Server::new().await;
+    let mut client = Client::new(server.config(), server.pki.client_certificate());
+    let mut kept = Vec::new();
+    let mut peer = while_serving(&mut client, &mut kept, server.accept(MANY)).await;
+    for key in 1..=40 {
+        let mut push = request(key);
+        push.payload = format!(r#"{{"aps":{{"alert":"{}"}}}}"#, "x".repeat(1_400)).into();
+        client.write(push).unwrap();
+    }
+    // The client is not polled: what arrives was written as the burst was made.
+    let asked = tokio::time::timeout(std::time::Duration::from_secs(20), peer.request()).await;
+    assert_eq!(asked.expect("the first of the burst").stream, 1);
+    assert_eq!(client.in_flight(), 40);
+}
