@@ -73,6 +73,25 @@ impl<C: Clock> PoolShard<C> {
     }
 }
 
+impl<C: Clock> PoolShard<C> {
+    /// What is kept of a notification that is final and has come back more than once: it is a possible copy (P3), which none of the
+    /// owners that it came back from can say any more.
+    pub(crate) fn lost_owners(&self, item: &Item, now: Timestamp) -> Note {
+        Note {
+            key: item.notification.key(),
+            pool: self.pool.name.clone(),
+            kind: NoteKind::InDoubt,
+            cause: "owners_lost".into(),
+            status: 0,
+            at: now,
+            attempt: 0,
+            until: None,
+            possible_copy: true,
+            sender: Arc::clone(&self.options.member),
+        }
+    }
+}
+
 /// The letter for a notification whose verdict the ledger can never store.
 pub(crate) fn dead_letter(item: &Item, why: &str) -> DeadLetter {
     DeadLetter {

@@ -137,6 +137,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
                     owes: false,
                     taken_at: self.pool.clock.boot(),
                     possible_copy: delivery.redelivered || delivery.repeat,
+                    came_back_often: delivery.returns > 1,
                     repeat: delivery.repeat,
                     superseded: false,
                     count,
@@ -201,7 +202,16 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
             item.possible_copy &= item.repeat || !self.clean;
             return false;
         }
-        for delivery in work.window.leave(&item.notification.key()) {
+        let key = item.notification.key();
+        if item.came_back_often {
+            // The first owner's verdict was durable late perhaps, after the second had looked and written; and the second has died
+            // before it could say so.
+            let note = self.pool.lost_owners(item, self.pool.clock.now());
+            work.outbox.tell(Fact::Note(Box::new(note)), Waiting::Key(key));
+            self.pool.wake.notify_one();
+            return true;
+        }
+        for delivery in work.window.leave(&key) {
             delivery.attachment.done(delivery.tag);
         }
         true

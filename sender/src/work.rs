@@ -33,6 +33,8 @@ pub struct Item {
     pub taken_at: BootMillis,
     /// APNs may have received it before (P3).
     pub possible_copy: bool,
+    /// It came back more than once: of its earlier owners, the last may have written what the one before had written.
+    pub came_back_often: bool,
     /// It came through a marked copy.
     pub repeat: bool,
     /// A newer one with its collapse id came while it waited.

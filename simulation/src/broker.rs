@@ -64,6 +64,7 @@ impl Broker for SimBroker {
             tokio::time::sleep(Duration::from_millis(200)).await;
             return Err(cut());
         }
+        self.links.reopen();
         let inner = self.inner.attach(queue, prefetch).await?;
         self.witness.attached(self.life, queue);
         let state = Arc::new(State::default());

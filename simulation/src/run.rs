@@ -119,7 +119,7 @@ async fn act(script: Script, flaw: Flaw, metrics: Arc<Metrics>, told: bool) -> R
         tokio::time::sleep_until(start + Duration::from_millis(*at)).await;
         stage.strike(*fault).await;
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     stage.heal().await;
     for producer in producers {
         let _ = producer.await;
@@ -192,6 +192,28 @@ fn conclude(stage: &Stage) -> Report {
         digest: seen.digest(),
         broken,
     }
+}
+
+/// Plays seeds on as many threads as there are cores, each seed by `look`; what that says, in the order of the seeds.
+pub fn all<T: Send>(seeds: std::ops::Range<u64>, look: impl Fn(u64) -> Option<T> + Sync) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let mut found: Vec<(u64, T)> = std::thread::scope(|scope| {
+        let part = |thread| {
+            let (seeds, look) = (seeds.clone(), &look);
+            scope.spawn(move || {
+                let mine = seeds.filter(move |seed| seed % threads == thread);
+                mine.filter_map(|seed| Some((seed, look(seed)?))).collect::<Vec<_>>()
+            })
+        };
+        let parts: Vec<_> = (0..threads).map(part).collect();
+        // A thread that panics has told its seed's panic already.
+        parts
+            .into_iter()
+            .flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    found.sort_by_key(|(seed, _)| *seed);
+    found.into_iter().map(|(_, found)| found).collect()
 }
 
 /// Plays a seed. What fails is made smaller: faults are left out as long as the same promise breaks.

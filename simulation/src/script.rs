@@ -78,6 +78,8 @@ pub struct Script {
     pub gap: u64,
     /// Unsettled deliveries of a queue.
     pub prefetch: u16,
+    /// How long the monitor waits for a restart in place, in milliseconds.
+    pub restart_grace: u64,
     /// Items in lanes.
     pub held_max: usize,
     /// How APNs feels.
@@ -107,6 +109,7 @@ impl Script {
             messages: random.within(20, 110),
             gap: random.within(20, 160),
             prefetch: random.within(2, 30) as u16,
+            restart_grace: random.within(30, 500),
             held_max: random.within(4, 200) as usize,
             mood,
             repeats: if orderly { 0 } else { random.below(8) },
@@ -160,10 +163,10 @@ impl Script {
             8..=11 => Fault::Freeze { member, millis, at_flush: random.percent(60) },
             12 => Fault::Vanish { member, back: random.within(5_000, 9_000) },
             13 | 14 => Fault::ResetBroker { member },
-            15 | 16 => Fault::CutBroker { member, millis, told: true },
-            17 => Fault::CutBroker { member, millis, told: false },
-            18 | 19 => Fault::CutQueue { queue, seen: random.percent(50) },
-            20 | 21 => Fault::CutCoordinator { member, millis },
+            15..=17 => Fault::CutBroker { member, millis, told: true },
+            18 => Fault::CutBroker { member, millis, told: false },
+            19 | 20 => Fault::CutQueue { queue, seen: random.percent(50) },
+            21 => Fault::CutCoordinator { member, millis },
             22 => Fault::CutLedger { member, millis },
             23 | 24 => Fault::CutApns { member, millis },
             25 => Fault::BrokerAway { millis },

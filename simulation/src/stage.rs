@@ -82,6 +82,7 @@ impl Stage {
         let broker = MemoryBroker::with_leases(counts(), Keeping::by_hand(clock.clone(), LEASE));
         let fleet = MemoryFleet::new();
         let policy = Policy {
+            restart_grace: Duration::from_millis(script.restart_grace),
             join_debounce: Duration::from_millis(100),
             broker_debounce: Duration::from_secs(2),
             flap_backoff_first: Duration::from_secs(1),
