@@ -3,20 +3,18 @@
 //! Each scenario has a quick count, and a full one with `SKEIN_FAULTS=full`; the full ones' figures go to
 //! `target/figures/main-path.json`. What is checked after each is in `scenario`.
 
-mod amqp;
 mod bad_input;
-mod books;
 mod broker_restarted;
 mod demo;
 mod doors;
 mod embedded;
 mod fleet;
-mod keys;
 mod ledger_away;
-mod load;
+mod members;
 mod producer_cut;
 mod scenario;
 mod sender_lost;
-mod site;
 mod starting;
 mod stopping;
+
+use skein_test_site::{amqp, books, keys, load, site};

@@ -1,0 +1,78 @@
+//! P1–P3 when one of two senders of a fleet dies for good: the other takes its queues over, as the monitor says.
+
+use skein_tests::{
+    http, need,
+    ports::Port,
+    services::{PostgreSql, RabbitMq, ZooKeeper},
+    until,
+};
+
+use crate::{
+    fleet::{FLOW_LIMIT, Fleet, Services},
+    load::Load,
+    scenario::Scenario,
+    site::bad_day,
+};
+
+const PER_SECOND: u32 = 500;
+const QUEUES: usize = 4;
+
+/// P1, P2, P3: killed under load, and not started again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_other_sender_takes_over() {
+    need!("rabbitmq", "postgresql", "zookeeper");
+    let scenario = Scenario::new("one of two senders killed for good", 1, 1);
+    let (broker, zookeeper) = (RabbitMq::shared().await.unwrap(), ZooKeeper::shared().await.unwrap());
+    let services = Services::direct(broker, PostgreSql::shared().await.unwrap());
+    let mut fleet = Fleet::prepare("members", services, bad_day(scenario.seed)).await;
+    let chroot = zookeeper.chroot("members");
+    let (servers, chroot) = chroot.split_once('/').unwrap();
+    let management = broker.management_url().replace("guest:guest@", "");
+    fleet.engine.push_str(&format!(
+        r#"
+[coordinator]
+servers = ["{servers}"]
+chroot = "/{chroot}"
+session_timeout = "4s"
+server_tick = "500ms"
+
+[monitor]
+management_url = "{management}"
+
+[monitor.policy]
+join_debounce = "1s"
+"#
+    ));
+    // The configuration of the fleet's own sender, written anew.
+    fleet.site.config(&fleet.engine);
+    let (api, state) = (Port::claim(), fleet.site.path("state"));
+    let (listen, state) = (format!("monitor.listen=127.0.0.1:{api}"), state.display().to_string());
+    let (_monitor, _pages) = fleet.start_role(&["run", "monitor", "--set", &listen]);
+    let folder = format!("sender.state_folder={state}");
+    let (mut second, _second_pages) =
+        fleet.start_role(&["run", "sender", "--set", "sender.member=sender-2", "--set", &folder]);
+    fleet.start_sender();
+    let page = format!("http://127.0.0.1:{api}/v1/fleet");
+    owned(&page, &[("sender-1", QUEUES / 2), ("sender-2", QUEUES / 2)]).await;
+    let load = Load::start(fleet.producer(None), scenario.seed, PER_SECOND);
+    fleet.flowing(1_000).await;
+    second.kill9();
+    fleet.count_at_risk().await;
+    owned(&page, &[("sender-1", QUEUES), ("sender-2", 0)]).await;
+    fleet.flowing(1_000).await;
+    let verdict = scenario.check(fleet, load).await;
+    assert!(verdict.accepted > 0);
+}
+
+/// Waits until the monitor's page says who owns how many queues.
+async fn owned(page: &str, wanted: &[(&str, usize)]) {
+    let is = async || {
+        let fleet = http::get(page).await.ok()?.json().ok()?;
+        let queues = fleet["queues"].as_array()?;
+        let count = |member: &str| queues.iter().filter(|queue| queue["owner"] == member).count();
+        wanted.iter().all(|(member, queues)| count(member) == *queues).then_some(())
+    };
+    if until("the queues to be owned so", FLOW_LIMIT, is).await.is_err() {
+        panic!("not {wanted:?}: {:?}", http::get(page).await);
+    }
+}
