@@ -13,7 +13,7 @@ const COLUMNS: usize = 300;
 const HEIGHT: f64 = 100.0;
 /// What a chart may show, in seconds: no more than is remembered, so that a young monitor's charts are not all emptiness.
 const WINDOWS: [(usize, &str); 4] =
-    [(60, "minute"), (180, "3 minutes"), (300, "5 minutes"), (HISTORY_SECONDS, "15 minutes")];
+    [(60, "1 minute"), (180, "3 minutes"), (300, "5 minutes"), (HISTORY_SECONDS, "15 minutes")];
 
 /// How the points of one column become one.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ enum Gather {
 
 /// The heading above the charts.
 pub(super) fn heading(history: &History) -> String {
-    format!("The last {}", window(history).1)
+    format!("The last {}", window(history).1.trim_start_matches("1 "))
 }
 
 fn window(history: &History) -> (usize, &'static str) {

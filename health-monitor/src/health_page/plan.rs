@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use skein_core::Timestamp;
 use skein_core::fleet::{Wanted, Wish};
 
 use super::words::{badge, known, text};
@@ -30,16 +31,23 @@ pub(super) fn html(fleet: &Fleet) -> String {
     if fleet.plan.moves.is_empty() {
         html.push_str("<p class=\"none\">Nothing is to be moved.</p>\n");
     } else {
-        let rows = fleet.plan.moves.iter().map(|planned| (String::new(), planned));
+        let rows = fleet.plan.moves.iter().map(|planned| (String::from("next"), planned));
         table(&mut html, "About to be done", rows);
     }
     let done = fleet.done.iter().take(DONE_SHOWN_MAX);
-    let rows: Vec<(String, &Move)> = done.map(|done| (text(done.at), &done.change)).collect();
+    let rows: Vec<(String, &Move)> = done.map(|done| (time(done.at), &done.change)).collect();
     if !rows.is_empty() {
         html.push_str("<p></p>\n");
         table(&mut html, "Done by this monitor, the latest first", rows.into_iter());
     }
     html
+}
+
+/// The time of day; the rest on asking.
+fn time(at: Timestamp) -> String {
+    let whole = at.to_string();
+    let of_day = whole.get(11..19).unwrap_or(&whole);
+    format!("<time datetime=\"{0}\" title=\"{0}\">{1}</time>", text(&whole), text(of_day))
 }
 
 fn wished(wish: &Wish) -> String {
@@ -66,13 +74,13 @@ fn table<'a>(html: &mut String, caption: &str, rows: impl Iterator<Item = (Strin
     let _ = write!(
         html,
         "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{caption}\"><table><caption>{caption}</caption>\n<thead><tr>\
-         <th scope=\"col\" class=\"wide\">When</th><th scope=\"col\">Queue</th><th scope=\"col\">Change</th>\
-         <th scope=\"col\">From</th><th scope=\"col\">To</th><th scope=\"col\">Why</th></tr></thead>\n<tbody>\n"
+         <th scope=\"col\">When (UTC)</th><th scope=\"col\">Queue</th><th scope=\"col\" class=\"wide\">Change</th>\
+         <th scope=\"col\" class=\"wide\">From</th><th scope=\"col\">To</th><th scope=\"col\">Why</th></tr></thead>\n<tbody>\n"
     );
     for (at, change) in rows {
         let _ = writeln!(
             html,
-            "<tr><td class=\"wide\">{at}</td><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td class=\"why\">{}</td></tr>",
+            "<tr><td>{at}</td><th scope=\"row\">{}</th><td class=\"wide\">{}</td><td class=\"wide\">{}</td><td>{}</td><td class=\"why\">{}</td></tr>",
             text(&change.queue),
             text(&change.change),
             known(change.from.as_ref()),

@@ -12,7 +12,7 @@ use crate::api::{Fleet, Queue, QueueState};
 const SHOWN_MAX: usize = 200;
 
 const HEAD: &str = "<thead><tr><th scope=\"col\">Queue</th><th scope=\"col\">Owner</th><th scope=\"col\">State</th>\
-    <th scope=\"col\" class=\"n\">Depth</th><th scope=\"col\" class=\"n\">Oldest</th><th scope=\"col\" class=\"n\">In/s</th>\
+    <th scope=\"col\" class=\"n\">Depth</th><th scope=\"col\" class=\"n\">Oldest</th><th scope=\"col\" class=\"n wide\">In/s</th>\
     <th scope=\"col\" class=\"n\">Out/s</th><th scope=\"col\" class=\"n wide\">Unacked</th>\
     <th scope=\"col\" class=\"n wide\">Epoch</th><th scope=\"col\" class=\"wide\">Why there</th></tr></thead>\n";
 
@@ -64,7 +64,7 @@ fn row(queue: &Queue, html: &mut String) {
     let _ = writeln!(
         html,
         "<tr data-queue=\"{name}\" data-owner=\"{owner}\" data-epoch=\"{epoch}\"><th scope=\"row\">{name}</th>\
-         <td>{shown}{next}</td><td>{state}</td><td class=\"n\">{depth}</td><td class=\"n\">{oldest}</td><td class=\"n\">{come}</td>\
+         <td>{shown}{next}</td><td>{state}</td><td class=\"n\">{depth}</td><td class=\"n\">{oldest}</td><td class=\"n wide\">{come}</td>\
          <td class=\"n\">{go}</td><td class=\"n wide\">{unacked}</td><td class=\"n wide\">{epoch}</td><td class=\"wide\">{cause}</td></tr>",
         name = text(&queue.queue),
         owner = text(&owner),

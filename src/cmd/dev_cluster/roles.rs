@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use skein_dev_services::ports::Port;
 use skein_dev_services::process::{Child, Program};
+use skein_dev_services::{http, until};
 
 use super::site::{self, Site};
 use crate::args::DevCluster;
@@ -53,6 +54,14 @@ impl Roles {
                 )
             })?;
         }
+        // Only now is there something to be seen: new queues are given out when the fleet has assembled.
+        let fleet = format!("{}v1/fleet", site.page());
+        let owned = async || {
+            let answer = http::get(&fleet).await.ok()?.json().ok()?;
+            let queues = answer["queues"].as_array()?;
+            (!queues.is_empty() && queues.iter().all(|queue| queue["state"] == "owned")).then_some(())
+        };
+        until("every queue to have an owner", READY_LIMIT, owned).await.context("see the monitors' logs")?;
         Ok(roles)
     }
 

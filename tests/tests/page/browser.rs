@@ -21,6 +21,9 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// Most messages of the browser that wait to be read.
 const MESSAGES_MAX: usize = 10_000;
 
+/// The highest picture, in pixels.
+const PICTURE_HEIGHT_MAX: u64 = 1300;
+
 /// One tab.
 pub struct Tab {
     orders: File,
@@ -105,7 +108,7 @@ impl Tab {
             |height: u64| json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.order("Emulation.setDeviceMetricsOverride", size(800));
         let height = self.value("document.documentElement.scrollHeight").as_u64().unwrap();
-        self.order("Emulation.setDeviceMetricsOverride", size(height));
+        self.order("Emulation.setDeviceMetricsOverride", size(height.min(PICTURE_HEIGHT_MAX)));
         let picture = self.order("Page.captureScreenshot", json!({"format": "png"}));
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::write(to, STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()).unwrap();

@@ -25,7 +25,8 @@ const RISE: u64 = 40;
 
 const OWNERS: &str =
     "JSON.stringify([...document.querySelectorAll('tr[data-queue]')].map(row => row.dataset.owner))";
-const BACKLOG: &str = "Number(document.querySelector('[data-now=backlog]').dataset.value)";
+/// `null` while it is not known.
+const BACKLOG: &str = "Number(document.querySelector('[data-now=backlog]').dataset.value || NaN)";
 const RATE: &str = "Number(document.querySelector('[data-now=rate]').dataset.value)";
 const LINK: &str = "document.getElementById('link').textContent";
 
@@ -63,8 +64,8 @@ fn owners(tab: &mut Tab) -> Vec<String> {
     serde_json::from_str(tab.value(OWNERS).as_str().unwrap()).unwrap()
 }
 
-fn number(tab: &mut Tab, expression: &str) -> u64 {
-    tab.value(expression).as_f64().unwrap_or_default() as u64
+fn number(tab: &mut Tab, expression: &str) -> Option<u64> {
+    tab.value(expression).as_f64().map(|value| value as u64)
 }
 
 #[tokio::test]
@@ -79,20 +80,20 @@ async fn queues_move_before_the_readers_eyes() {
             .then_some(())
     };
     until("both senders to own queues on the page", CHANGE_LIMIT, spread).await.unwrap();
-    let flowing = async || (number(&mut tab, RATE) > u64::from(LOAD) / 2).then_some(());
+    let flowing = async || number(&mut tab, RATE).filter(|rate| *rate > u64::from(LOAD) / 2);
     until("the rate on the page", CHANGE_LIMIT, flowing).await.unwrap();
     let link = tab.value(LINK);
     assert!(link.as_str().unwrap().starts_with("live"), "the script runs under the page's policy: {link}");
-    let few = async || Some(number(&mut tab, BACKLOG)).filter(|backlog| *backlog < u64::from(LOAD));
+    let few = async || number(&mut tab, BACKLOG).filter(|backlog| *backlog < RISE);
     let calm = until("a small backlog", CHANGE_LIMIT, few).await.unwrap();
     tab.value("window.notReloaded = true");
 
     cluster.kill("sender-1");
-    let risen = async || (number(&mut tab, BACKLOG) > calm + RISE).then_some(());
+    let risen = async || number(&mut tab, BACKLOG).filter(|backlog| *backlog > calm + RISE);
     until("the backlog to rise on the page", CHANGE_LIMIT, risen).await.unwrap();
     let moved = async || owners(&mut tab).iter().all(|owner| owner == "sender-2").then_some(());
     until("every queue to be sender-2's on the page", CHANGE_LIMIT, moved).await.unwrap();
-    let fallen = async || (number(&mut tab, BACKLOG) <= calm + RISE).then_some(());
+    let fallen = async || number(&mut tab, BACKLOG).filter(|backlog| *backlog <= calm + RISE);
     until("the backlog to fall on the page", CHANGE_LIMIT, fallen).await.unwrap();
     assert_eq!(tab.value("window.notReloaded"), Value::Bool(true), "the page was not loaded again");
     assert_eq!(
