@@ -70,7 +70,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                     if !left && now.is_none() {
                         break;
                     }
-                    Some(if left { Duration::ZERO } else { backoff.next() })
+                    Some(if left { Duration::ZERO } else { backoff.wait() })
                 }
             };
             match pause {
@@ -107,7 +107,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
             Ok(inbox) => inbox,
             Err(error) => {
                 status.queue(queue, Some(error.to_string()));
-                return Some(backoff.next());
+                return Some(backoff.wait());
             }
         };
         let attachment = Rc::new(Attachment::new(queue.clone(), inbox.lease()));
@@ -133,7 +133,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         tenancy.clean = attachment.is_clean(tenancy.clean);
         tenancy.lost();
         backoff.reset();
-        Some(backoff.next())
+        Some(backoff.wait())
     }
 
     /// Claims the queue anew. While nobody answers it is attached to as it was (P7).
@@ -156,7 +156,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
             // The next assignment tells whose it is; it is not taken on trust that it comes.
             Err(error @ (CoordinatorError::Overtaken(_) | CoordinatorError::Refused(_))) => {
                 self.pool.status.queue(&self.queue, Some(error.to_string()));
-                Some(backoff.next())
+                Some(backoff.wait())
             }
         }
     }

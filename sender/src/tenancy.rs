@@ -120,7 +120,7 @@ impl Backoff {
     }
 
     /// The next wait.
-    pub fn next(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.bounds.1);
         // Half fixed, half by chance: who was cut off together does not come back together.

@@ -1,10 +1,10 @@
 //! One seed from its beginning to its verdict, and a failure made smaller.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use skein_core::DeviceToken;
@@ -71,6 +71,8 @@ impl fmt::Display for Failure {
 }
 
 thread_local! {
+    /// How many tasks of this thread have panicked: a runtime keeps that to itself.
+    static PANICS: Cell<usize> = const { Cell::new(0) };
     /// Counters, made once a thread: nobody reads them here.
     static METRICS: RefCell<Option<Arc<Metrics>>> = const { RefCell::new(None) };
 }
@@ -82,14 +84,30 @@ fn metrics() -> Arc<Metrics> {
     })
 }
 
+fn count_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.set(PANICS.get() + 1);
+            before(panic);
+        }));
+    });
+}
+
 /// Plays a script on the true build, or with a double.
 pub fn play(script: Script, flaw: Flaw, told: bool) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
     let metrics = metrics();
+    count_panics();
+    let panics = PANICS.get();
     let world = LocalSet::new();
-    let report = runtime.block_on(world.run_until(act(script, flaw, metrics, told)));
+    let mut report = runtime.block_on(world.run_until(act(script, flaw, metrics, told)));
     drop(world);
+    if PANICS.get() > panics {
+        report.broken = Some(Broken { promise: "bounded", what: "a task panicked".into() });
+    }
     report
 }
 
@@ -147,7 +165,7 @@ async fn settled(stage: &Stage) {
                 .broke("bounded", format!("not settled {SETTLED_WITHIN:?} after all healed: {left:?}"));
         }
         looked += 1;
-        if looked % 50 == 0 {
+        if looked.is_multiple_of(50) {
             stage.release().await;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

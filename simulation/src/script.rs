@@ -106,7 +106,7 @@ impl Script {
             shards: random.within(1, 2) as usize,
             queues,
             tokens: random.within(2, 10),
-            messages: random.within(20, 110),
+            messages: random.within(16, 80),
             gap: random.within(20, 160),
             prefetch: random.within(2, 30) as u16,
             restart_grace: random.within(30, 500),
