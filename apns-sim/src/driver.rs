@@ -1,5 +1,6 @@
 //! Drives one connection: a socket, rustls, a wire of the length asked for, and the state machine behind them.
 
+mod outbox;
 mod socket;
 mod wire;
 
@@ -201,12 +202,12 @@ impl<'a> Drive<'a> {
     fn put_out(&mut self) -> io::Result<()> {
         let half_ns = self.shared.half_round_trip_ns();
         if half_ns == 0 && self.outward.is_empty() {
-            self.socket.encrypt(self.connection.out())?;
             self.connection.sends_all();
+            self.socket.encrypt(self.connection.out())?;
         } else {
             if !self.connection.out().is_empty() {
-                let bytes = std::mem::take(self.connection.out());
                 let queued = self.connection.take_queued();
+                let bytes = std::mem::take(self.connection.out());
                 self.outward.send(monotonic_ns() + half_ns, bytes, queued);
             }
             let now_ns = monotonic_ns();
@@ -217,7 +218,7 @@ impl<'a> Drive<'a> {
         }
         if !self.socket.is_flushed() && self.connection.end() != Some(End::Reset) {
             let socket = &mut self.socket;
-            self.connection.flush(|| socket.write_some().map(|()| socket.is_flushed()))?;
+            self.connection.flush(|| socket.write_some().map(|()| (socket.gone(), socket.is_flushed())))?;
         }
         Ok(())
     }

@@ -42,6 +42,8 @@ struct Blocked {
 
 pub(super) struct Answers {
     pub(super) out: Vec<u8>,
+    /// Bytes of `out` that the driver took before.
+    taken: u64,
     pub(super) split_bodies: bool,
     waiting: HashMap<u32, Answer, BuildMixed>,
     /// When each waiting answer is due.
@@ -57,6 +59,7 @@ impl Answers {
     pub(super) fn new() -> Self {
         Self {
             out: Vec::new(),
+            taken: 0,
             split_bodies: false,
             waiting: HashMap::default(),
             due: BinaryHeap::new(),
@@ -65,6 +68,16 @@ impl Answers {
             window: i64::from(WINDOW_DEFAULT),
             stream_window: i64::from(WINDOW_DEFAULT),
         }
+    }
+
+    /// Where what is in `out` by now ends, of all that it ever had.
+    pub(super) fn end(&self) -> u64 {
+        self.taken + self.out.len() as u64
+    }
+
+    /// The driver takes what is in `out`.
+    pub(super) fn is_taken(&mut self) {
+        self.taken += self.out.len() as u64;
     }
 
     /// Streams whose answers are not yet in `out`.

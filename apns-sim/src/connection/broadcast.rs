@@ -62,7 +62,7 @@ impl Connection {
         writer::broadcast_headers(stream, id, unique_id, &reply, &mut self.answers.out);
         self.journal.change(row, Change::Answered(reply.status, reply.reason));
         if reply.body.is_none_or(|body| self.answers.body(stream, row, body.into_bytes())) {
-            self.journal.is_queued(row);
+            self.journal.is_queued(row, self.answers.end());
         }
     }
 }

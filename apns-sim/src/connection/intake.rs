@@ -101,7 +101,7 @@ impl Connection {
 
     fn unblock(&mut self) {
         while let Some(row) = self.answers.unblock() {
-            self.journal.is_queued(row);
+            self.journal.is_queued(row, self.answers.end());
         }
     }
 

@@ -1,5 +1,6 @@
 //! What one connection has to tell the log, a batch at a time.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,12 +35,8 @@ pub(super) struct Journal {
     rows: Vec<Row>,
     /// Changes to rows of earlier batches.
     changes: Vec<(u32, Change)>,
-    /// Rows whose answers wait to be flushed, in order.
-    unflushed: Vec<u32>,
-    /// How many of them were taken for sending, ...
-    taken: usize,
-    /// ... and how many are in the bytes being sent.
-    sending: usize,
+    /// Rows whose answers wait to be flushed, in order: where each answer ends in all that is ever written, and its row.
+    unflushed: VecDeque<(u64, u32)>,
     deliveries: Vec<Delivery>,
 }
 
@@ -51,9 +48,7 @@ impl Journal {
             first: 0,
             rows: Vec::new(),
             changes: Vec::new(),
-            unflushed: Vec::new(),
-            taken: 0,
-            sending: 0,
+            unflushed: VecDeque::new(),
             deliveries: Vec::new(),
         }
     }
@@ -76,9 +71,9 @@ impl Journal {
         }
     }
 
-    /// The row's answer is among what will be flushed next.
-    pub(super) fn is_queued(&mut self, number: u32) {
-        self.unflushed.push(number);
+    /// The row's answer is among what will be flushed next, and ends at `end` of all that is ever written.
+    pub(super) fn is_queued(&mut self, number: u32, end: u64) {
+        self.unflushed.push_back((end, number));
     }
 
     pub(super) fn queued(&self) -> usize {
@@ -115,32 +110,22 @@ impl Journal {
         self.changes.clear();
     }
 
-    /// Rows queued since the last call.
-    pub(super) fn take_queued(&mut self) -> usize {
-        let rows = self.unflushed.len() - self.taken;
-        self.taken = self.unflushed.len();
-        rows
-    }
-
-    /// The answers of the next `rows` rows are in the bytes being sent.
-    pub(super) fn sends(&mut self, rows: usize) {
-        self.sending += rows;
-    }
-
-    /// Runs `write`, which sends what is to be sent, and marks its rows if it says that all of it went.
-    pub(super) fn write_queued(&mut self, write: impl FnOnce() -> io::Result<bool>) -> io::Result<bool> {
-        let done = match &self.shard {
-            Some(shard) if self.sending > 0 => {
-                shard.write_answers(&self.book, &self.unflushed[..self.sending], write)?
+    /// Runs `write`, which sends what is to be sent and says how much of all that was ever written has gone, and whether all
+    /// that was to be sent; then marks the rows whose answers have gone.
+    pub(super) fn write_queued(
+        &mut self,
+        write: impl FnOnce() -> io::Result<(u64, bool)>,
+    ) -> io::Result<bool> {
+        let any = !self.unflushed.is_empty();
+        let mut next = |gone: u64| Some(self.unflushed.pop_front_if(|(end, _)| *end <= gone)?.1);
+        match &self.shard {
+            Some(shard) if any => shard.write_answers(&self.book, write, next),
+            _ => {
+                let (gone, is_all) = write()?;
+                std::iter::repeat_with(|| next(gone)).take_while(Option::is_some).for_each(drop);
+                Ok(is_all)
             }
-            _ => write()?,
-        };
-        if done {
-            self.unflushed.drain(..self.sending);
-            self.taken -= self.sending;
-            self.sending = 0;
         }
-        Ok(done)
     }
 
     pub(super) fn close(&self) {

@@ -61,10 +61,9 @@ pub(crate) enum End {
     Reset,
 }
 
-/// What a piece of output means to the log, to the stream limit and to the window once it is sent.
+/// What a piece of output means to the stream limit and to the window once it is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Queued {
-    rows: usize,
     streams: u32,
     window: u32,
 }
@@ -287,27 +286,27 @@ impl Connection {
         Ok(at)
     }
 
-    /// What was written to `out` since the last call, for the log.
+    /// What was written to `out` since the last call; the driver takes it from there next.
     pub(crate) fn take_queued(&mut self) -> Queued {
         let window = std::mem::take(&mut self.window_returned);
-        Queued { rows: self.journal.take_queued(), streams: self.limit.announced(), window }
+        self.answers.is_taken();
+        Queued { streams: self.limit.announced(), window }
     }
 
     /// The bytes that `queued` tells of are among those that the next [`flush`](Self::flush) sends.
     pub(crate) fn sends(&mut self, queued: Queued) {
-        self.journal.sends(queued.rows);
         self.limit.sends(queued.streams);
         self.window_sending += queued.window;
     }
 
-    /// So are all that `out` ever had.
+    /// So are all that `out` has.
     pub(crate) fn sends_all(&mut self) {
         let queued = self.take_queued();
         self.sends(queued);
     }
 
-    /// Runs `write`, which sends all that was taken from `out` and says whether the last byte of it went.
-    pub(crate) fn flush(&mut self, write: impl FnOnce() -> io::Result<bool>) -> io::Result<()> {
+    /// Runs `write`, which sends what was taken from `out` and says how much of all that ever was has gone, and whether all.
+    pub(crate) fn flush(&mut self, write: impl FnOnce() -> io::Result<(u64, bool)>) -> io::Result<()> {
         if self.journal.write_queued(write)? {
             self.limit.flushed();
             self.window += i64::from(std::mem::take(&mut self.window_sending));

@@ -198,7 +198,7 @@ impl Connection {
                     self.limit.raise(out);
                 }
                 self.journal.change(row, Change::Answered(200, None));
-                self.journal.is_queued(row);
+                self.journal.is_queued(row, self.answers.end());
                 if self.shared.devices.is_some() {
                     self.journal.deliver(delivery);
                 }
@@ -212,7 +212,7 @@ impl Connection {
                 }
                 self.journal.change(row, Change::Answered(status, Some(reason)));
                 if self.answers.body(stream, row, writer::refused_body(reason, timestamp_ms)) {
-                    self.journal.is_queued(row);
+                    self.journal.is_queued(row, self.answers.end());
                 }
                 self.spend_error_budget(reason);
             }
@@ -228,7 +228,7 @@ impl Connection {
                 );
                 self.journal.change(row, Change::Answered(oddity.status(), None));
                 if content.is_none_or(|(_, text)| self.answers.body(stream, row, text.to_vec())) {
-                    self.journal.is_queued(row);
+                    self.journal.is_queued(row, self.answers.end());
                 }
             }
             Decision::RefuseStream => self.refuse_stream(stream, row),

@@ -1,6 +1,6 @@
 //! A socket under rustls, without waiting: the driver says when.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use rustls::{ServerConfig, ServerConnection};
@@ -8,6 +8,8 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use rustls_pki_types::CertificateDer;
+
+use super::outbox::Outbox;
 
 /// Bytes taken from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -18,6 +20,7 @@ const BATCH_BYTES_MAX: usize = 256 * 1024;
 pub(super) struct Socket<'a> {
     pub(super) stream: &'a TcpStream,
     tls: ServerConnection,
+    outbox: Outbox,
     buffer: Vec<u8>,
     clean_end: bool,
 }
@@ -26,15 +29,13 @@ impl<'a> Socket<'a> {
     pub(super) fn new(stream: &'a TcpStream, config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
         let mut tls = ServerConnection::new(config)?;
         tls.set_buffer_limit(None);
-        Ok(Self { stream, tls, buffer: vec![0; READ_BYTES], clean_end: false })
+        Ok(Self { stream, tls, outbox: Outbox::default(), buffer: vec![0; READ_BYTES], clean_end: false })
     }
 
     pub(super) async fn handshake(&mut self) -> io::Result<()> {
         while self.tls.is_handshaking() {
-            if self.tls.wants_write() {
-                self.write_some()?;
-            }
-            self.stream.ready(interest(true, self.tls.wants_write())).await?;
+            self.write_some()?;
+            self.stream.ready(interest(true, !self.is_flushed())).await?;
             if self.tls.is_handshaking() && !self.read_handshake()? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -98,25 +99,25 @@ impl<'a> Socket<'a> {
 
     pub(super) fn encrypt(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         if !out.is_empty() {
-            self.tls.writer().write_all(out)?;
+            self.outbox.encrypt(&mut self.tls, out)?;
             out.clear();
         }
         Ok(())
     }
 
     pub(super) fn is_flushed(&self) -> bool {
-        !self.tls.wants_write()
+        self.outbox.is_empty() && !self.tls.wants_write()
+    }
+
+    /// How many of the bytes that were ever given to [`encrypt`](Self::encrypt) the system has taken.
+    pub(super) fn gone(&self) -> u64 {
+        self.outbox.said_and_gone()
     }
 
     pub(super) fn write_some(&mut self) -> io::Result<()> {
-        while self.tls.wants_write() {
-            match self.tls.write_tls(&mut Adapter(self.stream)) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        self.outbox.take_from(&mut self.tls)?;
+        let stream = self.stream;
+        self.outbox.write(|bytes| stream.try_write(bytes))
     }
 
     /// Says goodbye and reads on until the client has gone, so that no reset overtakes the last answers.
@@ -136,26 +137,12 @@ impl<'a> Socket<'a> {
     }
 }
 
-/// A tokio socket as the blocking kind that rustls reads and writes.
+/// A tokio socket as the blocking kind that rustls reads.
 struct Adapter<'a>(&'a TcpStream);
 
 impl Read for Adapter<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.try_read(buffer)
-    }
-}
-
-impl Write for Adapter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

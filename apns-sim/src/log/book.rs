@@ -201,21 +201,19 @@ impl Shard {
         lock(&self.inner).change(book, numbers, change);
     }
 
-    /// Runs `write`, which sends the answers of the rows `numbers` and says whether all of them went; then marks
-    /// them. A snapshot waits meanwhile: who has got an answer finds it marked.
+    /// Runs `write`, which sends answers and says how much has gone, and whether all; then marks the rows that `next` gives for
+    /// that. A snapshot waits meanwhile: who has got an answer finds it marked.
     pub(crate) fn write_answers(
         &self,
         book: &Book,
-        numbers: &[u32],
-        write: impl FnOnce() -> io::Result<bool>,
+        write: impl FnOnce() -> io::Result<(u64, bool)>,
+        mut next: impl FnMut(u64) -> Option<u32>,
     ) -> io::Result<bool> {
         let at_ns = monotonic_ns();
         let mut inner = lock(&self.inner);
-        let done = write()?;
-        if done {
-            inner.change(book, numbers.iter().copied(), |_, row| row.mark_written(at_ns));
-        }
-        Ok(done)
+        let (gone, is_all) = write()?;
+        inner.change(book, std::iter::from_fn(|| next(gone)), |_, row| row.mark_written(at_ns));
+        Ok(is_all)
     }
 
     pub(crate) fn close(&self) {

@@ -76,7 +76,7 @@ async fn everything(rate: f64, every: u64, kind: Kind, proxied: bool) {
     let (books, told) = (rig.books(POOL), rig.told());
     rig.end().await;
     let log = simulator.log();
-    let (report, missing) = (books.check(&confirmed, &log, &told), missing(&told, &log));
+    let (report, missing) = (books.check(&confirmed, &log), missing(&told, &log));
     let stats = simulator.stats();
     let row = json!({
         "row": "everything", "request_faults": rate, "connection_faults_every": every,

@@ -170,31 +170,15 @@ impl Books {
     }
 
     /// Holds producer, simulator and ledger against each other.
-    pub fn check(&self, confirmed: &[Confirmed], log: &Snapshot, told: &BTreeMap<u128, Told>) -> Report {
-        let mut possible_copies = self.possible_copies.clone();
-        possible_copies.extend(refused_for_certain(log, told));
+    pub fn check(&self, confirmed: &[Confirmed], log: &Snapshot) -> Report {
         check(&History {
             confirmed,
             log,
             verdicts: Some(&self.verdicts),
-            possible_copies: &possible_copies,
+            possible_copies: &self.possible_copies,
             writers: None,
         })
     }
-}
-
-/// Ids that the client got a refusal of for each read, although the simulator never saw the whole of an answer's batch go, and so
-/// takes it for unknown.
-fn refused_for_certain(log: &Snapshot, told: &BTreeMap<u128, Told>) -> Ids {
-    let mut reads: HashMap<u128, usize> = HashMap::new();
-    for row in log.rows.iter().filter(|row| !row.refused()) {
-        *reads.entry(row.id()).or_default() += 1;
-    }
-    let is_refusal = |row: &&Row| row.status().is_some_and(|status| status != 200);
-    let is_open = |row: &&Row| row.written_ns().is_none() && !row.refused();
-    let each_replied =
-        |id: &u128| told.get(id).is_some_and(|told| told.in_doubt == 0 && told.replied == reads[id]);
-    log.rows.iter().filter(is_open).filter(is_refusal).map(Row::id).filter(each_replied).collect()
 }
 
 /// How often ids were told to be in doubt, all together.
@@ -203,19 +187,13 @@ pub fn in_doubt(told: &BTreeMap<u128, Told>) -> usize {
 }
 
 /// Ids that the simulator read and did not answer more often than they were told to be in doubt: the rows, and what was told.
-///
-/// An answer that was decided may have reached the client although the simulator never saw the whole of its batch go.
 pub fn missing(told: &BTreeMap<u128, Told>, log: &Snapshot) -> Vec<(Vec<Row>, Told)> {
     let mut known: BTreeMap<u128, Vec<Row>> = BTreeMap::new();
     for row in log.rows.iter().filter(|row| row.written_ns().is_none() && !row.refused()) {
         known.entry(row.id()).or_default().push(*row);
     }
     let told = known.into_iter().map(|(id, rows)| (rows, told.get(&id).cloned().unwrap_or_default()));
-    let is_missing = |(rows, told): &(Vec<Row>, Told)| {
-        let undecided = rows.iter().filter(|row| row.status().is_none()).count();
-        undecided > told.in_doubt || rows.len() > told.in_doubt + told.replied
-    };
-    told.filter(is_missing).collect()
+    told.filter(|(rows, told)| rows.len() > told.in_doubt).collect()
 }
 
 fn options(pools: &[PoolName], retry: RetrySchedule, retry_budget: (f64, u32)) -> Options {

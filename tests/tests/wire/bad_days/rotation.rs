@@ -52,7 +52,7 @@ async fn rotations(kind: Kind) {
     let doubts = in_doubt(&told);
     rig.end().await;
     let (log, stats) = (simulator.log(), simulator.stats());
-    let report = books.check(&confirmed, &log, &told);
+    let report = books.check(&confirmed, &log);
     let row = json!({
         "row": "rotations", "credential": format!("{kind:?}").to_lowercase(), "topic": TOPIC,
         "rotations": rotations, "submitted": confirmed.len(),
