@@ -8,8 +8,9 @@ use std::time::Duration;
 use skein_core::fleet::Incarnation;
 use skein_core::seam::{Assignment, Broker, Clock, Coordinator, Ledger, OwnedQueue, Transport};
 use skein_core::{PoolName, QueueName};
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::task::JoinHandle;
 
 use crate::main_path::PoolShard;
 use crate::metrics::{Metrics, PoolMetrics};
@@ -96,14 +97,26 @@ impl Sender {
                 connect: connect.clone(),
                 stopped: stopped.clone(),
             };
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}"));
             let (ended, end) = oneshot::channel();
+            let (started, start) = std::sync::mpsc::sync_channel(1);
             thread.spawn(move || {
-                runtime.block_on(LocalSet::new().run_until(shard.run()));
+                // Made here, since it can't leave its thread.
+                let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+                let runtime = match runtime {
+                    Ok(runtime) => runtime,
+                    Err(error) => return drop(started.send(Err(error))),
+                };
+                if started.send(Ok(())).is_err() {
+                    return;
+                }
+                // A task of its own: waking the future of `block_on` itself costs a system call each time. It ends only by
+                // its own end, since a panic ends the process.
+                let _ = runtime.block_on(async { tokio::task::spawn_local(shard.run()).await });
                 // Nobody waits once the deadline of a drain has passed.
                 let _ = ended.send(());
             })?;
+            start.recv().map_err(std::io::Error::other)??;
             shards.push(end);
         }
         Ok(Self { stop, shards, recorder, status, metrics })
@@ -188,7 +201,8 @@ where
     T: Transport,
     F: Fn(&PoolName) -> T,
 {
-    /// Runs on a [`LocalSet`] until it is stopped and every queue is left by the one way.
+    /// Runs on a [`LocalRuntime`](tokio::runtime::LocalRuntime) or a [`LocalSet`](tokio::task::LocalSet) until it is stopped
+    /// and every queue is left by the one way.
     ///
     /// Cancelled, nothing is left politely: as when the process dies.
     pub async fn run(mut self) {
