@@ -77,7 +77,8 @@ impl Simulator {
         if let Some(path) = &config.ca_out {
             std::fs::write(path, &ca_pem).map_err(|source| file_error(path, source))?;
         }
-        let certificates = Arc::new(Certificates::new(config.certificates, authority.ca_der(), config.clock_offset_s)?);
+        let certificates =
+            Arc::new(Certificates::new(config.certificates, authority.ca_der(), config.clock_offset_s)?);
         let shared = Arc::new(Shared::new(&config, Arc::clone(&certificates)));
         let mut names = config.names;
         names.push(addr.ip().to_string());
