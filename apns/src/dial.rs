@@ -1,8 +1,9 @@
-//! Making a connection: name, address, TCP, TLS. No HTTP/2 yet.
+//! Making a connection: directly or through a proxy, then TLS. No HTTP/2 yet.
 
 use crate::answer::ConnectFailure;
 use crate::endpoint::{Endpoint, Proxy};
 use crate::proxy;
+use crate::reach::reach;
 use crate::stream::Stream;
 use crate::tls;
 use rustls::pki_types::ServerName;
@@ -11,13 +12,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-/// Addresses of one name that are tried for one connection.
-const ADDRESSES_MAX: usize = 4;
 
 /// A connection on which both sides have agreed on TLS.
 pub(crate) struct Dialled {
@@ -85,7 +82,7 @@ pub(crate) async fn dial_tls(
     let deadline = Instant::now() + route.timeout;
     let (stream, address) = match &route.proxy {
         None => {
-            let reached = reach(route.endpoint.host(), route.endpoint.port(), turn, route.timeout);
+            let reached = reach(route.endpoint.host(), route.endpoint.port(), turn);
             let reached = timeout_at(deadline, reached).await;
             let (tcp, address) = reached.unwrap_or_else(|_| Err(out_of_time(ConnectFailure::Timeout)))?;
             (Stream::Direct(tcp), address)
@@ -128,9 +125,8 @@ async fn tunnel(proxy: &Proxy, route: &Route, turn: usize) -> Result<(Stream, So
     let unreachable = |detail: String| {
         DialError::new(ConnectFailure::ProxyUnreachable, format_args!("{proxy:?}: {detail}"))
     };
-    let (tcp, address) = reach(&proxy.host, proxy.port, turn, route.timeout)
-        .await
-        .map_err(|error| unreachable(error.detail))?;
+    let (tcp, address) =
+        reach(&proxy.host, proxy.port, turn).await.map_err(|error| unreachable(error.detail))?;
     let mut stream = match &proxy.tls {
         None => Stream::Tunnel(tcp),
         Some(roots) => {
@@ -143,78 +139,4 @@ async fn tunnel(proxy: &Proxy, route: &Route, turn: usize) -> Result<(Stream, So
     };
     proxy::open_tunnel(&mut stream, proxy, &route.endpoint).await?;
     Ok((stream, address))
-}
-
-/// A TCP connection to one of the addresses of `host`.
-async fn reach(
-    host: &str,
-    port: u16,
-    turn: usize,
-    limit: Duration,
-) -> Result<(TcpStream, SocketAddr), DialError> {
-    let found = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| DialError::new(ConnectFailure::Dns, format_args!("{host}: {error}")))?;
-    let addresses = in_turn(found.collect(), turn);
-    let mut last = DialError::new(ConnectFailure::Dns, format_args!("{host} has no address"));
-    let share = limit / (addresses.len().clamp(1, ADDRESSES_MAX) as u32);
-    for address in addresses.into_iter().take(ADDRESSES_MAX) {
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => {
-                tcp.set_nodelay(true).map_err(|error| DialError::of_io(&error))?;
-                return Ok((tcp, address));
-            }
-            Ok(Err(error)) => {
-                last = DialError::of_io(&error);
-                last.detail = format!("{address}: {}", last.detail);
-            }
-            Err(_) => last = DialError::new(ConnectFailure::Timeout, format_args!("{address}: no answer")),
-        }
-    }
-    Err(last)
-}
-
-/// Both families alternately, each rotated by `turn`, so that neighbours in time use different addresses and one broken
-/// family costs one step.
-fn in_turn(addresses: Vec<SocketAddr>, turn: usize) -> Vec<SocketAddr> {
-    let (mut v6, mut v4): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv6);
-    for family in [&mut v6, &mut v4] {
-        family.sort();
-        family.dedup();
-        if !family.is_empty() {
-            let by = turn % family.len();
-            family.rotate_left(by);
-        }
-    }
-    let mut merged = Vec::with_capacity(v6.len() + v4.len());
-    let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
-    loop {
-        let pair = [v6.next(), v4.next()];
-        if pair == [None, None] {
-            return merged;
-        }
-        merged.extend(pair.into_iter().flatten());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_alternate_between_families_and_rotate() {
-        let all: Vec<SocketAddr> =
-            ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "[::1]:1"].map(|a| a.parse().unwrap()).to_vec();
-        let text = |turn| in_turn(all.clone(), turn).iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(text(0), ["[::1]:1", "10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]);
-        assert_eq!(text(1), ["[::1]:1", "10.0.0.2:1", "10.0.0.3:1", "10.0.0.1:1"]);
-        assert!(in_turn(Vec::new(), 3).is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_name_that_does_not_resolve_is_a_fault_of_dns() {
-        // Refused by the resolver itself: the test asks no name server.
-        let error = reach("no\0name", 443, 0, Duration::from_secs(1)).await.unwrap_err();
-        assert_eq!(error.failure, ConnectFailure::Dns);
-    }
 }

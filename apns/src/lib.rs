@@ -40,6 +40,7 @@ mod link;
 mod probe;
 mod proxy;
 mod quiet_link;
+mod reach;
 mod ready;
 mod reason;
 mod request;
