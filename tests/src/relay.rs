@@ -24,7 +24,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
-        TcpListener, TcpStream,
+        TcpListener, TcpSocket, TcpStream,
         tcp::{ReadHalf, WriteHalf},
     },
     sync::watch,
@@ -83,6 +83,15 @@ impl Relay {
     /// # Errors
     /// When the port can't be bound.
     pub async fn start(server: SocketAddr) -> io::Result<Self> {
+        Self::start_from(server, Ipv4Addr::LOCALHOST).await
+    }
+
+    /// The same, and the server sees `source` (of 127.0.0.0/8, which Linux holds whole) as the address of every client: by it
+    /// the server's log tells one relay's clients from another's.
+    ///
+    /// # Errors
+    /// When the port can't be bound.
+    pub async fn start_from(server: SocketAddr, source: Ipv4Addr) -> io::Result<Self> {
         let port = Port::claim();
         let address = (Ipv4Addr::LOCALHOST, port.number()).into();
         let listener = TcpListener::bind(address).await?;
@@ -94,7 +103,7 @@ impl Relay {
             server_cuts: 0,
         });
         let counters = Arc::<Counters>::default();
-        let task = tokio::spawn(listen(address, listener, server, seen, Arc::clone(&counters)));
+        let task = tokio::spawn(listen(address, listener, (source, server), seen, Arc::clone(&counters)));
         Ok(Self { port, orders, counters, task })
     }
 
@@ -179,7 +188,7 @@ impl Drop for Relay {
 async fn listen(
     address: SocketAddr,
     listener: TcpListener,
-    server: SocketAddr,
+    way: (Ipv4Addr, SocketAddr),
     mut orders: watch::Receiver<Orders>,
     counters: Arc<Counters>,
 ) {
@@ -197,7 +206,7 @@ async fn listen(
         tokio::select! {
             accepted = open.accept() => if let Ok((client, _)) = accepted {
                 counters.accepted.fetch_add(1, Ordering::Relaxed);
-                connections.spawn(connection(client, server, inherited.clone(), Arc::clone(&counters)));
+                connections.spawn(connection(client, way, inherited.clone(), Arc::clone(&counters)));
             },
             Ok(_) = orders.wait_for(|orders| orders.refusing) => listener = None,
             Some(_) = connections.join_next() => {}
@@ -215,14 +224,14 @@ impl Drop for Open {
 
 async fn connection(
     mut client: TcpStream,
-    server: SocketAddr,
+    way: (Ipv4Addr, SocketAddr),
     mut orders: watch::Receiver<Orders>,
     counters: Arc<Counters>,
 ) {
     counters.open.fetch_add(1, Ordering::Relaxed);
     let _open = Open(Arc::clone(&counters));
     let start = *orders.borrow_and_update();
-    let Ok(mut server) = TcpStream::connect(server).await else {
+    let Ok(mut server) = connect(way).await else {
         let _gone = client.set_zero_linger();
         return;
     };
@@ -258,6 +267,14 @@ async fn connection(
             return;
         }
     }
+}
+
+async fn connect((source, server): (Ipv4Addr, SocketAddr)) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if source != Ipv4Addr::LOCALHOST {
+        socket.bind((source, 0).into())?;
+    }
+    socket.connect(server).await
 }
 
 async fn cut_ordered(mut orders: watch::Receiver<Orders>, start: Orders) {

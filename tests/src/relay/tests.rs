@@ -50,6 +50,17 @@ async fn bytes_pass_and_are_counted() {
     assert_eq!((pair.relay.open(), pair.relay.accepted()), (1, 1));
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_server_sees_the_source_that_is_named() {
+    let source = std::net::Ipv4Addr::new(127, 0, 0, 77);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let relay = Relay::start_from(listener.local_addr().unwrap(), source).await.unwrap();
+    let _client = TcpStream::connect(relay.address()).await.unwrap();
+    let (_server, peer) = listener.accept().await.unwrap();
+    assert_eq!(peer.ip(), source);
+}
+
 #[tokio::test]
 async fn a_cut_resets_both_sides() {
     let mut pair = pair().await;

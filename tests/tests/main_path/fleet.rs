@@ -242,18 +242,7 @@ tls = {{ mode = "off" }}
 
     /// What the ledger says.
     pub async fn books(&self) -> Books {
-        let mut books = Books::default();
-        for row in self.query("SELECT id, verdict, possible_copy FROM skein.final").await {
-            let code = row[1].as_deref().unwrap().parse().unwrap();
-            books.enter_final(number(row[0].as_deref().unwrap()), code, row[2].as_deref() == Some("t"));
-        }
-        for row in self.query("SELECT DISTINCT id, kind FROM skein.note WHERE possible_copy").await {
-            let kind = row[1].as_deref().unwrap().parse().unwrap();
-            books.enter_note(number(row[0].as_deref().unwrap()), kind);
-        }
-        let badges = self.query("SELECT coalesce(sum(badge), 0) FROM skein.device").await;
-        books.badges = badges[0][0].as_deref().unwrap().parse().unwrap();
-        books
+        Books::read(&self.ledger, &self.database).await
     }
 
     /// A plain client of the fleet's vhost.

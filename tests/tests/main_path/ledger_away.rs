@@ -4,6 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use skein_apns_sim::{Faults, log::Row};
 use skein_backends::rabbitmq::FACTS_QUEUE;
+use skein_test_site::run::is_full;
 use skein_tests::{
     need,
     services::{PostgreSql, RabbitMq},
@@ -13,7 +14,7 @@ use skein_tests::{
 use crate::{
     fleet::{FLOW_LIMIT, Fleet, Services},
     load::{GROUP_SEQUENCE_MIN, Load},
-    scenario::{Scenario, is_full},
+    scenario::Scenario,
     site::bad_day,
 };
 

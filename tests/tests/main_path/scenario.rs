@@ -1,11 +1,9 @@
 //! A scenario's counts, what is checked when it is over, and its row of figures.
 
-use std::process::Command;
-
 use serde_json::json;
-use skein_apns_sim::checker::{Confirmed, FinalVerdict, History, Ids, Report, check};
+use skein_apns_sim::checker::{Confirmed, FinalVerdict, History, Report, check};
 use skein_apns_sim::log::Snapshot;
-use skein_core::NotificationId;
+use skein_test_site::run::{Run, commit};
 use skein_tests::figures;
 
 use crate::{
@@ -13,11 +11,6 @@ use crate::{
     fleet::Fleet,
     load::{Load, Random, Sent},
 };
-
-/// Whether scenarios run at full length.
-pub fn is_full() -> bool {
-    std::env::var("SKEIN_FAULTS").is_ok_and(|value| value == "full")
-}
 
 /// One scenario.
 pub struct Scenario {
@@ -29,14 +22,10 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// `quick` faults, or `full` with `SKEIN_FAULTS=full`. The seed comes from `SKEIN_SEED`, else from the clock.
+    /// `quick` faults, or `full` with `SKEIN_FAULTS=full`.
     pub fn new(row: &'static str, quick: u64, full: u64) -> Self {
-        let now = NotificationId::now().at();
-        let given = std::env::var("SKEIN_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or(now.as_millis() as u64);
-        eprintln!("{row}: SKEIN_SEED={seed}");
-        let runs = if is_full() { full } else { quick };
-        Self { row, runs, seed, random: Random(seed), started: now.to_string() }
+        let Run { row, runs, seed, random, started } = Run::new(row, quick, full);
+        Self { row, runs, seed, random, started }
     }
 
     /// Ends the traffic, waits for every verdict, drains the sender, and checks P1, P2 and P3 and the accounting identity.
@@ -92,17 +81,7 @@ impl Scenario {
         figures::append("main-path", &row).unwrap();
         assert!(report.is_clean(), "P1, P2, P3: {report}");
         assert_eq!(report.unconfirmed, 0, "all that was written was confirmed to the producer");
-
-        let submitted: Ids = confirmed.iter().map(|confirmed| confirmed.id).collect();
-        assert!(books.verdicts.keys().all(|id| submitted.contains(id)), "a verdict of nobody's notification");
-        assert_eq!(books.verdicts.len(), submitted.len(), "the identity: {:?}", books.by_label());
-        let taken = |id: &u128| books.verdicts.get(id) == Some(&FinalVerdict::Accepted);
-        let answered = log.rows.iter().filter(|row| row.status() == Some(200)).map(|row| row.id());
-        let disputed: Vec<u128> =
-            answered.filter(|id| !taken(id) && !books.possible_copies.contains(id)).collect();
-        assert!(disputed.is_empty(), "APNs took {} that the ledger says it refused", disputed.len());
-        let badges: u64 = sent.iter().map(|sent| sent.badge).sum();
-        assert_eq!(books.badges, badges, "each badge counts once");
+        books.assert_identity(sent, &log);
         Verdict { report, accepted, log }
     }
 }
@@ -112,13 +91,4 @@ pub struct Verdict {
     pub report: Report,
     pub accepted: u64,
     pub log: Snapshot,
-}
-
-fn commit() -> String {
-    let output = Command::new("git")
-        .args(["rev-parse", "--short=12", "HEAD"])
-        .current_dir(skein_tests::workspace_folder())
-        .output();
-    let text = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
-    text.map_or_else(|| "unknown".to_owned(), |text| String::from_utf8_lossy(&text).trim().to_owned())
 }

@@ -22,6 +22,7 @@ pub struct Client {
 }
 
 impl Client {
+    /// Connects to a vhost's address.
     pub async fn connect(url: &str) -> Self {
         let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();

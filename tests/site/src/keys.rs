@@ -4,8 +4,11 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 
+/// The provider key's id.
 pub const KEY_ID: &str = "ABCDE12345";
+/// Its team.
 pub const TEAM_ID: &str = "TEAM123456";
+/// What a backend shows the gateway.
 pub const API_KEY: &str = "a-key-of-the-tests";
 
 /// A new `.p8`: a P-256 private key as PKCS#8 PEM.

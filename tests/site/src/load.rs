@@ -1,6 +1,7 @@
 //! Paced traffic from a producer in this process, and the list of what it was told is accepted.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,19 +10,18 @@ use std::{
 };
 
 use skein_apns_sim::{SEQUENCE_KEY, checker::Confirmed, fingerprint_of_hex};
-use skein_core::{Badge, Notification, NotificationId, PoolName, notification::Draft};
+use skein_core::{Badge, DeviceToken, Notification, NotificationId, PoolName, Slot, notification::Draft};
 use skein_producer::{Producer, Wait};
-use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
 
 use crate::site::{POOL, TOPIC};
 
 /// Device tokens in all.
 const TOKENS: usize = 1_200;
-/// Each has its own tokens and waits for one round's outcomes before the next: an order that the producer itself knows.
-const WORKERS: usize = 8;
-/// Single notifications of a round, and the devices of its one group message.
-const SINGLES: usize = 12;
-const MEMBERS: usize = 8;
 const FINISH_LIMIT: Duration = Duration::from_secs(180);
 
 /// What a group message says.
@@ -35,6 +35,8 @@ pub const GROUP_SEQUENCE_MIN: u64 = 1 << 32;
 pub struct Random(pub u64);
 
 impl Random {
+    /// The next one.
+    #[expect(clippy::should_implement_trait, reason = "it has no end")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -43,10 +45,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
+    /// One of `0..bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 
+    /// One of `from..to`.
     pub fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.next() % (to - from)
     }
@@ -57,10 +61,30 @@ impl Random {
     }
 }
 
+/// In what portions it comes.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Each has its own tokens and waits for one round's outcomes before the next: an order that the producer itself knows.
+    pub workers: usize,
+    /// Single notifications of a round.
+    pub singles: usize,
+    /// The devices of its one group message; 0 for none.
+    pub members: usize,
+}
+
+impl Shape {
+    /// A round of eight workers is a burst.
+    pub const BURSTS: Self = Self { workers: 8, singles: 12, members: 8 };
+    /// As even as pacing can be: what passes between two requests of a queue is then little else than what a fault costs.
+    pub const EVEN: Self = Self { workers: 50, singles: 3, members: 2 };
+}
+
 /// What was accepted: for the checker, and what it does to a badge.
 #[derive(Debug, Clone, Copy)]
 pub struct Sent {
+    /// For the checker.
     pub confirmed: Confirmed,
+    /// What it adds to its device's badge.
     pub badge: u64,
 }
 
@@ -85,31 +109,47 @@ pub struct Load {
     workers: JoinSet<Vec<Sent>>,
     confirmed: Arc<AtomicU64>,
     producer: Producer,
+    slots: HashMap<u64, Slot>,
 }
 
 impl Load {
     /// Begins to submit, about `per_second` notifications a second: singles, and group messages that go out as batches.
     pub fn start(producer: Producer, seed: u64, per_second: u32) -> Self {
+        Self::shaped(producer, seed, per_second, Shape::BURSTS)
+    }
+
+    /// The same, in these portions.
+    pub fn shaped(producer: Producer, seed: u64, per_second: u32, shape: Shape) -> Self {
         let (stop, stopped) = watch::channel(false);
         let confirmed = Arc::new(AtomicU64::new(0));
-        let pause = Duration::from_secs(1) * (WORKERS * (SINGLES + MEMBERS)) as u32 / per_second;
+        let pause =
+            Duration::from_secs(1) * (shape.workers * (shape.singles + shape.members)) as u32 / per_second;
         let mut random = Random(seed);
         let mut workers = JoinSet::new();
-        for number in 0..WORKERS {
-            let devices = (0..TOKENS / WORKERS).map(|_| random.token()).map(|token| Device {
-                fingerprint: fingerprint_of_hex(&token).unwrap(),
-                token,
-                sequence: 0,
-            });
+        let mut slots = HashMap::new();
+        for number in 0..shape.workers {
+            let tokens = (0..TOKENS / shape.workers).map(|_| random.token());
+            let device = |token: String| {
+                let fingerprint = fingerprint_of_hex(&token).unwrap();
+                slots.insert(fingerprint, Slot::of(&DeviceToken::parse(&token).unwrap()));
+                Device { fingerprint, token, sequence: 0 }
+            };
             let worker = Worker {
                 producer: producer.clone(),
-                devices: devices.collect(),
+                shape,
+                first_after: pause * number as u32 / shape.workers as u32,
+                devices: tokens.map(device).collect(),
                 random: Random(seed ^ (number as u64 + 1)),
                 confirmed: Arc::clone(&confirmed),
             };
             workers.spawn(worker.run(pause, stopped.clone()));
         }
-        Self { stop, workers, confirmed, producer }
+        Self { stop, workers, confirmed, producer, slots }
+    }
+
+    /// The slot of every device, by its token's fingerprint in the simulator's log.
+    pub fn slots(&self) -> &HashMap<u64, Slot> {
+        &self.slots
     }
 
     /// How many were confirmed so far.
@@ -140,6 +180,8 @@ impl Load {
 
 struct Worker {
     producer: Producer,
+    shape: Shape,
+    first_after: Duration,
     devices: Vec<Device>,
     random: Random,
     confirmed: Arc<AtomicU64>,
@@ -149,7 +191,7 @@ impl Worker {
     async fn run(mut self, pause: Duration, stopped: watch::Receiver<bool>) -> Vec<Sent> {
         let pool = PoolName::parse(POOL).unwrap();
         let mut all = Vec::new();
-        let mut tick = tokio::time::interval(pause);
+        let mut tick = tokio::time::interval_at(Instant::now() + self.first_after, pause);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !*stopped.borrow() {
             tick.tick().await;
@@ -170,7 +212,7 @@ impl Worker {
     fn round(&mut self) -> (Vec<Notification>, Vec<Sent>) {
         let now = NotificationId::now().at();
         let (mut notifications, mut sent) = (Vec::new(), Vec::new());
-        for _ in 0..SINGLES {
+        for _ in 0..self.shape.singles {
             let place = self.random.below(self.devices.len());
             let device = &mut self.devices[place];
             let sequence = device.sequence;
@@ -190,8 +232,11 @@ impl Worker {
             sent.push(device.sent(notification.id, badge));
             notifications.push(notification);
         }
-        let first = self.random.below(self.devices.len() - MEMBERS);
-        let members = &mut self.devices[first..first + MEMBERS];
+        if self.shape.members == 0 {
+            return (notifications, sent);
+        }
+        let first = self.random.below(self.devices.len() - self.shape.members);
+        let members = &mut self.devices[first..first + self.shape.members];
         let group = Draft::new("", TOPIC)
             .payload_json(payload(PAYLOAD_TEXT, GROUP_SEQUENCE_MIN + (self.random.next() >> 32)));
         let devices = members.iter().map(|device| (device.token.clone(), None));

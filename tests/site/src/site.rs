@@ -1,6 +1,6 @@
 //! What every installation under test has: a folder with its keys, a simulator in this process, ports of its own.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use skein_apns_sim::{
     Environment, Faults, Handle, ProviderKey, Simulator, SimulatorConfig, TokenPolicy, realistic,
@@ -10,11 +10,14 @@ use tempfile::TempDir;
 
 use crate::keys;
 
+/// The one pool.
 pub const POOL: &str = "im";
+/// Its topic.
 pub const TOPIC: &str = "com.example.im";
 
 /// A folder, a simulator, ports.
 pub struct Site {
+    /// Its APNs, in this process.
     pub simulator: Handle,
     pages: Port,
     front: Port,
@@ -32,6 +35,7 @@ pub fn bad_day(seed: u64) -> Faults {
 }
 
 impl Site {
+    /// A new folder with fresh keys, and a simulator with these faults.
     pub fn new(faults: Faults) -> Self {
         let folder = tempfile::Builder::new().prefix("skein-site-").tempdir().unwrap();
         let p8 = keys::provider_key();
@@ -90,7 +94,18 @@ rate_burst = 1000000
 member = "sender-1"
 shards = 2
 
-[retry]
+{pool}"#,
+            pages = pages.number(),
+            front = self.front.number(),
+            pool = self.pool(self.simulator.addr()),
+        );
+        self.write(&format!("skein-{}.toml", pages.number()), &text)
+    }
+
+    /// The pool as every configuration has it, its APNs reached at `apns`.
+    pub fn pool(&self, apns: SocketAddr) -> String {
+        format!(
+            r#"[retry]
 service = ["50ms", "200ms", "1s"]
 throttle = ["50ms", "200ms", "1s"]
 
@@ -102,13 +117,14 @@ ca_file = "apns-ca.pem"
 request_deadline = "2s"
 credential = {{ kind = "token", key_file = "AuthKey.p8", key_id = "{key_id}", team_id = "{team_id}" }}
 "#,
-            pages = pages.number(),
-            front = self.front.number(),
-            apns = self.simulator.addr(),
             key_id = keys::KEY_ID,
             team_id = keys::TEAM_ID,
-        );
-        let path = self.path(&format!("skein-{}.toml", pages.number()));
+        )
+    }
+
+    /// Writes a file of the folder.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         path
     }

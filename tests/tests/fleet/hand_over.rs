@@ -1,0 +1,37 @@
+//! Queues move in order: nothing is written twice, and the gap is short.
+
+use skein_core::fleet::Wanted;
+use skein_test_site::run::Run;
+use skein_tests::{need, until};
+
+use crate::{
+    outcome::{Copies, Measure, judge},
+    rig::{REST_LIMIT, Rig, Services},
+};
+
+/// P1, P2, P3: row `hand-over`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_is_moved_leaves_a_short_gap_and_no_copy() {
+    need!("rabbitmq", "zookeeper", "postgresql");
+    let mut run = Run::new("hand-over", 20, 200);
+    let rig = Rig::start("hand_over", Services::shared().await, run.seed).await;
+    let load = rig.load(run.seed).await;
+    let mut faults = Vec::new();
+    for number in 0..run.runs {
+        rig.flowing(run.random.between(50, 250)).await;
+        let queue = (number % u64::from(crate::rig::QUEUES)) as u16;
+        let owner = rig.owners().await[&queue].clone().unwrap();
+        let from = rig.senders.iter().position(|sender| sender.name == owner).unwrap();
+        let to = (from + 1 + run.random.below(rig.senders.len() - 1)) % rig.senders.len();
+        let fault = rig.fault(from, vec![queue]);
+        rig.wish(Wanted::Move { queue: Rig::queue(queue), to: rig.member(to) }).await;
+        let name = rig.senders[to].name.clone();
+        let moved = async || (rig.owners().await[&queue].as_ref() == Some(&name)).then_some(());
+        until("the queue to be handed over", REST_LIMIT, moved).await.unwrap();
+        rig.taken_over(&load, &fault).await;
+        faults.push(fault);
+    }
+    rig.flowing(500).await;
+    let moves = faults.len();
+    judge(rig, &run, load, &faults, Measure::NextOwner, moves, Copies::None).await;
+}

@@ -1,0 +1,441 @@
+//! A fleet of its own for one test: vhost, chroot, database, simulator, senders and monitors as processes.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use skein_apns_sim::{Faults, clock::monotonic_ns};
+use skein_backends::zookeeper::{ZooKeeperFleet, ZooKeeperOptions};
+use skein_core::{
+    PoolName, QueueName,
+    fleet::{MemberId, Wanted},
+    seam::{FleetStore as _, FleetView},
+};
+use skein_producer::{BrokerAddress, LinkOptions, Producer, ProducerOptions};
+use skein_test_site::{
+    load::{Load, Shape},
+    site::{POOL, Site},
+};
+use skein_tests::{
+    http,
+    ports::Port,
+    process::{Child, skein},
+    services::{PostgreSql, PostgreSqlAddress, RabbitMq, RabbitMqAddress, ZooKeeper},
+    until,
+};
+
+use crate::{
+    member::{Relays, Sender},
+    takeover::Fault,
+    timeline::{Timeline, Writer},
+};
+
+/// Senders and monitors of a fleet, unless a row says otherwise.
+pub const SENDERS: u8 = 3;
+pub const MONITORS: u8 = 2;
+/// Queues of the pool: four for each sender.
+pub const QUEUES: u16 = 12;
+/// What each row is measured under.
+pub const PER_SECOND: u32 = 500;
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
+/// Each queue's window.
+const PREFETCH: u16 = 128;
+/// How long processes may take to start, and a fleet to come to rest.
+pub const START_LIMIT: Duration = Duration::from_secs(60);
+pub const REST_LIMIT: Duration = Duration::from_secs(60);
+pub const END_LIMIT: Duration = Duration::from_secs(30);
+
+/// The services of a fleet.
+pub struct Services {
+    pub broker: RabbitMqAddress,
+    pub zookeeper: SocketAddr,
+    pub ledger: PostgreSqlAddress,
+}
+
+impl Services {
+    /// Those that all tests share.
+    pub async fn shared() -> Self {
+        Self {
+            broker: RabbitMq::shared().await.unwrap().clone(),
+            zookeeper: ZooKeeper::shared().await.unwrap().client(),
+            ledger: PostgreSql::shared().await.unwrap().clone(),
+        }
+    }
+}
+
+/// A mix of refusals and orderly ends of connections, and nothing that leaves in doubt what became of a write: whatever is
+/// written twice in a row is the fleet's own doing.
+pub fn calm(seed: u64) -> Faults {
+    let mut faults = Faults { seed, ..skein_apns_sim::realistic() };
+    faults.connection.reset_every = 0;
+    faults
+}
+
+/// A monitor's process.
+pub struct Monitor {
+    pub name: String,
+    api: Port,
+    _pages: Port,
+    config: PathBuf,
+    child: Option<Child>,
+    log: String,
+}
+
+impl Monitor {
+    /// What it has logged, all its processes together.
+    pub fn log(&self) -> String {
+        let running = self.child.as_ref().map(Child::log).unwrap_or_default();
+        format!("{}{running}", self.log)
+    }
+}
+
+/// Who owns each queue, by its number; none while nobody does.
+pub type Owners = BTreeMap<u16, Option<String>>;
+
+/// A fleet.
+pub struct Rig {
+    pub site: Site,
+    pub store: ZooKeeperFleet,
+    pub senders: Vec<Sender>,
+    pub monitors: Vec<Monitor>,
+    pub ledger: PostgreSqlAddress,
+    pub database: String,
+    url: String,
+    base: String,
+}
+
+impl Rig {
+    /// Every process. The fleet comes to rest under load: an owner says that its grace is over when something has come.
+    pub async fn start(name: &str, services: Services, seed: u64) -> Self {
+        // Faults follow one another faster than these guards are meant for.
+        Self::start_with(name, services, seed, "half_gone_window = \"2s\"\nflap_losses_max = 100\n").await
+    }
+
+    /// The same, with these numbers of the plan.
+    pub async fn start_with(name: &str, services: Services, seed: u64, policy: &str) -> Self {
+        let site = Site::new(calm(seed));
+        let url = services.broker.vhost(name).await.unwrap();
+        let vhost = url.rsplit('/').next().unwrap().to_owned();
+        let database = services.ledger.database(name).await.unwrap();
+        let database = database.rsplit('/').next().unwrap().to_owned();
+        let chroot = format!("/{vhost}");
+        let options = ZooKeeperOptions {
+            server_tick: Duration::from_millis(500),
+            ..ZooKeeperOptions::new(vec![services.zookeeper.to_string()], chroot.clone())
+        };
+        let store = ZooKeeperFleet::connect(options, "tests");
+        let pool = PoolName::parse(POOL).unwrap();
+        let made = async || {
+            store.init().await.ok()?;
+            store.seed(&pool, QUEUES, PREFETCH).await.ok()
+        };
+        until("the tree in ZooKeeper", START_LIMIT, made).await.unwrap();
+        let management = services.broker.management_url();
+        let base = format!(
+            r#"engine = "cluster"
+
+[log]
+format = "json"
+
+[monitor]
+management_url = "http://{management}"
+username = "guest"
+password_file = "broker-password"
+
+[monitor.policy]
+join_debounce = "1s"
+{policy}
+"#,
+            management = management.rsplit('@').next().unwrap(),
+        );
+        let mut rig = Self {
+            site,
+            store,
+            senders: Vec::new(),
+            monitors: Vec::new(),
+            ledger: services.ledger.clone(),
+            database,
+            url,
+            base,
+        };
+        for number in 0..SENDERS {
+            rig.add_sender(number, &services, &vhost, &chroot).await;
+        }
+        rig.all_present().await;
+        for number in 0..MONITORS {
+            rig.add_monitor(number, &services, &vhost, &chroot);
+        }
+        for sender in &mut rig.senders {
+            sender.ready(START_LIMIT).await;
+        }
+        rig
+    }
+
+    fn places(&self, services: [SocketAddr; 3], user: &str, vhost: &str, chroot: &str) -> String {
+        let [broker, zookeeper, ledger] = services;
+        let database = &self.database;
+        let session = SESSION_TIMEOUT.as_secs();
+        format!(
+            r#"
+[broker]
+urls = ["amqp://{broker}"]
+vhost = "{vhost}"
+username = "{user}"
+password_file = "broker-password"
+queues = {QUEUES}
+prefetch = {PREFETCH}
+heartbeat = "4s"
+backoff_max = "500ms"
+
+[coordinator]
+servers = ["{zookeeper}"]
+chroot = "{chroot}"
+session_timeout = "{session}s"
+server_tick = "500ms"
+backoff_max = "500ms"
+
+[ledger]
+url = "postgres://{ledger}/{database}"
+username = "postgres"
+fingerprint_key_file = "fingerprint.key"
+parking_key_file = "parking.key"
+away_hold = "2s"
+tls = {{ mode = "off" }}
+
+"#
+        )
+    }
+
+    async fn add_sender(&mut self, number: u8, services: &Services, vhost: &str, chroot: &str) {
+        let name = format!("s{number}");
+        let user = format!("{vhost}-{name}");
+        let broker = &services.broker;
+        broker
+            .manage("PUT", &format!("users/{user}"), Some(r#"{"password":"guest","tags":""}"#))
+            .await
+            .unwrap();
+        let all = r#"{"configure":".*","write":".*","read":".*"}"#;
+        broker.manage("PUT", &format!("permissions/{vhost}/{user}"), Some(all)).await.unwrap();
+        let (apns, ledger) = (self.site.simulator.addr(), services.ledger.server());
+        let relays = Relays::start(number, apns, broker.amqp(), services.zookeeper, ledger).await;
+        let seen = [relays.broker.address(), relays.zookeeper.address(), relays.ledger.address()];
+        let state = self.site.path(&format!("{name}.state"));
+        std::fs::create_dir(&state).unwrap();
+        let pages = Port::claim();
+        let text = format!(
+            "{base}\n[http]\nlisten = \"127.0.0.1:{pages}\"\n{places}\n[sender]\nmember = \"{name}\"\nshards = 2\n\
+             state_folder = \"{state}\"\n\n{pool}",
+            base = self.base,
+            places = self.places(seen, &user, vhost, chroot),
+            state = state.display(),
+            pool = self.site.pool(relays.apns.address()),
+        );
+        let config = self.site.write(&format!("{name}.toml"), &text);
+        let mut sender = Sender::new(number, name, relays, pages, config);
+        sender.start();
+        self.senders.push(sender);
+    }
+
+    fn add_monitor(&mut self, number: u8, services: &Services, vhost: &str, chroot: &str) {
+        let name = format!("m{number}");
+        let [api, pages] = [Port::claim(), Port::claim()];
+        let seen = [services.broker.amqp(), services.zookeeper, services.ledger.server()];
+        let base = self.base.replace(
+            "[monitor]\n",
+            &format!("[http]\nlisten = \"127.0.0.1:{pages}\"\n\n[monitor]\nname = \"{name}\"\nlisten = \"127.0.0.1:{api}\"\n"),
+        );
+        let text = format!(
+            "{base}{places}{pool}",
+            places = self.places(seen, "guest", vhost, chroot),
+            pool = self.site.pool(self.site.simulator.addr()),
+        );
+        let config = self.site.write(&format!("{name}.toml"), &text);
+        self.monitors.push(Monitor { name, api, _pages: pages, config, child: None, log: String::new() });
+        self.start_monitor(usize::from(number));
+    }
+
+    /// Starts a monitor (again).
+    pub fn start_monitor(&mut self, number: usize) {
+        let monitor = &mut self.monitors[number];
+        let config = monitor.config.display().to_string();
+        let program = skein(["run", "monitor", "--config", &config]).unwrap();
+        monitor.child = Some(program.start().unwrap());
+    }
+
+    /// What ZooKeeper holds.
+    pub async fn view(&self) -> Option<FleetView> {
+        self.store.read().await.ok()
+    }
+
+    /// Waits until every running sender is a member.
+    pub async fn all_present(&self) {
+        let running = self.senders.iter().filter(|sender| sender.is_running()).count();
+        let present = async || (self.view().await?.members.len() == running).then_some(());
+        if until("every sender to join", START_LIMIT, present).await.is_err() {
+            panic!("{running} senders run, and these are members: {:#?}", self.view().await);
+        }
+    }
+
+    /// Waits until every queue has a present owner that need not wait for its predecessor, and nothing is on its way.
+    pub async fn at_rest(&self) {
+        let settled = async || {
+            let view = self.view().await?;
+            let here = |q: &&skein_core::seam::StoredQueue| {
+                let q = &q.assignment;
+                let present = |member: &skein_core::fleet::Member| {
+                    q.owner.as_ref().is_some_and(|owner| *owner == member.owner())
+                };
+                q.predecessor_gone && q.successor.is_none() && view.members.iter().any(present)
+            };
+            (view.queues.iter().filter(here).count() == usize::from(QUEUES)).then_some(())
+        };
+        if until("a fleet at rest", REST_LIMIT, settled).await.is_err() {
+            panic!(
+                "the fleet does not come to rest: {:#?}; {:#?}",
+                self.view().await,
+                self.fleet_page().await
+            );
+        }
+    }
+
+    /// Who owns what, by what ZooKeeper holds.
+    pub async fn owners(&self) -> Owners {
+        let view = until("ZooKeeper's word", REST_LIMIT, async || self.view().await).await.unwrap();
+        let owner = |q: &skein_core::fleet::QueueAssignment| {
+            q.owner.as_ref().map(|owner| owner.member.as_str().to_owned())
+        };
+        view.queues.iter().map(|q| (q.assignment.queue.number, owner(&q.assignment))).collect()
+    }
+
+    /// The queues of the sender with this number.
+    pub async fn queues_of(&self, number: u8) -> Vec<u16> {
+        let name = &self.senders[usize::from(number)].name;
+        let owners = self.owners().await;
+        owners.iter().filter(|(_, owner)| owner.as_ref() == Some(name)).map(|(queue, _)| *queue).collect()
+    }
+
+    /// The running sender that owns most.
+    pub async fn busiest(&self) -> usize {
+        let mut best = (0, 0);
+        for sender in self.senders.iter().filter(|sender| sender.is_running()) {
+            let count = self.queues_of(sender.number).await.len();
+            if count > best.0 {
+                best = (count, usize::from(sender.number));
+            }
+        }
+        best.1
+    }
+
+    /// What the first monitor that answers says of the fleet.
+    pub async fn fleet_page(&self) -> Option<serde_json::Value> {
+        for monitor in self.monitors.iter().filter(|monitor| monitor.child.is_some()) {
+            let url = format!("http://127.0.0.1:{}/v1/fleet", monitor.api.number());
+            if let Ok(page) = http::get(&url).await {
+                return page.json().ok();
+            }
+        }
+        None
+    }
+
+    /// The monitor that leads.
+    pub async fn leader(&self) -> String {
+        let leads = async || self.store.monitors().await.ok()?.into_iter().next();
+        until("a leading monitor", REST_LIMIT, leads).await.unwrap()
+    }
+
+    /// Writes a wish down.
+    pub async fn wish(&self, wanted: Wanted) {
+        self.store.wish("tests", wanted).await.unwrap();
+    }
+
+    /// A queue's name.
+    pub fn queue(number: u16) -> QueueName {
+        QueueName { pool: PoolName::parse(POOL).unwrap(), number }
+    }
+
+    /// A sender's id.
+    pub fn member(&self, number: usize) -> MemberId {
+        MemberId::parse(&self.senders[number].name).unwrap()
+    }
+
+    /// Even traffic from a backend, and a fleet at rest.
+    pub async fn load(&self, seed: u64) -> Load {
+        let address: BrokerAddress = self.url.parse().unwrap();
+        let pools = vec![PoolName::parse(POOL).unwrap()];
+        let mut options = ProducerOptions::new(LinkOptions::new(vec![address], "im-backend"), pools);
+        options.outcome_limit = Duration::from_secs(900);
+        options.backoff_max = Duration::from_millis(500);
+        let load = Load::shaped(Producer::connect(options), seed, PER_SECOND, Shape::EVEN);
+        self.at_rest().await;
+        load
+    }
+
+    /// Waits until the simulator has read so many more requests.
+    pub async fn flowing(&self, more: u64) {
+        let from = self.site.simulator.stats().requests;
+        let flows = async || (self.site.simulator.stats().requests >= from + more).then_some(());
+        if until("traffic", REST_LIMIT, flows).await.is_err() {
+            panic!("no {more} more requests in {REST_LIMIT:?}: {:#?}", self.fleet_page().await);
+        }
+    }
+
+    /// A fault that begins now, of the sender that owns these queues.
+    pub fn fault(&self, number: usize, queues: Vec<u16>) -> Fault {
+        let sender = &self.senders[number];
+        let writer = Writer { sender: sender.number, life: sender.lives.len() - 1 };
+        Fault { at_ns: monotonic_ns(), writer, queues }
+    }
+
+    /// `kill -9` of a sender.
+    pub async fn kill(&mut self, number: usize) -> Fault {
+        let queues = self.queues_of(number as u8).await;
+        let mut fault = self.fault(number, queues);
+        fault.at_ns = self.senders[number].kill();
+        fault
+    }
+
+    /// `kill -9` of the monitor that leads; gives its number.
+    pub async fn kill_leader(&mut self) -> usize {
+        let name = self.leader().await;
+        let number = self.monitors.iter().position(|monitor| monitor.name == name).unwrap();
+        let monitor = &mut self.monitors[number];
+        let mut child = monitor.child.take().expect("a leader runs");
+        child.kill9();
+        monitor.log.push_str(&child.log());
+        number
+    }
+
+    /// Waits until somebody else has written for each queue of the fault.
+    pub async fn taken_over(&self, load: &Load, fault: &Fault) {
+        self.taken(load, fault, fault.queues.len()).await;
+    }
+
+    /// Waits until somebody else has written for one queue of the fault.
+    pub async fn any_taken_over(&self, load: &Load, fault: &Fault) {
+        self.taken(load, fault, 1).await;
+    }
+
+    async fn taken(&self, load: &Load, fault: &Fault, count: usize) {
+        let taken = async || {
+            let lives = self.senders.iter().map(|sender| sender.lives.clone()).collect();
+            let timeline = Timeline::new(&self.site.simulator.log(), load.slots(), QUEUES, lives);
+            let first =
+                |queue: &&u16| timeline.first_by_another(**queue, fault.at_ns, fault.writer).is_some();
+            (fault.queues.iter().filter(first).count() >= count).then_some(())
+        };
+        if until("another owner to write", REST_LIMIT, taken).await.is_err() {
+            let (view, page) = (self.view().await, self.fleet_page().await);
+            panic!("nobody writes for all of {:?}: {view:#?}; {page:#?}", fault.queues);
+        }
+    }
+
+    /// Waits until so long after an instant of the fault's clock: the fault itself lasts that long.
+    pub async fn until_after(&self, at_ns: u64, lasts: Duration) {
+        let over = async || (monotonic_ns() >= at_ns + lasts.as_nanos() as u64).then_some(());
+        until("a fault to have lasted", lasts + REST_LIMIT, over).await.unwrap();
+    }
+
+    /// How many queues have another owner than before.
+    pub async fn moves_since(&self, before: &Owners) -> usize {
+        let now = self.owners().await;
+        now.iter().filter(|(queue, owner)| before.get(queue) != Some(owner)).count()
+    }
+}

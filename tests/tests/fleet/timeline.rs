@@ -1,0 +1,138 @@
+//! What the simulator's log says of each queue: who wrote when.
+
+use std::collections::HashMap;
+
+use skein_apns_sim::log::{NewRow, Row, Snapshot};
+use skein_core::{Slot, SlotMap};
+
+use crate::member::{Life, number_of};
+
+/// How long after its thaw a process that still wrote did so in ignorance: no queue comes to it again so soon.
+const ESCAPE_NS: u64 = 2_000_000_000;
+
+/// A process: a sender's number and which of its lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Writer {
+    pub sender: u8,
+    pub life: usize,
+}
+
+impl Writer {
+    /// As one number, for the checker.
+    pub fn code(self) -> u32 {
+        u32::from(self.sender) << 16 | self.life as u32
+    }
+}
+
+/// One request.
+#[derive(Debug, Clone, Copy)]
+pub struct Write {
+    pub at_ns: u64,
+    pub writer: Writer,
+    pub id: u128,
+}
+
+/// The log, queue by queue.
+pub struct Timeline {
+    pub queues: HashMap<u16, Vec<Write>>,
+    pub writers: HashMap<u32, Writer>,
+    lives: Vec<Vec<Life>>,
+    homes: HashMap<u64, u16>,
+}
+
+impl Timeline {
+    /// `slots`: of every token, by its fingerprint. `lives`: of every sender, by its number.
+    pub fn new(log: &Snapshot, slots: &HashMap<u64, Slot>, queues: u16, lives: Vec<Vec<Life>>) -> Self {
+        let map = SlotMap::even(queues);
+        let homes: HashMap<u64, u16> =
+            slots.iter().map(|(fingerprint, slot)| (*fingerprint, map.queue(*slot))).collect();
+        let writers: HashMap<u32, Writer> = log
+            .connections
+            .iter()
+            .filter_map(|connection| {
+                let sender = number_of(connection.peer.ip())?;
+                let life = lives[usize::from(sender)].partition_point(|l| l.began_ns <= connection.opened_ns);
+                Some((connection.number, Writer { sender, life: life.checked_sub(1)? }))
+            })
+            .collect();
+        let mut all: HashMap<u16, Vec<Write>> = HashMap::new();
+        for row in &log.rows {
+            let Some(queue) = homes.get(&row.token()) else { continue };
+            let writer = *writers.get(&row.connection()).expect("every connection is a sender's");
+            all.entry(*queue).or_default().push(Write { at_ns: row.read_ns(), writer, id: row.id() });
+        }
+        Self { queues: all, writers, lives, homes }
+    }
+
+    /// A token's queue.
+    pub fn queue_of(&self, fingerprint: u64) -> u16 {
+        self.homes.get(&fingerprint).copied().unwrap_or(u16::MAX)
+    }
+
+    fn life(&self, writer: Writer) -> &Life {
+        &self.lives[usize::from(writer.sender)][writer.life]
+    }
+
+    /// The first write of a queue after an instant by another process than this.
+    pub fn first_by_another(&self, queue: u16, after_ns: u64, than: Writer) -> Option<Write> {
+        let writes = self.queues.get(&queue)?;
+        let from = writes.partition_point(|write| write.at_ns <= after_ns);
+        writes[from..].iter().find(|write| write.writer != than).copied()
+    }
+
+    /// The last write of a queue before an instant.
+    pub fn last_before(&self, queue: u16, before_ns: u64) -> Option<Write> {
+        let writes = self.queues.get(&queue)?;
+        writes[..writes.partition_point(|write| write.at_ns < before_ns)].last().copied()
+    }
+
+    /// The longest pause of a queue that begins after `from_ns` and before `until_ns`, or is under way then: its two ends.
+    pub fn longest_pause(&self, queue: u16, from_ns: u64, until_ns: u64) -> Option<(u64, u64)> {
+        let writes = self.queues.get(&queue)?;
+        let pauses = writes.windows(2).map(|pair| (pair[0].at_ns, pair[1].at_ns));
+        let meant = pauses.filter(|(begin, end)| *end > from_ns && *begin < until_ns);
+        meant.max_by_key(|(begin, end)| end - begin)
+    }
+
+    /// What a thawed process still wrote for queues that others had written for meanwhile.
+    pub fn escaped(&self) -> Vec<Write> {
+        let mut found = Vec::new();
+        for writes in self.queues.values() {
+            for (at, write) in writes.iter().enumerate() {
+                let thawed = &self.life(write.writer).thawed_ns;
+                let just = |at: &&u64| (**at..**at + ESCAPE_NS).contains(&write.at_ns);
+                let foreign =
+                    writes[..at].last().is_some_and(|before| before.writer.sender != write.writer.sender);
+                if thawed.iter().any(|at| just(&at)) && foreign {
+                    found.push(*write);
+                }
+            }
+        }
+        found
+    }
+
+    /// The log without what only seems to be two writers at once: an answer that was on its way to a process that was killed
+    /// meanwhile binds nobody, and what escaped a thawed process is counted by itself.
+    pub fn for_writers(&self, log: &Snapshot) -> Snapshot {
+        let escaped: std::collections::HashSet<(u128, u64)> =
+            self.escaped().iter().map(|write| (write.id, write.at_ns)).collect();
+        let rows = log.rows.iter().filter(|row| !escaped.contains(&(row.id(), row.read_ns())));
+        let row = |row: &Row| {
+            let ended = self.writers.get(&row.connection()).and_then(|writer| self.life(*writer).ended_ns);
+            let alive = |written: &u64| ended.is_none_or(|ended| *written < ended);
+            Row::from(NewRow {
+                id: row.id(),
+                token: row.token(),
+                sequence: row.sequence(),
+                connection: row.connection(),
+                read_ns: row.read_ns(),
+                status: row.status(),
+                reason: row.reason(),
+                written_ns: row.written_ns().filter(alive),
+                delivered: row.delivered(),
+                refused: row.refused(),
+            })
+        };
+        Snapshot { rows: rows.map(row).collect(), ..log.clone() }
+    }
+}
