@@ -4,7 +4,9 @@
 //! notifications a second. What is not known is `null`, never 0. New fields may come; none changes its meaning.
 
 use serde::{Deserialize, Serialize};
-use skein_core::fleet::{Cause, CredentialReport, Health, Incarnation, MemberId, Policy, Quarantine, Wish};
+use skein_core::fleet::{
+    Cause, CredentialReport, Health, Incarnation, MemberId, Policy, Quarantine, QueueAssignment, Wish,
+};
 use skein_core::{PoolName, QueueName, Timestamp};
 
 /// The fleet as one monitor sees it.
@@ -130,6 +132,18 @@ pub enum QueueState {
 }
 
 impl QueueState {
+    /// How a queue stands by what is stored of it; `owner_lives`: the life that owns it has a session.
+    pub fn of(stored: &QueueAssignment, owner_lives: bool) -> Self {
+        match &stored.owner {
+            _ if stored.paused => Self::Paused,
+            None => Self::Unowned,
+            Some(_) if !owner_lives => Self::OwnerGone,
+            Some(_) if stored.successor.is_some() => Self::Leaving,
+            Some(_) if !stored.predecessor_gone => Self::Settling,
+            Some(_) => Self::Owned,
+        }
+    }
+
     /// The word in metric, table and page.
     pub const fn label(self) -> &'static str {
         match self {

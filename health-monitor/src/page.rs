@@ -68,14 +68,7 @@ impl Page<'_> {
     fn queue(&self, stored: &QueueAssignment, members: &BTreeMap<&MemberId, &Member>) -> Queue {
         let lives =
             |owner: &Owner| members.get(&owner.member).is_some_and(|m| m.incarnation == owner.incarnation);
-        let state = match &stored.owner {
-            _ if stored.paused => QueueState::Paused,
-            None => QueueState::Unowned,
-            Some(owner) if !lives(owner) => QueueState::OwnerGone,
-            Some(_) if stored.successor.is_some() => QueueState::Leaving,
-            Some(_) if !stored.predecessor_gone => QueueState::Settling,
-            Some(_) => QueueState::Owned,
-        };
+        let state = QueueState::of(stored, stored.owner.as_ref().is_some_and(lives));
         let figures = self.broker.queues.get(&stored.queue);
         let rates = figures.and_then(|figures| figures.rates);
         Queue {

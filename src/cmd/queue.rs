@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use skein_config::Config;
-use skein_core::fleet::{Change, QueueAssignment, Wanted};
+use skein_core::fleet::{Change, Owner, QueueAssignment, Wanted};
 use skein_core::plan::Move;
 use skein_core::seam::FleetView;
 use skein_core::{PoolName, QueueName};
@@ -92,20 +92,8 @@ fn assignment<'a>(view: &'a FleetView, queue: &QueueName) -> Option<&'a QueueAss
 
 /// How a queue stands, by what ZooKeeper holds.
 fn state(q: &QueueAssignment, view: &FleetView) -> QueueState {
-    let Some(owner) = &q.owner else {
-        return if q.paused { QueueState::Paused } else { QueueState::Unowned };
-    };
-    if !view.members.iter().any(|member| member.id == owner.member) {
-        QueueState::OwnerGone
-    } else if q.paused {
-        QueueState::Paused
-    } else if q.successor.is_some() {
-        QueueState::Leaving
-    } else if !q.predecessor_gone {
-        QueueState::Settling
-    } else {
-        QueueState::Owned
-    }
+    let lives = |owner: &Owner| view.members.iter().any(|member| member.owner() == *owner);
+    QueueState::of(q, q.owner.as_ref().is_some_and(lives))
 }
 
 fn list(seen: &Seen, pool: Option<&PoolName>) -> Result<Cells<8>, Failure> {
@@ -201,8 +189,9 @@ fn show(seen: &Seen, queue: &QueueName, output: Output) -> Result<Exit, Failure>
         ("in/s", or_dash(figure.and_then(|f| f.in_per_second).map(|r| format!("{r:.1}")))),
         ("out/s", or_dash(figure.and_then(|f| f.out_per_second).map(|r| format!("{r:.1}")))),
     ];
-    lines
-        .extend(wishes.iter().map(|wish| ("wish", format!("{} by {}: {:?}", wish.at, wish.by, wish.wanted))));
+    lines.extend(
+        wishes.iter().map(|wish| ("wish", format!("{} by {}: {}", wish.at, wish.by, json!(wish.wanted)))),
+    );
     lines.extend(planned.iter().map(|m| ("planned", format!("{}: {}", m.change, m.why))));
     lines.extend(done.iter().map(|d| ("done", format!("{} {}: {}", d.at, d.change.change, d.change.why))));
     lines.extend(seen.figures.as_ref().err().map(|why| ("note", why.clone())));

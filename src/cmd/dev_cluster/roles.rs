@@ -59,7 +59,7 @@ impl Roles {
         let owned = async || {
             let answer = http::get(&fleet).await.ok()?.json().ok()?;
             let queues = answer["queues"].as_array()?;
-            (!queues.is_empty() && queues.iter().all(|queue| queue["state"] == "owned")).then_some(())
+            (!queues.is_empty() && queues.iter().all(|queue| !queue["owner"].is_null())).then_some(())
         };
         until("every queue to have an owner", READY_LIMIT, owned).await.context("see the monitors' logs")?;
         Ok(roles)
