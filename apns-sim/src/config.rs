@@ -15,6 +15,10 @@ use crate::request::Strictness;
 
 /// The longest round trip that can be played, in milliseconds.
 pub const RTT_MS_MAX: u64 = 10_000;
+/// The smallest window that can be played, in bytes: one frame of the size that every peer must take.
+pub const WINDOW_BYTES_MIN: u32 = 16_384;
+/// The largest window that can be played, in bytes: half of what RFC 9113 §6.9.1 allows, so that an update never overflows.
+pub const WINDOW_BYTES_MAX: u32 = 1 << 30;
 
 /// How a simulator is to run. The default: a free port on loopback, sandbox, every token valid, no faults, its log
 /// in memory.
@@ -47,7 +51,8 @@ pub struct SimulatorConfig {
     pub strictness: Strictness,
     /// Streams a connection may have open at once, once it has shown a valid token. Apple's was 1,000 when last seen.
     pub streams_max: u32,
-    /// Flow-control window of connections and streams, in bytes, 16,384 to 2^30. Apple's was 65,535 when last seen.
+    /// Flow-control window of connections and streams, in bytes, [`WINDOW_BYTES_MIN`] to
+    /// [`WINDOW_BYTES_MAX`]. Apple's was 65,535 when last seen.
     pub window_bytes: u32,
     /// Round trip of the wire that is played, in milliseconds, half of it in each direction: on everything after the
     /// TLS handshake, window updates and PINGs included. At most [`RTT_MS_MAX`].

@@ -45,7 +45,7 @@ mod tls;
 
 pub use broadcast::{BROADCAST_BYTES_MAX, BroadcastPolicy, CHANNEL_ID_BYTES_MAX, ChannelShown};
 pub use certificates::{CertificatePolicy, CertificateRefusal, EnvironmentRefusal, REVOKED_MAX};
-pub use config::{RTT_MS_MAX, Rules, SimulatorConfig};
+pub use config::{RTT_MS_MAX, Rules, SimulatorConfig, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
 pub use devices::{DEVICES_MAX, NOTICES_MAX, Notice, REORDER_MS_MAX, STORED_MS_MAX, Shown};
 pub use faults::{Faults, realistic};
 pub use fingerprint::{fingerprint, fingerprint_of_hex};

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::broadcast::Channels;
 use crate::certificates::Certificates;
-use crate::config::{RTT_MS_MAX, SimulatorConfig};
+use crate::config::{RTT_MS_MAX, SimulatorConfig, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
 use crate::devices::{Devices, Scene, Shown};
 use crate::faults::{Faults, FaultsError};
 use crate::fingerprint::{BuildMixed, fingerprint, mix};
@@ -225,8 +225,6 @@ impl Shared {
 }
 
 const SALT_IDS: u64 = 0x6964_7321;
-const WINDOW_BYTES_MIN: u32 = 16_384;
-const WINDOW_BYTES_MAX: u32 = 1 << 30;
 
 fn half_ns(rtt_ms: u64) -> u64 {
     rtt_ms.min(RTT_MS_MAX) * 1_000_000 / 2
@@ -239,6 +237,20 @@ pub struct Network {
     pub rtt_ms: u64,
     /// Window in bytes, for connections that come from now on.
     pub window_bytes: u32,
+}
+
+impl Network {
+    /// Whether it can be played as it is; else says what is out of bounds, and the bounds.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.rtt_ms > RTT_MS_MAX {
+            return Err(format!("rtt_ms is {}; give 0 to {RTT_MS_MAX}", self.rtt_ms));
+        }
+        if !(WINDOW_BYTES_MIN..=WINDOW_BYTES_MAX).contains(&self.window_bytes) {
+            let given = self.window_bytes;
+            return Err(format!("window_bytes is {given}; give {WINDOW_BYTES_MIN} to {WINDOW_BYTES_MAX}"));
+        }
+        Ok(())
+    }
 }
 
 /// The most ids of which the attempts are counted; beyond, the older half is forgotten.

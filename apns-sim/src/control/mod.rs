@@ -25,14 +25,37 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, authority:
     let listener = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
     let served = match listener {
         Ok(listener) => {
-            axum::serve(listener, router(Arc::clone(&shared)).merge(credentials::router(shared, authority)))
-                .await
+            let all = router(Arc::clone(&shared)).merge(credentials::router(shared, authority));
+            axum::serve(listener, all.fallback(unknown_path)).await
         }
         Err(error) => Err(error),
     };
     if let Err(error) = served {
         tracing::error!(%error, "the control endpoint has ended");
     }
+}
+
+/// Every path there is, for who asks for another.
+const PATHS: [&str; 15] = [
+    "/certificates/issue",
+    "/certificates/revoke",
+    "/channels",
+    "/devices/{token}",
+    "/disconnect",
+    "/faults",
+    "/goaway",
+    "/keys",
+    "/keys/revoke",
+    "/log",
+    "/network",
+    "/reset",
+    "/stall",
+    "/stats",
+    "/tokens",
+];
+
+async fn unknown_path() -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({ "error": "there is no such path", "paths": PATHS }))).into_response()
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -122,13 +145,17 @@ struct NetworkBody {
 async fn set_network(
     State(shared): State<Arc<Shared>>,
     Json(NetworkBody { rtt_ms, window_bytes }): Json<NetworkBody>,
-) -> Json<Network> {
+) -> Response {
     let now = shared.network();
-    shared.set_network(Network {
+    let wanted = Network {
         rtt_ms: rtt_ms.unwrap_or(now.rtt_ms),
         window_bytes: window_bytes.unwrap_or(now.window_bytes),
-    });
-    show_network(State(shared)).await
+    };
+    if let Err(error) = wanted.check() {
+        return refuse(&error);
+    }
+    shared.set_network(wanted);
+    show_network(State(shared)).await.into_response()
 }
 
 async fn show_channels(State(shared): State<Arc<Shared>>) -> Response {

@@ -92,7 +92,9 @@ impl Handle {
         self.shared.network()
     }
 
-    /// Plays another wire from now on: the round trip on open connections too, the window on new ones.
+    /// Plays another wire from now on: the round trip on open connections too, the window on new ones. What is out
+    /// of bounds ([`RTT_MS_MAX`](crate::RTT_MS_MAX), [`WINDOW_BYTES_MIN`](crate::WINDOW_BYTES_MIN),
+    /// [`WINDOW_BYTES_MAX`](crate::WINDOW_BYTES_MAX)) is brought to the bound; [`Handle::network`] tells.
     pub fn set_network(&self, network: Network) {
         self.shared.set_network(network);
     }

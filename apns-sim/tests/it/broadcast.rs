@@ -4,7 +4,7 @@ use skein_apns_sim::authority::ClientCertificateSpec;
 use skein_apns_sim::faults::RequestFaults;
 use skein_apns_sim::{Handle, ProviderKey};
 
-use crate::client::{Client, Event, Fields, bearer, id, start, without};
+use crate::client::{Client, Fields, bearer, id, start, without};
 
 const CREATE: &str = r#"{"message-storage-policy":1,"push-type":"LiveActivity"}"#;
 const ACTIVITY: &str = r#"{"aps":{"event":"update","content-state":{},"timestamp":1}}"#;
@@ -37,18 +37,7 @@ impl Got {
 
 fn ask(client: &mut Client, fields: &Fields, body: &str) -> Got {
     let stream = client.send(fields, body.as_bytes());
-    let (fields, end) = client.wait(|event| match event {
-        Event::Headers { stream: other, fields, end } if *other == stream => Some((fields.clone(), *end)),
-        _ => None,
-    });
-    let body = if end {
-        String::new()
-    } else {
-        client.wait(|event| match event {
-            Event::Data { stream: other, body, .. } if *other == stream => Some(body.clone()),
-            _ => None,
-        })
-    };
+    let (fields, body) = client.whole(stream);
     Got(fields[0].1.parse().expect("a status"), fields, body)
 }
 

@@ -329,29 +329,6 @@ impl Client {
         (header.kind, header.len as usize)
     }
 
-    pub fn answer(&mut self, wanted: u32) -> Answer {
-        let (fields, end) = self.wait(|event| match event {
-            Event::Headers { stream, fields, end } if *stream == wanted => Some((fields.clone(), *end)),
-            _ => None,
-        });
-        let field =
-            |name: &str| fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
-        let mut answer = Answer {
-            status: field(":status").expect("a status").parse().expect("a number"),
-            id: field("apns-id"),
-            unique_id: field("apns-unique-id"),
-            body: String::new(),
-        };
-        if !end {
-            assert_eq!(field("content-type").as_deref(), Some("application/json"));
-            answer.body = self.wait(|event| match event {
-                Event::Data { stream, body, end: true } if *stream == wanted => Some(body.clone()),
-                _ => None,
-            });
-        }
-        answer
-    }
-
     pub fn goaway(&mut self) -> (u32, u32, String) {
         self.wait(|event| match event {
             Event::Goaway { last_stream, code, data } => Some((*last_stream, *code, data.clone())),

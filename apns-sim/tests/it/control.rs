@@ -165,3 +165,39 @@ fn the_wire_is_changed_piece_by_piece() {
     assert_eq!(Client::connect(&simulator).push(&token(1)).status, 200);
     assert!(simulator.log().rows[0].hold_ns() >= Some(20_000_000));
 }
+
+#[test]
+fn a_wire_out_of_bounds_is_refused_and_changes_nothing() {
+    let (simulator, address) = controlled();
+    let before = simulator.network();
+    for (body, bounds) in [
+        (r#"{"window_bytes":0}"#, "16384 to 1073741824"),
+        (r#"{"window_bytes":16383}"#, "16384 to 1073741824"),
+        (r#"{"window_bytes":1073741825}"#, "16384 to 1073741824"),
+        (r#"{"rtt_ms":10001}"#, "0 to 10000"),
+        (r#"{"rtt_ms":4000000000,"window_bytes":70000}"#, "0 to 10000"),
+    ] {
+        let (status, answer) = http(address, "POST", "/network", "application/json", body);
+        assert_eq!(status, 400, "{body}");
+        assert!(json(&answer)["error"].as_str().is_some_and(|why| why.contains(bounds)), "{answer}");
+        assert_eq!(simulator.network(), before, "{body}");
+    }
+    for body in [r#"{"rtt_ms":10000,"window_bytes":16384}"#, r#"{"rtt_ms":0,"window_bytes":1073741824}"#] {
+        assert_eq!(http(address, "POST", "/network", "application/json", body).0, 200, "{body}");
+    }
+    assert_eq!((simulator.network().rtt_ms, simulator.network().window_bytes), (0, 1 << 30));
+}
+
+#[test]
+fn an_unknown_path_is_answered_with_those_there_are() {
+    let (_simulator, address) = controlled();
+    let get = |path: &str| http(address, "GET", path, "text/plain", "");
+    let (status, body) = get("/fault");
+    assert_eq!(status, 404);
+    let paths = json(&body)["paths"].as_array().expect("a list").clone();
+    assert!(paths.len() > 10);
+    for path in paths {
+        let path = path.as_str().expect("a path").replace("{token}", "xyz");
+        assert!(!get(&path).1.contains("no such path"), "{path}");
+    }
+}

@@ -53,18 +53,7 @@ fn odd_answers_come_in_five_kinds() {
     let mut seen = std::collections::BTreeSet::new();
     for n in 0..60 {
         let stream = client.send(&with(fields(&token(n)), "apns-id", &id(n)), BODY);
-        let (fields, end) = client.wait(|event| match event {
-            Event::Headers { stream: other, fields, end } if *other == stream => Some((fields.clone(), *end)),
-            _ => None,
-        });
-        let body = if end {
-            String::new()
-        } else {
-            client.wait(|event| match event {
-                Event::Data { stream: other, body, .. } if *other == stream => Some(body.clone()),
-                _ => None,
-            })
-        };
+        let (fields, body) = client.whole(stream);
         seen.insert((fields[0].1.clone(), body));
     }
     let statuses: Vec<&str> = seen.iter().map(|(status, _)| status.as_str()).collect();
