@@ -6,7 +6,7 @@ macro_rules! reasons {
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         pub enum Reason {
             $(#[doc = concat!("`", $label, "`")] $name,)+
-            /// A reason that this version does not know: the text, at most 64 bytes.
+            /// A reason that this version does not know: the text, at most 64 bytes, printable ASCII only (`?` for the rest).
             Other(Box<str>),
         }
 
@@ -25,7 +25,7 @@ macro_rules! reasons {
                     $($label => Self::$name,)+
                     "BadEnvironmentKeyInToken" => Self::BadEnvironmentKeyIdInToken,
                     "Service Unavailable" => Self::ServiceUnavailable,
-                    other => Self::Other(other.chars().filter(|c| !c.is_control()).take(64).collect::<String>().into()),
+                    other => Self::Other(cut(other)),
                 }
             }
         }
@@ -47,6 +47,12 @@ reasons! {
     ServiceUnavailable = "ServiceUnavailable", Shutdown = "Shutdown",
 }
 
+/// The APNs client cuts by the same rule, so that its text passes unchanged.
+fn cut(text: &str) -> Box<str> {
+    let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    text.chars().take(64).map(printable).collect::<String>().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +66,8 @@ mod tests {
         assert_eq!(Reason::parse("BadEnvironmentKeyInToken"), Reason::BadEnvironmentKeyIdInToken);
         assert_eq!(Reason::parse("Service Unavailable"), Reason::ServiceUnavailable);
         let long = Reason::parse(&"x\n".repeat(1000));
-        assert!(matches!(&long, Reason::Other(text) if text.len() == 64 && !text.contains('\n')));
+        assert!(matches!(&long, Reason::Other(text) if **text == *"x?".repeat(32)));
+        assert_eq!(Reason::parse("Né w"), Reason::Other("N? w".into()));
+        assert_eq!(Reason::parse("N? w"), Reason::Other("N? w".into()), "what was cut once stays");
     }
 }
