@@ -1,7 +1,6 @@
 //! `skein bench pipeline`: alternating rounds of the baseline and of us, and one row of medians.
 
 use std::io::IsTerminal as _;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -226,15 +225,7 @@ pub(crate) fn progress(line: &str) {
     }
 }
 
-/// What `SKEIN_COMMIT` says, the commit that the working folder stands at, or `unknown`.
+/// The commit that this program was built from, or `unknown`; see `build.rs`.
 pub(crate) fn commit() -> String {
-    if let Ok(said) = std::env::var("SKEIN_COMMIT") {
-        return said;
-    }
-    let asked = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
-    let answered = asked.ok().filter(|output| output.status.success());
-    answered.map_or_else(
-        || "unknown".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-    )
+    env!("SKEIN_BUILD_COMMIT").to_owned()
 }

@@ -49,7 +49,7 @@ pub struct Row {
     pub inversions: u64,
     /// What tokens and payloads were drawn from.
     pub seed: u64,
-    /// The commit that the working folder stands at.
+    /// The commit that it was built from.
     pub commit: String,
 }
 
