@@ -170,11 +170,13 @@ pub enum ConnectFailure {
     Other,
     /// No attempt has failed: all connections were busy.
     Busy,
+    /// No attempt has failed since APNs last spoke on a connection, but none stayed in service: it was refused or ended.
+    NotServing,
 }
 
 impl ConnectFailure {
     /// All of them, in the order of [`ConnectFailure::index`].
-    pub const ALL: [ConnectFailure; 14] = [
+    pub const ALL: [ConnectFailure; 15] = [
         ConnectFailure::Dns,
         ConnectFailure::Refused,
         ConnectFailure::Unreachable,
@@ -189,6 +191,7 @@ impl ConnectFailure {
         ConnectFailure::Protocol,
         ConnectFailure::Other,
         ConnectFailure::Busy,
+        ConnectFailure::NotServing,
     ];
 
     /// Its place in [`ConnectFailure::ALL`].
@@ -213,6 +216,7 @@ impl ConnectFailure {
             ConnectFailure::Protocol => "protocol",
             ConnectFailure::Other => "other",
             ConnectFailure::Busy => "busy",
+            ConnectFailure::NotServing => "not_serving",
         }
     }
 }

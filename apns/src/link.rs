@@ -33,6 +33,8 @@ pub(crate) struct Link {
     pub last_used: Instant,
     /// A fault of the service came on it: until then others are better.
     pub shunned_until: Instant,
+    /// Why it left service needs no more thought: that was noted, or it was our will.
+    pub has_left: bool,
     /// The last flush found the gate shut.
     pub is_gated: bool,
     tls: ClientConnection,
@@ -52,6 +54,7 @@ impl Link {
             expires_at: now,
             last_used: now,
             shunned_until: now,
+            has_left: false,
             is_gated: false,
             tls,
             stream,

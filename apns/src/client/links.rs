@@ -1,6 +1,7 @@
 //! The live connections of a client: who was woken, who has room, when one is due. What it does each turn grows with the
 //! connections that something happened to, not with all of them.
 
+use super::pacing::Life;
 use crate::connection::{Answered, Lost};
 use crate::link::{Gate, Link};
 use crate::ready::{Mark, Ready};
@@ -43,10 +44,24 @@ impl Member {
         let _ = self.link.flush(&mut Context::from_waker(&self.waker), gate);
     }
 
-    /// Takes no more requests; looked at this turn, so that it ends when nothing is open on it.
+    /// By our will it takes no more requests; looked at this turn, so that it ends when nothing is open on it.
     pub(super) fn retire(&mut self) {
+        // Of one that leaves service by itself that has been noted, or will be.
+        self.link.has_left |= !self.link.machine.is_retiring();
         self.link.machine.retire();
         self.mark.enter();
+    }
+
+    /// Its life so far. What is open on it when a GOAWAY has come is still to be answered.
+    pub(super) fn life(&self, now: Instant) -> Life {
+        let counters = self.machine.counters();
+        let to_come = if self.machine.goaway().is_some() { self.machine.in_flight() } else { 0 };
+        Life {
+            opened: self.opened,
+            age: now.saturating_duration_since(self.opened),
+            served: counters.replies.saturating_sub(counters.faults) + to_come as u64,
+            has_served: self.machine.has_served() || to_come > 0,
+        }
     }
 
     /// Polled in the next turn: something was given to it.

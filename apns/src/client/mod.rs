@@ -76,6 +76,8 @@ pub struct Client {
     draining: bool,
     gate: Box<Gate>,
     last_failure: Option<(DialError, Instant)>,
+    /// When APNs last began to speak on a connection.
+    stood_at: Option<Instant>,
     last_goaway: Option<crate::connection::GoAway>,
     last_lost: Option<&'static str>,
     ended: Health,
@@ -111,6 +113,7 @@ impl Client {
             draining: false,
             gate: Box::new(|| true),
             last_failure: None,
+            stood_at: None,
             last_goaway: None,
             last_lost: None,
             ended: Health::default(),

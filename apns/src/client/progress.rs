@@ -50,10 +50,17 @@ impl Client {
             let Some(link) = self.links.get_mut(place) else { continue };
             let (before, was_retiring) = (link.machine.counters(), link.machine.is_retiring());
             let had_served = link.machine.has_served();
+            let had_stood = link.machine.has_heard_peer();
             let outcome = link.poll(&*self.gate, &mut self.buffer, now, answers);
             let after = link.machine.counters();
-            if after.replies > before.replies && link.machine.has_served() {
-                self.pacing.served(link.opened);
+            if !had_stood && link.machine.has_heard_peer() {
+                self.stood_at = Some(now);
+            }
+            if !link.has_left && (outcome.is_err() || link.machine.is_retiring()) {
+                link.has_left = true;
+                self.pacing.left(link.life(now), now);
+            } else if after.replies > before.replies {
+                self.pacing.serves(link.life(now));
             }
             if link.machine.is_wearing_out() {
                 link.renew_at = link.renew_at.min(now);
@@ -106,12 +113,18 @@ impl Client {
             && let Some(held) = self.held.pop_front()
         {
             self.ended.unsent += 1;
-            let why = match &self.last_failure {
-                _ if self.is_connected() => ConnectFailure::Busy,
-                Some((error, _)) => error.failure,
-                None => ConnectFailure::Timeout,
-            };
+            let why = self.why_unsent();
             answers.push(held.returned(NotSent::NoConnection(why), now));
+        }
+    }
+
+    /// A failure is evidence only as long as no connection has stood since.
+    fn why_unsent(&self) -> ConnectFailure {
+        match (&self.last_failure, self.stood_at) {
+            _ if self.is_connected() => ConnectFailure::Busy,
+            (Some((error, at)), stood_at) if stood_at.is_none_or(|stood_at| *at >= stood_at) => error.failure,
+            (_, Some(_)) => ConnectFailure::NotServing,
+            (_, None) => ConnectFailure::Timeout,
         }
     }
 

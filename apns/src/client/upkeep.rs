@@ -13,8 +13,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// A connection may outlive the age at which its successor is wanted by this much, if there is none.
 const OVERTIME: Duration = Duration::from_secs(5 * 60);
-/// A connection that ends earlier than this without having served counts as a failure to connect.
-const FLAPPING_AGE: Duration = Duration::from_secs(30);
 /// Part of a connection's age by which it may be renewed early, so that a fleet does not renew all at once.
 const AGE_JITTER: f64 = 0.1;
 
@@ -236,10 +234,6 @@ impl Client {
         let has_stood = link.machine.has_heard_peer();
         self.ended.connections.add(counters);
         let age = now.saturating_duration_since(link.opened);
-        if !link.machine.has_served() && age < FLAPPING_AGE {
-            // It never served: without this, a server that accepts and hangs up would be called without pause.
-            self.pacing.failed(now);
-        }
         if in_order {
             self.ended.retired += 1;
         } else if has_stood {

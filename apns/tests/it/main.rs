@@ -14,3 +14,4 @@ mod renewal;
 mod rules;
 mod server;
 mod simulator;
+mod storm;
