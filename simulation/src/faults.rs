@@ -46,6 +46,13 @@ impl Stage {
                 self.heartbeat(life);
                 self.start_later(member, back, false);
             }
+            Fault::Twin { member, millis } => {
+                let Some(life) = self.life(member) else { return };
+                life.links.cut_broker(true);
+                self.watched.kick(&life, now, false);
+                self.start(member, false);
+                after(millis, async move { life.links.cut_broker(false) });
+            }
             Fault::ResetBroker { member } => {
                 if let Some(life) = self.life(member) {
                     self.watched.kick(&life, now, true);

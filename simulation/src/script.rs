@@ -15,6 +15,8 @@ pub enum Fault {
     Freeze { member: usize, millis: u64, at_flush: bool },
     /// Its host is gone: nobody is told.
     Vanish { member: usize, back: u64 },
+    /// It is cut off from the broker, and another life of it starts elsewhere, without its lock.
+    Twin { member: usize, millis: u64 },
     /// Its sockets to the broker are reset.
     ResetBroker { member: usize },
     /// Nothing passes between it and the broker; `told`: the broker notices at once.
@@ -157,7 +159,7 @@ impl Script {
         let lock = random.percent(70);
         let back = Some(random.within(5, 1_500)).filter(|_| random.percent(60));
         let millis = random.within(100, 9_000);
-        match random.below(40) {
+        match random.below(46) {
             0..=4 => Fault::Kill { member, polls, back, lock },
             5..=7 => Fault::KillOwner { queue, polls, back, lock },
             8..=11 => Fault::Freeze { member, millis, at_flush: random.percent(60) },
@@ -177,6 +179,8 @@ impl Script {
             32 => Fault::CoordinatorAway { millis },
             33 => Fault::LateDeliveries { by: random.within(20, 500), millis },
             34 if random.percent(30) => Fault::RefuseCredential { pool: 1, millis },
+            35 | 36 => Fault::Twin { member, millis },
+            37..=40 => Fault::CutBroker { member, millis, told: true },
             _ => self.orderly_fault(random),
         }
     }
