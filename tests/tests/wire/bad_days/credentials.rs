@@ -12,6 +12,7 @@ use skein_apns_sim::clock::monotonic_ns;
 use skein_apns_sim::{Handle, SimulatorConfig};
 use skein_apns_sim::{TokenState, fingerprint_of_hex};
 use skein_core::retry_schedule::RetrySchedule;
+use skein_sender::credential::slot::Slot;
 use skein_tests::figures;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -128,13 +129,20 @@ fn check(case: Case) {
 async fn beside(case: Case) {
     let seconds = if super::is_full() { 20 } else { 3 };
     let simulator = simulator(SimulatorConfig::default());
-    let mut pools =
-        vec![Pool { name: case.name, config: config(&simulator), credential: (case.credential)(&simulator) }];
+    let mut pools = vec![Pool {
+        name: case.name,
+        config: config(&simulator),
+        credential: Slot::new(Some((case.credential)(&simulator))),
+    }];
     // Connects are paced as in service: a storm would show.
     pools[0].config.backoff_min = Duration::from_millis(250);
     pools[0].config.backoff_max = Duration::from_secs(30);
     pools[0].config.connect_interval_min = Duration::from_millis(100);
-    pools.push(Pool { name: GOOD, config: config(&simulator), credential: good(&simulator) });
+    pools.push(Pool {
+        name: GOOD,
+        config: config(&simulator),
+        credential: Slot::new(Some(good(&simulator))),
+    });
     let mut rig = Rig::start(pools, RetrySchedule::default(), (0.1, 10));
     if let Some(state) = case.devices {
         for device in 0..WAITING {

@@ -9,6 +9,7 @@ use skein_apns::{ClientConfig, Proxy};
 use skein_apns_sim::checker::FinalVerdict;
 use skein_apns_sim::{SimulatorConfig, faults};
 use skein_core::retry_schedule::RetrySchedule;
+use skein_sender::credential::slot::Slot;
 use skein_tests::figures;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -64,7 +65,7 @@ async fn everything(rate: f64, every: u64, kind: Kind, proxied: bool) {
         request_timeout: Duration::from_millis(1_500),
         ..config(&simulator)
     };
-    let pool = Pool { name: POOL, config, credential: credential(&simulator, kind) };
+    let pool = Pool { name: POOL, config, credential: Slot::new(Some(credential(&simulator, kind))) };
     let began = Instant::now();
     let mut rig = Rig::start(vec![pool], schedule(), (1.0, 10_000));
     let mut confirmed = Vec::new();

@@ -6,6 +6,7 @@
 mod alarms;
 mod crowd;
 mod hostile_server;
+mod kept;
 mod rig;
 mod tunnel;
 

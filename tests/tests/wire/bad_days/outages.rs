@@ -8,6 +8,7 @@ use skein_apns::{ClientConfig, Endpoint, Environment};
 use skein_apns_sim::checker::FinalVerdict;
 use skein_apns_sim::{Handle, SimulatorConfig};
 use skein_core::retry_schedule::RetrySchedule;
+use skein_sender::credential::slot::Slot;
 use std::time::Duration;
 
 const WAITING: u64 = 50;
@@ -39,7 +40,7 @@ fn watch_beside(
     other: Option<Pool>,
 ) -> (Vec<String>, u64) {
     alarms::listen();
-    let pool = Pool { name, config: paced(config), credential: credential(simulator, kind) };
+    let pool = Pool { name, config: paced(config), credential: Slot::new(Some(credential(simulator, kind))) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let other_name = other.as_ref().map(|other| other.name);
@@ -101,7 +102,7 @@ fn p5_a_clock_that_is_two_hours_off() {
         let other = Pool {
             name: other_pool,
             config: config(&simulator),
-            credential: credential(&simulator, Kind::Certificate),
+            credential: Slot::new(Some(credential(&simulator, Kind::Certificate))),
         };
         let (said, connects) =
             watch_beside(token_pool, &simulator, config(&simulator), Kind::Token, Some(other));

@@ -1,6 +1,6 @@
 //! One whole sender: a queue and a ledger in memory, the real transport and, around it, a record of what it told.
 
-use skein_apns::{ClientConfig, Credential};
+use skein_apns::ClientConfig;
 use skein_apns_sim::checker::{Confirmed, FinalVerdict, History, Ids, Report, Verdicts, check};
 use skein_apns_sim::log::{Row, Snapshot};
 use skein_apns_sim::{SEQUENCE_KEY, fingerprint_of_hex};
@@ -44,7 +44,7 @@ pub struct Told {
 pub struct Pool {
     pub name: &'static str,
     pub config: ClientConfig,
-    pub credential: Credential,
+    pub credential: Arc<Slot>,
 }
 
 pub struct Rig {
@@ -52,7 +52,6 @@ pub struct Rig {
     broker: MemoryBroker,
     ledger: MemoryLedger,
     record: Record,
-    slots: BTreeMap<&'static str, Arc<Slot>>,
     sequences: BTreeMap<u64, u64>,
 }
 
@@ -71,11 +70,9 @@ impl Rig {
         };
         let metrics = Arc::new(Metrics::new(prometheus::Registry::new()).unwrap());
         let record = Record::default();
-        let slots: BTreeMap<_, _> =
-            pools.iter().map(|pool| (pool.name, Slot::new(Some(pool.credential.clone())))).collect();
         let plan: HashMap<PoolName, (ClientConfig, Arc<Slot>)> = pools
             .iter()
-            .map(|pool| (name(pool.name), (pool.config.clone(), slots[pool.name].clone())))
+            .map(|pool| (name(pool.name), (pool.config.clone(), pool.credential.clone())))
             .collect();
         let (plan, all) = (Arc::new(plan), record.clone());
         let connect = move |pool: &PoolName| {
@@ -84,7 +81,7 @@ impl Rig {
             Recording { inner, ids: HashMap::new(), record: all.clone() }
         };
         let sender = Sender::start(options(&names, retry, budget), seams, metrics, connect).unwrap();
-        Self { sender, broker, ledger, record, slots, sequences: BTreeMap::new() }
+        Self { sender, broker, ledger, record, sequences: BTreeMap::new() }
     }
 
     /// Submits one notification for each device, in this order; a device is a small number.
@@ -106,11 +103,6 @@ impl Rig {
             outcome.unwrap();
         }
         confirmed
-    }
-
-    /// Another credential for a pool, from now on.
-    pub fn rotate(&self, pool: &str, credential: Credential) {
-        self.slots[pool].publish(Some(credential), false);
     }
 
     /// Notifications of a pool without a final verdict that is settled.
