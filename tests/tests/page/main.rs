@@ -51,12 +51,12 @@ impl Cluster {
         self.told["page"].as_str().unwrap()
     }
 
-    /// `kill -9` of a role, by its name.
-    fn kill(&self, role: &str) {
+    /// Sends a signal to a role, by its name.
+    fn signal(&self, role: &str, signal: Signal) {
         let roles = self.told["roles"].as_array().unwrap();
         let role = roles.iter().find(|r| r["role"] == role).unwrap_or_else(|| panic!("no {role}"));
         let pid = i32::try_from(role["pid"].as_i64().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 }
 
@@ -88,9 +88,11 @@ async fn queues_move_before_the_readers_eyes() {
     let calm = until("a small backlog", CHANGE_LIMIT, few).await.unwrap();
     tab.value("window.notReloaded = true");
 
-    cluster.kill("sender-1");
+    // Frozen first: nobody takes its queues over before its session ends, so that what gathers is surely seen.
+    cluster.signal("sender-1", Signal::STOP);
     let risen = async || number(&mut tab, BACKLOG).filter(|backlog| *backlog > calm + RISE);
     until("the backlog to rise on the page", CHANGE_LIMIT, risen).await.unwrap();
+    cluster.signal("sender-1", Signal::KILL);
     let moved = async || owners(&mut tab).iter().all(|owner| owner == "sender-2").then_some(());
     until("every queue to be sender-2's on the page", CHANGE_LIMIT, moved).await.unwrap();
     let fallen = async || number(&mut tab, BACKLOG).filter(|backlog| *backlog <= calm + RISE);
@@ -109,7 +111,7 @@ async fn queues_move_before_the_readers_eyes() {
         assert!(wide <= u64::from(width), "{name}: only tables scroll sideways, not the page ({wide})");
     }
 
-    cluster.kill("monitor-1");
+    cluster.signal("monitor-1", Signal::KILL);
     let told = async || tab.value(LINK).as_str().is_some_and(|text| text.contains("is old")).then_some(());
     until("the page to say that it is old", CHANGE_LIMIT, told).await.unwrap();
     cluster.child.interrupt();
