@@ -17,4 +17,5 @@ mod rig;
 mod rolling_restart;
 mod takeover;
 mod timeline;
+mod watch;
 mod zookeeper_away;

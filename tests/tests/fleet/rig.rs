@@ -7,7 +7,7 @@ use skein_backends::zookeeper::{ZooKeeperFleet, ZooKeeperOptions};
 use skein_core::{
     PoolName, QueueName,
     fleet::{MemberId, Wanted},
-    seam::{FleetStore as _, FleetView},
+    seam::FleetStore as _,
 };
 use skein_producer::{BrokerAddress, LinkOptions, Producer, ProducerOptions};
 use skein_test_site::{
@@ -15,17 +15,17 @@ use skein_test_site::{
     site::{POOL, Site},
 };
 use skein_tests::{
-    http,
     ports::Port,
     process::{Child, skein},
     services::{PostgreSql, PostgreSqlAddress, RabbitMq, RabbitMqAddress, ZooKeeper},
     until,
 };
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     member::{Relays, Sender},
     takeover::Fault,
-    timeline::{Timeline, Writer},
+    timeline::Writer,
 };
 
 /// Senders and monitors of a fleet, unless a row says otherwise.
@@ -72,10 +72,10 @@ pub fn calm(seed: u64) -> Faults {
 /// A monitor's process.
 pub struct Monitor {
     pub name: String,
-    api: Port,
+    pub api: Port,
     _pages: Port,
     config: PathBuf,
-    child: Option<Child>,
+    pub child: Option<Child>,
     log: String,
 }
 
@@ -86,6 +86,9 @@ impl Monitor {
         format!("{}{running}", self.log)
     }
 }
+
+/// One fleet at a time: two would measure the machine's patience.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Who owns each queue, by its number; none while nobody does.
 pub type Owners = BTreeMap<u16, Option<String>>;
@@ -100,6 +103,7 @@ pub struct Rig {
     pub database: String,
     url: String,
     base: String,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Rig {
@@ -147,6 +151,7 @@ join_debounce = "1s"
             management = management.rsplit('@').next().unwrap(),
         );
         let mut rig = Self {
+            _alone: ALONE.lock().await,
             site,
             store,
             senders: Vec::new(),
@@ -260,81 +265,6 @@ tls = {{ mode = "off" }}
         monitor.child = Some(program.start().unwrap());
     }
 
-    /// What ZooKeeper holds.
-    pub async fn view(&self) -> Option<FleetView> {
-        self.store.read().await.ok()
-    }
-
-    /// Waits until every running sender is a member.
-    pub async fn all_present(&self) {
-        let running = self.senders.iter().filter(|sender| sender.is_running()).count();
-        let present = async || (self.view().await?.members.len() == running).then_some(());
-        if until("every sender to join", START_LIMIT, present).await.is_err() {
-            panic!("{running} senders run, and these are members: {:#?}", self.view().await);
-        }
-    }
-
-    /// Waits until every queue has a present owner that need not wait for its predecessor, and nothing is on its way.
-    pub async fn at_rest(&self) {
-        let settled = async || {
-            let view = self.view().await?;
-            let here = |q: &&skein_core::seam::StoredQueue| {
-                let q = &q.assignment;
-                let present = |member: &skein_core::fleet::Member| {
-                    q.owner.as_ref().is_some_and(|owner| *owner == member.owner())
-                };
-                q.predecessor_gone && q.successor.is_none() && view.members.iter().any(present)
-            };
-            (view.queues.iter().filter(here).count() == usize::from(QUEUES)).then_some(())
-        };
-        if until("a fleet at rest", REST_LIMIT, settled).await.is_err() {
-            panic!(
-                "the fleet does not come to rest: {:#?}; {:#?}",
-                self.view().await,
-                self.fleet_page().await
-            );
-        }
-    }
-
-    /// Who owns what, by what ZooKeeper holds.
-    pub async fn owners(&self) -> Owners {
-        let view = until("ZooKeeper's word", REST_LIMIT, async || self.view().await).await.unwrap();
-        let owner = |q: &skein_core::fleet::QueueAssignment| {
-            q.owner.as_ref().map(|owner| owner.member.as_str().to_owned())
-        };
-        view.queues.iter().map(|q| (q.assignment.queue.number, owner(&q.assignment))).collect()
-    }
-
-    /// The queues of the sender with this number.
-    pub async fn queues_of(&self, number: u8) -> Vec<u16> {
-        let name = &self.senders[usize::from(number)].name;
-        let owners = self.owners().await;
-        owners.iter().filter(|(_, owner)| owner.as_ref() == Some(name)).map(|(queue, _)| *queue).collect()
-    }
-
-    /// The running sender that owns most.
-    pub async fn busiest(&self) -> usize {
-        let mut best = (0, 0);
-        for sender in self.senders.iter().filter(|sender| sender.is_running()) {
-            let count = self.queues_of(sender.number).await.len();
-            if count > best.0 {
-                best = (count, usize::from(sender.number));
-            }
-        }
-        best.1
-    }
-
-    /// What the first monitor that answers says of the fleet.
-    pub async fn fleet_page(&self) -> Option<serde_json::Value> {
-        for monitor in self.monitors.iter().filter(|monitor| monitor.child.is_some()) {
-            let url = format!("http://127.0.0.1:{}/v1/fleet", monitor.api.number());
-            if let Ok(page) = http::get(&url).await {
-                return page.json().ok();
-            }
-        }
-        None
-    }
-
     /// The monitor that leads.
     pub async fn leader(&self) -> String {
         let leads = async || self.store.monitors().await.ok()?.into_iter().next();
@@ -368,15 +298,6 @@ tls = {{ mode = "off" }}
         load
     }
 
-    /// Waits until the simulator has read so many more requests.
-    pub async fn flowing(&self, more: u64) {
-        let from = self.site.simulator.stats().requests;
-        let flows = async || (self.site.simulator.stats().requests >= from + more).then_some(());
-        if until("traffic", REST_LIMIT, flows).await.is_err() {
-            panic!("no {more} more requests in {REST_LIMIT:?}: {:#?}", self.fleet_page().await);
-        }
-    }
-
     /// A fault that begins now, of the sender that owns these queues.
     pub fn fault(&self, number: usize, queues: Vec<u16>) -> Fault {
         let sender = &self.senders[number];
@@ -401,41 +322,5 @@ tls = {{ mode = "off" }}
         child.kill9();
         monitor.log.push_str(&child.log());
         number
-    }
-
-    /// Waits until somebody else has written for each queue of the fault.
-    pub async fn taken_over(&self, load: &Load, fault: &Fault) {
-        self.taken(load, fault, fault.queues.len()).await;
-    }
-
-    /// Waits until somebody else has written for one queue of the fault.
-    pub async fn any_taken_over(&self, load: &Load, fault: &Fault) {
-        self.taken(load, fault, 1).await;
-    }
-
-    async fn taken(&self, load: &Load, fault: &Fault, count: usize) {
-        let taken = async || {
-            let lives = self.senders.iter().map(|sender| sender.lives.clone()).collect();
-            let timeline = Timeline::new(&self.site.simulator.log(), load.slots(), QUEUES, lives);
-            let first =
-                |queue: &&u16| timeline.first_by_another(**queue, fault.at_ns, fault.writer).is_some();
-            (fault.queues.iter().filter(first).count() >= count).then_some(())
-        };
-        if until("another owner to write", REST_LIMIT, taken).await.is_err() {
-            let (view, page) = (self.view().await, self.fleet_page().await);
-            panic!("nobody writes for all of {:?}: {view:#?}; {page:#?}", fault.queues);
-        }
-    }
-
-    /// Waits until so long after an instant of the fault's clock: the fault itself lasts that long.
-    pub async fn until_after(&self, at_ns: u64, lasts: Duration) {
-        let over = async || (monotonic_ns() >= at_ns + lasts.as_nanos() as u64).then_some(());
-        until("a fault to have lasted", lasts + REST_LIMIT, over).await.unwrap();
-    }
-
-    /// How many queues have another owner than before.
-    pub async fn moves_since(&self, before: &Owners) -> usize {
-        let now = self.owners().await;
-        now.iter().filter(|(queue, owner)| before.get(queue) != Some(owner)).count()
     }
 }
