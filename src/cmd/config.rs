@@ -28,9 +28,10 @@ pub fn run(common: &Common, command: &Config, output: Output) -> Result<Exit, Fa
             let note = if pools.is_empty() { "; there is no pool yet, so nothing can be sent" } else { "" };
             output.line(
                 format!(
-                    "the configuration is sound: engine {}, {} pools{note}",
+                    "the configuration is sound: engine {}, {} {}{note}",
                     config.engine.label(),
-                    pools.len()
+                    pools.len(),
+                    if pools.len() == 1 { "pool" } else { "pools" }
                 ),
                 &json!({"ok": true, "engine": config.engine.label(), "pools": pools}),
             );
