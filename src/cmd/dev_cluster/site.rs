@@ -146,6 +146,8 @@ backoff_max = "1s"
 servers = ["{zookeeper}"]
 chroot = "/skein"
 server_tick = "500ms"
+# A busy or sleeping laptop is no frozen sender. (A killed one is told by the broker, long before.)
+session_timeout = "8s"
 
 [monitor]
 listen = "127.0.0.1:{monitor}"

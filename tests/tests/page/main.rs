@@ -88,7 +88,7 @@ async fn queues_move_before_the_readers_eyes() {
     let calm = until("a small backlog", CHANGE_LIMIT, few).await.unwrap();
     tab.value("window.notReloaded = true");
 
-    // Frozen first: nobody takes its queues over before its session ends, so that what gathers is surely seen.
+    // Frozen first: nobody takes its queues over before its session ends, after 8 s, and the broker counts every 5.
     cluster.signal("sender-1", Signal::STOP);
     let risen = async || number(&mut tab, BACKLOG).filter(|backlog| *backlog > calm + RISE);
     until("the backlog to rise on the page", CHANGE_LIMIT, risen).await.unwrap();
