@@ -234,9 +234,12 @@ impl Kind {
                 let wrong = || "is not the name of an environment variable".to_owned();
                 plain.then(|| Value::Text(text.to_owned())).ok_or_else(wrong)
             }
-            Self::Path | Self::Folder | Self::File | Self::PrivateFile | Self::ApiKeysFile | Self::SecretFile { .. } => {
-                Ok(Value::Path(text.into()))
-            }
+            Self::Path
+            | Self::Folder
+            | Self::File
+            | Self::PrivateFile
+            | Self::ApiKeysFile
+            | Self::SecretFile { .. } => Ok(Value::Path(text.into())),
             Self::Secret { hex } => {
                 let secret = crate::secret::Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
                 if *hex && crate::secret::Key32::from_hex(secret.expose()).is_none() {
