@@ -219,7 +219,8 @@ impl Metrics {
             values.sum::<f64>().max(0.0) as u64
         };
         let answers = self.answers.collect();
-        let writes: f64 = answers.iter().flat_map(|f| f.get_metric()).map(|m| m.get_counter().get_value()).sum();
+        let writes: f64 =
+            answers.iter().flat_map(|f| f.get_metric()).map(|m| m.get_counter().get_value()).sum();
         let mut totals = Totals {
             writes: writes as u64,
             begun: gauges(&self.begun),
