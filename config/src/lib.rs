@@ -26,6 +26,7 @@ mod file_layer;
 mod kind;
 mod layer;
 mod load;
+mod monitor;
 mod nearest;
 mod origin;
 mod pool;
@@ -49,6 +50,7 @@ pub use credential_files::CredentialBytes;
 pub use duration::{format_duration, parse_duration};
 pub use fault::{Fault, Faults, render_faults};
 pub use load::{Change, Loaded};
+pub use monitor::{Monitor, Policy};
 pub use origin::Origin;
 pub use pool::{Credential, CredentialKind, Environment, Pool, Proxy};
 pub use reference::reference_markdown;
@@ -57,7 +59,7 @@ pub use secret::{Key32, Secret};
 pub use service_url::ServiceUrl;
 pub use settings::{
     Broker, ClientTls, Config, Coordinator, Embedded, Engine, Gateway, GatewayTls, Http, Ledger, LedgerTls,
-    Log, LogFormat, LogLevel, Monitor, Ownership, OwnershipMode, Policy, Retry, Sender, Synchronous, TlsMode,
+    Log, LogFormat, LogLevel, Ownership, OwnershipMode, Retry, Sender, Synchronous, TlsMode,
 };
 pub use show::{Shown, show, shown};
 pub use sources::Sources;
