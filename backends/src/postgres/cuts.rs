@@ -22,9 +22,14 @@ impl Cuts {
     /// Looks at the outcome of a statement.
     pub(super) fn see<T>(&self, outcome: Result<T, LedgerError>) -> Result<T, LedgerError> {
         if matches!(outcome, Err(LedgerError::Away(_))) {
-            self.last.fetch_max(self.micros() + 1, Ordering::Relaxed);
+            self.found_away();
         }
         outcome
+    }
+
+    /// The database was found away just now.
+    pub(super) fn found_away(&self) {
+        self.last.fetch_max(self.micros() + 1, Ordering::Relaxed);
     }
 
     /// Whether the last cut was before a connection of this age was made.

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use skein_core::seam::LedgerError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection as _, PgPool};
 
 use super::cuts::Cuts;
+
+/// How long a released connection may take for a sign of life.
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How TLS checks the server: its certificate against the roots, and its name.
 pub const TLS_VERIFIES: PgSslMode = PgSslMode::VerifyFull;
@@ -98,6 +101,7 @@ impl PostgresOptions {
 
     pub(super) fn into_pool(self, cuts: Arc<Cuts>) -> Result<PgPool, LedgerError> {
         let options = self.connect_options()?;
+        let released = Arc::clone(&cuts);
         Ok(PgPoolOptions::new()
             .max_connections(self.connections.max(1))
             .acquire_timeout(self.connect_timeout)
@@ -106,6 +110,19 @@ impl PostgresOptions {
             .before_acquire(move |_, age| {
                 let is_younger = cuts.is_older_than(age.age);
                 Box::pin(async move { Ok(is_younger) })
+            })
+            // The driver asks a released connection for a sign of life without a limit. A silent one, whose statement was given
+            // up, would keep its place until the kernel gives it up, a quarter of an hour later.
+            .after_release(move |connection, _| {
+                let cuts = Arc::clone(&released);
+                Box::pin(async move {
+                    let alive = tokio::time::timeout(RELEASE_LIMIT, connection.ping()).await;
+                    alive.unwrap_or_else(|_| {
+                        cuts.found_away();
+                        Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
+                    })?;
+                    Ok(true)
+                })
             })
             .connect_lazy_with(options))
     }

@@ -22,8 +22,8 @@ mod spool;
 use spool::Spool;
 pub use spool::{SpoolState, SpoolStatus};
 
-/// How long the database may take for one batch before the facts go to the queue instead.
-const RECORD_LIMIT: Duration = Duration::from_secs(5);
+/// How long the database may take for one batch or look-up before it counts as away, and facts go to the queue instead.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// A ledger over a database ledger and the facts queue.
 #[derive(Clone)]
@@ -63,7 +63,9 @@ impl<L: Ledger> SpooledLedger<L> {
         if self.spool.is_away() {
             return Err(LedgerError::Away("its facts wait in the facts queue".into()));
         }
-        let answer = asked.await;
+        let answer = tokio::time::timeout(ANSWER_LIMIT, asked)
+            .await
+            .unwrap_or_else(|_| Err(LedgerError::Away("it does not answer".into())));
         if let Err(LedgerError::Away(why)) = &answer
             && self.spool.went_away()
         {
@@ -88,7 +90,7 @@ impl<L: Ledger> Ledger for SpooledLedger<L> {
         if self.spool.is_away() {
             return self.spool(facts, "").await;
         }
-        match tokio::time::timeout(RECORD_LIMIT, self.inner.record(facts)).await {
+        match tokio::time::timeout(ANSWER_LIMIT, self.inner.record(facts)).await {
             Ok(Err(LedgerError::Away(why))) => self.spool(facts, &why).await,
             Ok(recorded) => recorded,
             Err(_) => self.spool(facts, "it does not answer").await,
