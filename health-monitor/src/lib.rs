@@ -12,7 +12,7 @@
 //! | [`kicks`] | whose connections are to be closed |
 //! | [`connections`], [`queue_figures`] | what the broker tells, kept |
 //! | [`broker`], [`rabbitmq`] | the broker as a seam, and over RabbitMQ |
-//! | [`api`], [`routes`] | what the HTTP API says, as types |
+//! | [`api`], [`mod@routes`] | what the HTTP API says, as types |
 //! | [`health_page`] | the page that shows it all |
 //! | [`history`] | the last quarter of an hour |
 //! | [`events`] | log lines and metrics |
