@@ -1,12 +1,11 @@
 //! Queues move in order: nothing is written twice, and the gap is short.
 
-use skein_core::fleet::Wanted;
 use skein_test_site::run::Run;
-use skein_tests::{need, until};
+use skein_tests::need;
 
 use crate::{
     outcome::{Copies, Measure, judge},
-    rig::{REST_LIMIT, Rig, Services},
+    rig::{Rig, Services},
 };
 
 /// P1, P2, P3: row `hand-over`.
@@ -23,11 +22,7 @@ async fn a_queue_that_is_moved_leaves_a_short_gap_and_no_copy() {
         let owner = rig.owners().await[&queue].clone().unwrap();
         let from = rig.senders.iter().position(|sender| sender.name == owner).unwrap();
         let to = (from + 1 + run.random.below(rig.senders.len() - 1)) % rig.senders.len();
-        let fault = rig.fault(from, vec![queue]);
-        rig.wish(Wanted::Move { queue: Rig::queue(queue), to: rig.member(to) }).await;
-        let name = rig.senders[to].name.clone();
-        let moved = async || (rig.owners().await[&queue].as_ref() == Some(&name)).then_some(());
-        until("the queue to be handed over", REST_LIMIT, moved).await.unwrap();
+        let fault = rig.hand_over(queue, to).await;
         rig.taken_over(&load, &fault).await;
         faults.push(fault);
     }

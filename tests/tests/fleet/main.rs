@@ -4,8 +4,10 @@
 //! Each row has a quick count, and a full one with `SKEIN_FAULTS=full`. Its figures go to `target/figures/fleet.json`. What holds
 //! after every row is in `outcome`.
 
+mod clock;
 mod cut_broker;
 mod cut_silent;
+mod ensembles;
 mod freeze;
 mod half_gone;
 mod hand_over;
@@ -13,6 +15,7 @@ mod kill_gone;
 mod kill_restarted;
 mod member;
 mod outcome;
+mod plan;
 mod rig;
 mod rolling_restart;
 mod takeover;

@@ -82,8 +82,16 @@ impl Sender {
     }
 
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// The same, with these environment variables.
+    pub fn start_with(&mut self, environment: &[(&str, &str)]) {
         let config = self.config.display().to_string();
-        let program = skein(["run", "sender", "--config", &config]).unwrap();
+        let mut program = skein(["run", "sender", "--config", &config]).unwrap();
+        for (name, value) in environment {
+            program = program.env(name, value);
+        }
         let began_ns = monotonic_ns();
         self.child = Some(program.start().unwrap());
         self.lives.push(Life { began_ns, ended_ns: None, thawed_ns: Vec::new() });

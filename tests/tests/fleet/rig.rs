@@ -46,7 +46,7 @@ pub const END_LIMIT: Duration = Duration::from_secs(30);
 /// The services of a fleet.
 pub struct Services {
     pub broker: RabbitMqAddress,
-    pub zookeeper: SocketAddr,
+    pub zookeepers: Vec<SocketAddr>,
     pub ledger: PostgreSqlAddress,
 }
 
@@ -55,10 +55,17 @@ impl Services {
     pub async fn shared() -> Self {
         Self {
             broker: RabbitMq::shared().await.unwrap().clone(),
-            zookeeper: ZooKeeper::shared().await.unwrap().client(),
+            zookeepers: vec![ZooKeeper::shared().await.unwrap().client()],
             ledger: PostgreSql::shared().await.unwrap().clone(),
         }
     }
+}
+
+/// Where one process sees the services.
+struct Seen {
+    broker: SocketAddr,
+    zookeepers: Vec<SocketAddr>,
+    ledger: SocketAddr,
 }
 
 /// A mix of refusals and orderly ends of connections, and nothing that leaves in doubt what became of a write: whatever is
@@ -121,9 +128,10 @@ impl Rig {
         let database = services.ledger.database(name).await.unwrap();
         let database = database.rsplit('/').next().unwrap().to_owned();
         let chroot = format!("/{vhost}");
+        let servers = services.zookeepers.iter().map(ToString::to_string).collect();
         let options = ZooKeeperOptions {
             server_tick: Duration::from_millis(500),
-            ..ZooKeeperOptions::new(vec![services.zookeeper.to_string()], chroot.clone())
+            ..ZooKeeperOptions::new(servers, chroot.clone())
         };
         let store = ZooKeeperFleet::connect(options, "tests");
         let pool = PoolName::parse(POOL).unwrap();
@@ -174,8 +182,10 @@ join_debounce = "1s"
         rig
     }
 
-    fn places(&self, services: [SocketAddr; 3], user: &str, vhost: &str, chroot: &str) -> String {
-        let [broker, zookeeper, ledger] = services;
+    fn places(&self, seen: Seen, user: &str, vhost: &str, chroot: &str) -> String {
+        let Seen { broker, zookeepers, ledger } = seen;
+        let zookeepers: Vec<String> = zookeepers.iter().map(|server| format!("\"{server}\"")).collect();
+        let zookeepers = zookeepers.join(", ");
         let database = &self.database;
         let session = SESSION_TIMEOUT.as_secs();
         format!(
@@ -191,7 +201,7 @@ heartbeat = "4s"
 backoff_max = "500ms"
 
 [coordinator]
-servers = ["{zookeeper}"]
+servers = [{zookeepers}]
 chroot = "{chroot}"
 session_timeout = "{session}s"
 server_tick = "500ms"
@@ -220,8 +230,10 @@ tls = {{ mode = "off" }}
         let all = r#"{"configure":".*","write":".*","read":".*"}"#;
         broker.manage("PUT", &format!("permissions/{vhost}/{user}"), Some(all)).await.unwrap();
         let (apns, ledger) = (self.site.simulator.addr(), services.ledger.server());
-        let relays = Relays::start(number, apns, broker.amqp(), services.zookeeper, ledger).await;
-        let seen = [relays.broker.address(), relays.zookeeper.address(), relays.ledger.address()];
+        let relays = Relays::start(number, apns, broker.amqp(), services.zookeepers[0], ledger).await;
+        let mut zookeepers = services.zookeepers.clone();
+        zookeepers[0] = relays.zookeeper.address();
+        let seen = Seen { broker: relays.broker.address(), zookeepers, ledger: relays.ledger.address() };
         let state = self.site.path(&format!("{name}.state"));
         std::fs::create_dir(&state).unwrap();
         let pages = Port::claim();
@@ -242,7 +254,11 @@ tls = {{ mode = "off" }}
     fn add_monitor(&mut self, number: u8, services: &Services, vhost: &str, chroot: &str) {
         let name = format!("m{number}");
         let [api, pages] = [Port::claim(), Port::claim()];
-        let seen = [services.broker.amqp(), services.zookeeper, services.ledger.server()];
+        let seen = Seen {
+            broker: services.broker.amqp(),
+            zookeepers: services.zookeepers.clone(),
+            ledger: services.ledger.server(),
+        };
         let base = self.base.replace(
             "[monitor]\n",
             &format!("[http]\nlisten = \"127.0.0.1:{pages}\"\n\n[monitor]\nname = \"{name}\"\nlisten = \"127.0.0.1:{api}\"\n"),
@@ -269,6 +285,18 @@ tls = {{ mode = "off" }}
     pub async fn leader(&self) -> String {
         let leads = async || self.store.monitors().await.ok()?.into_iter().next();
         until("a leading monitor", REST_LIMIT, leads).await.unwrap()
+    }
+
+    /// Moves a queue to a sender, in order; gives the fault that this is to whoever sends.
+    pub async fn hand_over(&self, queue: u16, to: usize) -> Fault {
+        let owner = self.owners().await[&queue].clone().expect("a queue with an owner");
+        let from = self.senders.iter().position(|sender| sender.name == owner).unwrap();
+        let fault = self.fault(from, vec![queue]);
+        self.wish(Wanted::Move { queue: Self::queue(queue), to: self.member(to) }).await;
+        let name = &self.senders[to].name;
+        let moved = async || (self.owners().await[&queue].as_ref() == Some(name)).then_some(());
+        until("the queue to be handed over", REST_LIMIT, moved).await.unwrap();
+        fault
     }
 
     /// Writes a wish down.

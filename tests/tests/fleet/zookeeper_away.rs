@@ -18,7 +18,7 @@ async fn sending_goes_on_without_zookeeper() {
     let away = Duration::from_secs(if is_full() { 60 } else { 12 });
     let run = Run::new("zookeeper-away", 1, 1);
     let mut zookeeper = ZooKeeper::start().await.unwrap();
-    let services = Services { zookeeper: zookeeper.client(), ..Services::shared().await };
+    let services = Services { zookeepers: vec![zookeeper.client()], ..Services::shared().await };
     let mut rig = Rig::start("zk_away", services, run.seed).await;
     let load = rig.load(run.seed).await;
     rig.flowing(500).await;

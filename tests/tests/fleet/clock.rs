@@ -1,0 +1,60 @@
+//! The wall clock of one host is wrong: nobody moves anything, and nothing pauses.
+
+use std::{path::Path, time::Duration};
+
+use skein_test_site::run::Run;
+use skein_tests::{need, skipped};
+
+use crate::{
+    outcome::{Copies, Measure, judge},
+    rig::{Rig, Services},
+};
+
+/// What sets one process's wall clock, from the package `libfaketime`.
+const LIBRARIES: [&str; 2] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+];
+/// An hour slow is not among them: provider tokens made then are an hour old, which APNs refuses. The pool pauses for that, with
+/// an alarm that names the clock, whatever the fleet does.
+const OFFSETS: [&str; 2] = ["+1h", "-30m"];
+/// How long each clock is looked at.
+const WITHIN: Duration = Duration::from_secs(6);
+
+/// P1, P2, P3: row `clock`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_wall_clock_moves_nothing() {
+    need!("rabbitmq", "zookeeper", "postgresql");
+    let Some(library) = LIBRARIES.iter().find(|path| Path::new(path).exists()) else {
+        return skipped::note(&skipped::this_test(), "libfaketime not installed");
+    };
+    let run = Run::new("clock", 2, 2);
+    let mut rig = Rig::start("clock", Services::shared().await, run.seed).await;
+    let load = rig.load(run.seed).await;
+    let mut faults = Vec::new();
+    let mut moves = 0;
+    for (victim, offset) in OFFSETS.into_iter().enumerate() {
+        rig.senders[victim].terminate();
+        assert_eq!(rig.senders[victim].ended(crate::rig::END_LIMIT).await, Some(0));
+        rig.senders[victim].start_with(&[
+            ("LD_PRELOAD", library),
+            ("FAKETIME", offset),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ]);
+        rig.all_present().await;
+        rig.at_rest().await;
+        // What the others own now comes to it: it is the one under test.
+        for queue in rig.queues_of(2).await {
+            rig.hand_over(queue, victim).await;
+        }
+        rig.at_rest().await;
+        let before = rig.owners().await;
+        let queues = rig.queues_of(victim as u8).await;
+        let fault = rig.fault(victim, queues);
+        rig.until_after(fault.at_ns, WITHIN).await;
+        moves += rig.moves_since(&before).await;
+        faults.push(fault);
+    }
+    judge(rig, &run, load, &faults, Measure::LongestPause(WITHIN), moves, Copies::None).await;
+    assert_eq!(moves, 0, "no queue moves for a clock");
+}
