@@ -123,7 +123,7 @@ pub struct FleetView {
 pub struct StoredQueue {
     /// What is stored.
     pub assignment: QueueAssignment,
-    /// Grows with each write of this record; for [`Planned::version`] alone.
+    /// Grows with each write of this record; for [`Planned::on`] alone.
     pub version: i64,
 }
 
