@@ -130,8 +130,8 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// The same answer in a pool that is stopped, or may soon be. What is suspect then speaks about the settings rather than
-    /// about its notification, which is kept until the pool is well again.
+    /// The same answer in a pool that is stopped. What is suspect then speaks about the settings rather than about its
+    /// notification, which is kept until the pool is well again.
     #[must_use]
     pub fn while_stopped(self) -> Self {
         match self.pool {

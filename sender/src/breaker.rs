@@ -16,10 +16,6 @@ pub const SUSPECT_MAX: u32 = 128;
 /// How many suspect answers stop it when nothing at all was accepted between them.
 pub const SUSPECT_RUN_MAX: u32 = 32;
 
-/// How many suspect answers in a row, with nothing accepted between them, are the fault of their notifications; what follows
-/// is held until it is known whether it is the settings'.
-pub const SUSPECT_RUN_TRUSTED: u32 = 4;
-
 /// Whether a pool may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -86,11 +82,6 @@ impl Breaker {
     /// Whether the pool is stopped.
     pub fn is_open(&self) -> bool {
         self.state != State::Closed
-    }
-
-    /// Whether suspect answers may be about the pool's settings, although it is not stopped for them yet.
-    pub fn is_wary(&self) -> bool {
-        self.run > SUSPECT_RUN_TRUSTED
     }
 
     /// An answer came: `action` is what it asks, `accepted` whether APNs took the notification, `connection` the sender's number of

@@ -13,9 +13,7 @@ use skein_core::answer::Answer;
 use skein_core::fact::Fact;
 use skein_core::lane::LaneId;
 use skein_core::lease::BootMillis;
-use skein_core::retry_schedule::SUSPECT_HOLD;
 use skein_core::seam::{Answered, Clock, Transport, Trouble, TroubleClass, Write};
-use skein_core::verdict::PoolAction;
 use skein_core::{FinalVerdict, Timestamp, Verdict, judge};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -205,13 +203,9 @@ impl<C: Clock> PoolShard<C> {
             let held = boot.since(item.taken_at);
             let mut judgement = judge(&answer, &item.attempts, &self.options.retry, held);
             let accepted = judgement.verdict == Verdict::Final(FinalVerdict::Accepted);
-            // What was suspect before proves nothing new by being so again.
-            let known = judgement.pool == PoolAction::SuspectSettings && item.attempts.credential > 0;
-            let action = if known { PoolAction::None } else { judgement.pool };
-            let change = work.breaker.answered(action, accepted, evidence.connection, boot);
+            let change = work.breaker.answered(judgement.pool, accepted, evidence.connection, boot);
             self.tell(change, &answer);
-            let may_hold = held + SUSPECT_HOLD <= self.options.retry.hold_max;
-            if work.breaker.is_open() || work.breaker.is_wary() && may_hold {
+            if work.breaker.is_open() {
                 judgement = judgement.while_stopped();
             }
             self.metrics.answered(&answer, &evidence);

@@ -58,19 +58,6 @@ fn many_bad_tokens_mean_wrong_settings() {
 }
 
 #[test]
-fn few_suspects_in_a_row_are_taken_at_their_word() {
-    let mut breaker = Breaker::default();
-    for n in 1..=SUSPECT_RUN_TRUSTED + 2 {
-        breaker.answered(PoolAction::SuspectSettings, false, 1, T0);
-        assert_eq!(breaker.is_wary(), n > SUSPECT_RUN_TRUSTED, "{n}");
-    }
-    breaker.answered(PoolAction::None, false, 1, T0);
-    assert!(breaker.is_wary(), "a refusal of another kind proves nothing");
-    breaker.answered(PoolAction::None, true, 1, T0);
-    assert!(!breaker.is_wary());
-}
-
-#[test]
 fn a_second_connection_that_refuses_the_credential_stops_the_pool() {
     let mut breaker = Breaker::default();
     for _ in 0..1000 {

@@ -27,7 +27,7 @@ const PER_TICK: u64 = 20;
 const IN_TIME_NS: u64 = 1_000_000_000;
 
 /// How many may end before two shards have noticed that it is not them.
-const UNNOTICED: usize = 2 * 4;
+const UNNOTICED: usize = 2 * 32;
 
 /// What is wrong with the bad pool.
 struct Case {
