@@ -54,6 +54,8 @@ join_debounce = "1s"
     fleet.start_sender();
     let page = format!("http://127.0.0.1:{api}/v1/fleet");
     owned(&page, &[("sender-1", QUEUES / 2), ("sender-2", QUEUES / 2)]).await;
+    // A sender is a member before it has declared; what is published before that has no queue.
+    fleet.sender_ready().await;
     let load = Load::start(fleet.producer(None), scenario.seed, PER_SECOND);
     fleet.flowing(1_000).await;
     second.kill9();
