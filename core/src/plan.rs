@@ -5,6 +5,7 @@
 //! releases with a note; then the queue is assigned. From a lost one: it is assigned at once, in the next epoch, and the new owner
 //! waits the grace out unless a clean note or a file lock proves that nobody else can write.
 
+mod apns_trouble;
 mod balance;
 mod board;
 mod flap;
@@ -27,7 +28,7 @@ use board::{Board, Presence};
 use round::{Round, Wake};
 use wishes::Orders;
 
-use crate::fleet::{Cause, Policy};
+use crate::fleet::{Cause, Health, Policy};
 use crate::lease::BootMillis;
 
 /// Decides what should happen now.
@@ -142,6 +143,15 @@ impl Round<'_> {
                 let why = format!("{} came and went too often and gets no queues for {left} s", peer.id);
                 self.hold(HeldFor::Flapping, why);
             }
+            let peer = &self.board.peers[at];
+            let healthy = |pool: &_| peer.seen.is_some_and(|s| s.member.apns(pool) == Some(Health::Healthy));
+            let away = peer.kept_away.iter().filter(|(pool, _)| healthy(pool));
+            let why = |(pool, until): &(_, BootMillis)| {
+                let left = until.since(self.now).as_secs();
+                format!("APNs failed {pool} at {}, which gets no queues of it for {left} s", peer.id)
+            };
+            let whys: Vec<String> = away.map(why).collect();
+            whys.into_iter().for_each(|why| self.hold(HeldFor::Flapping, why));
         }
         self.plan.held.sort();
         self.plan.members = self.board.peers.iter().map(standing).collect();

@@ -72,7 +72,7 @@ pub enum Health {
     /// It does not answer this member: the way to it is cut.
     CutOff,
     /// It answers, and refuses: the credential is expired, revoked or wrong. Another member with the same credential fares no
-    /// better.
+    /// better, unless it is this one's copy of it, or its clock, that is wrong.
     Refused,
 }
 

@@ -45,7 +45,7 @@ pub struct Policy {
     /// … up to this.
     #[serde(with = "millis", rename = "flap_backoff_max_ms")]
     pub flap_backoff_max: Duration,
-    /// How long a member must have been cut off from APNs before its queues go to one that is not.
+    /// How long APNs must have failed a pool at a member, and not at most others, before its queues go to one of those.
     #[serde(with = "millis", rename = "apns_cut_after_ms")]
     pub apns_cut_after: Duration,
     /// How long an owner may take to leave a queue before the plan says that it is slow. It is never seized for that.
@@ -73,6 +73,14 @@ impl Default for Policy {
             apns_cut_after: Duration::from_secs(10),
             release_slow_after: Duration::from_secs(10),
         }
+    }
+}
+
+impl Policy {
+    /// How long something that flaps is kept out, from its first time (1) on.
+    pub(crate) fn flap_backoff(&self, level: u32) -> Duration {
+        let doubled = 1u32.checked_shl(level.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.flap_backoff_first.saturating_mul(doubled).min(self.flap_backoff_max)
     }
 }
 

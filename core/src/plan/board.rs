@@ -16,6 +16,8 @@ pub(super) struct Peer<'a> {
     pub fresh: bool,
     /// It flaps and gets nothing, until then.
     pub out: Option<BootMillis>,
+    /// The pools that APNs failed there lately: it gets none of their queues, until then.
+    pub kept_away: Vec<(PoolName, BootMillis)>,
     /// It must hand its queues over, and why.
     pub leaving: Option<Cause>,
     /// Who takes its place.
@@ -55,7 +57,7 @@ pub(super) struct Entry<'a> {
 pub(super) enum Tier {
     Settled,
     Fresh,
-    /// It flaps, or it takes another's place.
+    /// It flaps, or APNs' service of the pool there does, or it takes another's place.
     LastResort,
     /// APNs does not answer it, or refuses the credential there.
     Sick,
@@ -286,6 +288,7 @@ impl<'a> Peer<'a> {
             presence: Presence::Present,
             fresh: false,
             out: None,
+            kept_away: Vec::new(),
             leaving: None,
             successor: None,
             reserved: false,
@@ -302,6 +305,7 @@ impl<'a> Peer<'a> {
             Some(_) if self.presence != Presence::Present || self.leaving.is_some() => Tier::Never,
             None => Tier::Never,
             Some(Health::Healthy) if self.out.is_some() || self.reserved => Tier::LastResort,
+            Some(Health::Healthy) if self.kept_away.iter().any(|(away, _)| away == pool) => Tier::LastResort,
             Some(Health::Healthy) if self.fresh => Tier::Fresh,
             Some(Health::Healthy) => Tier::Settled,
             Some(Health::CutOff | Health::Refused) => Tier::Sick,

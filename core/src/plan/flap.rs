@@ -21,9 +21,7 @@ impl Remembered {
         self.losses.retain(|at| now.since(*at) < policy.flap_window);
         if self.losses.len() > policy.flap_losses_max as usize || self.flap_level > 0 {
             self.flap_level = self.flap_level.saturating_add(1);
-            let doubled = 1u32.checked_shl(self.flap_level - 1).unwrap_or(u32::MAX);
-            let out = policy.flap_backoff_first.saturating_mul(doubled).min(policy.flap_backoff_max);
-            self.out_until = now.plus(out);
+            self.out_until = now.plus(policy.flap_backoff(self.flap_level));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Queues with a living owner that should leave them: asked, with a successor named; never seized.
 
-use super::board::{Board, Takers, Tier};
+use super::board::{Takers, Tier};
 use super::outcome::HeldFor;
 use super::round::Round;
 use crate::fleet::{Cause, Change, Health};
@@ -87,19 +87,11 @@ impl Round<'_> {
             None if health.is_none() => {
                 Should::GoAnywhere { takers: Takers::Able, cause: Cause::PoolNotServed }
             }
-            None if health == Some(Health::CutOff) && self.cut_off_alone(owner, pool) => {
+            None if health != Some(Health::Healthy) && self.failed_alone(owner, pool) => {
                 Should::GoAnywhere { takers: Takers::Healthy, cause: Cause::ApnsCutOff }
             }
             None => Should::Stay,
         }
-    }
-
-    /// Whether a member has been cut off from APNs for long enough, and most who serve the pool are not: else it is APNs.
-    fn cut_off_alone(&mut self, owner: usize, pool: usize) -> bool {
-        let (id, name) = (self.board.peers[owner].id, self.board.pools[pool]);
-        let cut = self.memory.members.get(id).map_or(&[][..], |remembered| &remembered.apns_cut);
-        let since = cut.iter().find(|(pool, _)| pool == name).map_or(self.now, |(_, since)| *since);
-        !self.wake.before(since.plus(self.policy.apns_cut_after)) && most_are_healthy(&self.board, pool)
     }
 
     /// Asks owners to leave for whoever has the most room.
@@ -149,24 +141,12 @@ impl Round<'_> {
     }
 }
 
-fn most_are_healthy(board: &Board<'_>, pool: usize) -> bool {
-    let (mut serve, mut cut) = (0, 0);
-    for peer in 0..board.peers.len() {
-        if board.peers[peer].presence == super::board::Presence::Present {
-            let health = board.health(peer, pool);
-            serve += usize::from(health.is_some());
-            cut += usize::from(health.is_some_and(|health| health != Health::Healthy));
-        }
-    }
-    cut * 2 <= serve
-}
-
 fn why_asked(cause: Cause, from: &str, to: &str, pool: &str) -> String {
     match cause {
         Cause::Drain => format!("{from} drains; {to} has the most room"),
         Cause::Quarantine => format!("{from} is quarantined; {to} has the most room"),
         Cause::PoolNotServed => format!("{from} has no credential for {pool} any more; {to} has"),
-        Cause::ApnsCutOff => format!("{from} is cut off from APNs for {pool}; {to} is not"),
+        Cause::ApnsCutOff => format!("APNs does not serve {pool} at {from}, and does at {to}"),
         _ => format!("{from} leaves ({cause}); {to} has the most room"),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::apns_trouble::ApnsTrouble;
 use crate::fleet::{Incarnation, MemberId};
 use crate::lease::BootMillis;
 use crate::pool::{PoolName, QueueName};
@@ -43,8 +44,8 @@ pub(super) struct Remembered {
     pub flap_level: u32,
     /// It gets no queues before.
     pub out_until: BootMillis,
-    /// Since when it is cut off from APNs, by pool.
-    pub apns_cut: Vec<(PoolName, BootMillis)>,
+    /// The pools that APNs fails there, or did lately.
+    pub apns_trouble: Vec<ApnsTrouble>,
 }
 
 /// An uneven load.

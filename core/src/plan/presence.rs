@@ -4,9 +4,8 @@ use super::board::{Board, Presence};
 use super::memory::{Memory, Remembered};
 use super::observed::{BrokerSeen, Connection};
 use super::round::Wake;
-use crate::fleet::{Cause, Health, Policy};
+use crate::fleet::{Cause, Policy};
 use crate::lease::BootMillis;
-use crate::pool::PoolName;
 
 /// From how many members on closed connections can be the broker's doing.
 const MASS_CLOSE_MIN: usize = 2;
@@ -52,13 +51,14 @@ pub(super) fn judge(
         if remembered.incarnation != Some(seen.member.incarnation) {
             remembered.incarnation = Some(seen.member.incarnation);
             remembered.since = now;
-            remembered.apns_cut.clear();
+            remembered.apns_trouble.clear();
         }
         if peer.presence == Presence::Present && remembered.lost_since.take().is_some() {
             remembered.since = now;
             remembered.note_return(policy, now);
         }
-        remembered.note_apns(&seen.member.pools, now);
+        remembered.note_apns(&seen.member.pools, policy, now);
+        peer.kept_away = remembered.kept_away(wake);
         peer.fresh = wake.before(remembered.since.plus(policy.join_debounce));
         peer.out = wake.before(remembered.out_until).then_some(remembered.out_until);
     }
@@ -98,16 +98,6 @@ impl Remembered {
             self.lost_queues = owns;
             if owns || !self.was_leaving {
                 self.note_loss(now);
-            }
-        }
-    }
-
-    fn note_apns(&mut self, pools: &[crate::fleet::ServedPool], now: BootMillis) {
-        let cut = |pool: &PoolName| pools.iter().any(|s| s.pool == *pool && s.apns == Health::CutOff);
-        self.apns_cut.retain(|(pool, _)| cut(pool));
-        for served in pools.iter().filter(|s| s.apns == Health::CutOff) {
-            if self.apns_cut.iter().all(|(pool, _)| *pool != served.pool) {
-                self.apns_cut.push((served.pool.clone(), now));
             }
         }
     }

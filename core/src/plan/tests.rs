@@ -179,22 +179,53 @@ fn a_drained_fleet_without_successors_moves_at_most_twice_its_queues() {
 }
 
 #[test]
-fn a_dead_pool_stays_and_a_cut_off_member_hands_over() {
-    let mut fleet = Fleet::settled(&["a", "b", "c"], 6);
-    fleet.member("a").member.pools[0].apns = Health::Refused;
-    fleet.later(60_000);
-    assert!(fleet.plan().moves.is_empty(), "P5: no other member fares better with the same credential");
-    fleet.member("a").member.pools[0].apns = Health::CutOff;
-    assert!(fleet.plan().moves.is_empty(), "not at once");
-    fleet.later(10_000);
-    let asked = fleet.plan();
-    assert_eq!(asked.moves.len(), 2);
-    assert!(asked.moves.iter().all(|m| matches!(m.change, Change::Ask { .. })), "asked, not seized");
-    for name in ["b", "c"] {
-        fleet.member(name).member.pools[0].apns = Health::CutOff;
+fn a_pool_that_fails_everywhere_stays_and_one_that_fails_at_one_member_is_handed_over() {
+    for failed in [Health::CutOff, Health::Refused] {
+        let mut fleet = Fleet::settled(&["a", "b", "c"], 6);
+        fleet.member("a").member.pools[0].apns = failed;
+        assert!(fleet.plan().moves.is_empty(), "not at once: others may find out the same");
+        fleet.later(9_999);
+        assert!(fleet.plan().moves.is_empty());
+        fleet.later(1);
+        let asked = fleet.plan();
+        assert_eq!(asked.moves.len(), 2);
+        assert!(asked.moves.iter().all(|m| matches!(m.change, Change::Ask { .. })), "asked, not seized");
+        for name in ["b", "c"] {
+            fleet.member(name).member.pools[0].apns = failed;
+        }
+        fleet.later(60_000);
+        assert!(fleet.plan().moves.is_empty(), "P5: it fails all: it is APNs, or the credential");
     }
-    fleet.later(60_000);
-    assert!(fleet.plan().moves.is_empty(), "cut off are all: it is APNs");
+}
+
+#[test]
+fn a_pool_that_keeps_failing_at_one_member_stays_away_longer_each_time() {
+    let mut fleet = Fleet::settled(&["a", "b"], 8);
+    let mut away = Vec::new();
+    for _ in 0..4 {
+        assert_eq!(fleet.owned_by("a"), 4);
+        fleet.member("a").member.pools[0].apns = Health::Refused;
+        fleet.plan();
+        fleet.later(10_000);
+        assert_eq!(fleet.act(), 4);
+        assert_eq!(
+            fleet.owned_by("a"),
+            0,
+            "what its clock or its copy of the credential spoils, another sends"
+        );
+        fleet.member("a").member.pools[0].apns = Health::Healthy;
+        let since = fleet.now;
+        assert_eq!(fleet.plan().held[0].what, HeldFor::Flapping);
+        while fleet.act() == 0 {
+            fleet.later(1_000);
+        }
+        away.push(fleet.now.since(since).as_secs());
+    }
+    // The back-off, and the minute that an uneven load must last.
+    assert_eq!(away, [90, 120, 180, 300]);
+    fleet.later(601_000);
+    fleet.plan();
+    assert!(fleet.memory.members[&id("a")].apns_trouble.is_empty(), "forgiven");
 }
 
 #[test]
