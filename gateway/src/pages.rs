@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use prometheus::{Registry, TextEncoder};
+use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 use serde::Serialize;
 
 /// One thing that must be well for the role to be ready.
@@ -41,6 +41,7 @@ where
     F: Fn() -> A + Send + Sync + 'static,
     A: Future<Output = Vec<Part>> + Send + 'static,
 {
+    build_info(&registry);
     let ready = Arc::new(ready);
     let readyz = move || {
         let ready = Arc::clone(&ready);
@@ -50,6 +51,17 @@ where
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(move || async move { metrics(&registry) }))
+}
+
+/// Which version answers: 1, with the version as its label.
+fn build_info(registry: &Registry) {
+    let what = Opts::new("skein_build_info", "1; the version of this process is its label.")
+        .const_label("version", env!("CARGO_PKG_VERSION"));
+    // Pages of one registry served twice tell it once.
+    let _ = IntGauge::with_opts(what).and_then(|info| {
+        info.set(1);
+        registry.register(Box::new(info))
+    });
 }
 
 fn readiness(parts: Vec<Part>) -> Response {

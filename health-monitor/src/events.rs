@@ -98,6 +98,8 @@ impl Events {
     /// It does not lead any more.
     pub fn deposed(&self, why: &str) {
         self.leads.set(0);
+        // What is held is its successor's to say.
+        self.held.reset();
         tracing::warn!(why, "this monitor does not lead any more");
     }
 

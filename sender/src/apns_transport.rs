@@ -11,6 +11,7 @@ use skein_core::seam::{Answered, Transport, Trouble, TroubleClass, Write};
 use skein_core::{Content, Expiration, Priority, PushType, Reason, Timestamp};
 use tokio::sync::watch;
 
+use crate::connection_metrics::ConnectionMetrics;
 use crate::credential::slot::{Slot, Version};
 use crate::credential::trial::Trial;
 
@@ -33,6 +34,7 @@ pub struct ApnsTransport {
     /// Certificates refused in handshakes when the trial began.
     refused_before: u64,
     handshakes: Cell<Handshakes>,
+    metrics: Option<ConnectionMetrics>,
     answered: Vec<apns::connection::Answered>,
     returned: Vec<Answered>,
 }
@@ -51,9 +53,16 @@ impl ApnsTransport {
             trial: None,
             refused_before: 0,
             handshakes: Cell::default(),
+            metrics: None,
             answered: Vec::new(),
             returned: Vec::new(),
         }
+    }
+
+    /// Its connections are counted there.
+    #[must_use]
+    pub fn measured(self, metrics: ConnectionMetrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// Another credential is in place.
@@ -160,6 +169,9 @@ impl Transport for ApnsTransport {
             }
         }
         self.look_at_handshakes();
+        if let (Some(metrics), Some(client)) = (&mut self.metrics, &self.client) {
+            metrics.look(client);
+        }
         answers.append(&mut self.returned);
         let mut answered = std::mem::take(&mut self.answered);
         answers.extend(answered.drain(..).map(|(key, answer)| self.translate(key, answer)));

@@ -20,13 +20,14 @@
 //! | [`badge`] | the badge's absolute number, put into the payload as late as possible |
 //! | [`quarantine`] | a message that killed its owner is not decoded again |
 //! | [`description`] | what a sender says of itself to its fleet |
-//! | [`metrics`], [`status`] | what ops see |
+//! | [`metrics`], [`connection_metrics`], [`status`] | what ops see |
 
 pub mod advice;
 pub mod apns_transport;
 pub mod attachment;
 pub mod badge;
 pub mod breaker;
+pub mod connection_metrics;
 pub mod credential;
 pub mod description;
 pub mod facts;

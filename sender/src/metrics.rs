@@ -11,6 +11,7 @@ use skein_core::answer::{Answer, Evidence};
 use skein_core::fact::NoteKind;
 use skein_core::{FinalVerdict, PoolName, Reason};
 
+use crate::connection_metrics::Families;
 use crate::status::View;
 
 /// Buckets for what takes between 1 ms and a minute, in seconds.
@@ -41,6 +42,7 @@ pub struct Metrics {
     credential_expires: IntGaugeVec,
     credential_rotations: IntCounterVec,
     credential_expiring: IntCounterVec,
+    connections: Families,
 }
 
 /// The metrics of one pool, looked up once.
@@ -177,6 +179,7 @@ impl Metrics {
                 "Notifications in lanes: waiting, held or in flight.",
                 &["pool", "shard"],
             )?,
+            connections: Families::new(&registry)?,
             cuts: counters("skein_broker_cuts_total", "Attachments to queues that were cut.", &["pool"])?,
             record_rows,
             record_seconds,
@@ -188,6 +191,10 @@ impl Metrics {
     /// What `/metrics` gives.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    pub(crate) fn connections(&self) -> &Families {
+        &self.connections
     }
 
     /// So many facts are durable.

@@ -12,6 +12,7 @@ use skein_core::retry_schedule::RetrySchedule;
 use skein_core::seam::{Broker, Ledger};
 use skein_core::{FingerprintKey, PoolName, QueueName, SlotMap};
 use skein_sender::apns_transport::ApnsTransport;
+use skein_sender::connection_metrics::ConnectionMetrics;
 use skein_sender::credential::slot::Slot;
 use skein_sender::metrics::Metrics;
 use skein_sender::{Options, PoolOptions, Seams, Sender};
@@ -146,9 +147,11 @@ pub fn start<B: Broker, L: Ledger>(
         clock: SystemClock,
         dead_lives: ownership.dead_lives,
     };
+    let measured = Arc::clone(&metrics);
     let connect = move |pool: &PoolName| {
         let (config, slot) = &clients[pool];
-        ApnsTransport::new(config.clone(), Arc::clone(slot))
+        let transport = ApnsTransport::new(config.clone(), Arc::clone(slot));
+        transport.measured(ConnectionMetrics::new(&measured, pool))
     };
     Ok(Sender::start(options(config, fingerprint_key)?, seams, metrics, connect)
         .context("cannot start a thread")?)
