@@ -2,7 +2,7 @@
 
 use skein_core::fleet::Health;
 
-use crate::api::{Alarm, Fleet, Level, QueueState};
+use crate::api::{Alarm, Fleet, GONE_SECONDS, Level, QueueState};
 
 /// Days before the end of a certificate from which on it is an alarm.
 const DAYS_LEFT_CRITICAL: u64 = 7;
@@ -59,7 +59,7 @@ pub(crate) fn of(fleet: &Fleet) -> Vec<Alarm> {
     }
     for credential in &fleet.credentials {
         let (pool, member) = (&credential.pool, &credential.member);
-        if credential.apns == Health::Refused {
+        if credential.apns == Health::Refused || credential.report.paused.is_some() {
             let why = credential.report.paused.as_deref().unwrap_or("see its log");
             add(
                 Level::Critical,
@@ -80,6 +80,21 @@ pub(crate) fn of(fleet: &Fleet) -> Vec<Alarm> {
     }
     for sender in &fleet.senders {
         let id = &sender.member;
+        if sender.gone_at.is_some() || sender.state == "broker_dead" {
+            let queues = match sender.queues.len() {
+                0 => "its queues have other owners".to_owned(),
+                some => format!("{some} queues are still its own"),
+            };
+            let forgotten = GONE_SECONDS / 60;
+            add(
+                Level::Warning,
+                "sender_gone",
+                format!(
+                    "{id} went without a word; {queues}; see its host and its log, start it again (if it is not to come back: this is \
+                     forgotten after {forgotten} minutes)"
+                ),
+            );
+        }
         if sender.ledger == Some(Health::CutOff) {
             add(
                 Level::Warning,

@@ -10,6 +10,7 @@ use skein_core::answer::{Answer, Evidence, InDoubt, NotSent, Reply};
 use skein_core::seam::{Answered, Transport, Trouble, TroubleClass, Write};
 use skein_core::{Content, Expiration, Priority, PushType, Reason, Timestamp};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::connection_metrics::ConnectionMetrics;
 use crate::credential::slot::{Slot, Version};
@@ -17,6 +18,10 @@ use crate::credential::trial::Trial;
 
 /// While there is no connection, how often the transport looks whether there is one.
 const CONNECT_LOOK: Duration = Duration::from_millis(10);
+
+/// Without a connection for this long, that is a trouble, whether or not an attempt has failed yet: a peer that is silent keeps
+/// an attempt open for the whole of its timeout.
+const UNCONNECTED_MAX: Duration = Duration::from_secs(1);
 
 /// A connection that stands this long after a certificate was refused is not refused itself: longer than a TLS round trip.
 const STANDS_AFTER: Duration = Duration::from_secs(30);
@@ -34,6 +39,8 @@ pub struct ApnsTransport {
     /// Certificates refused in handshakes when the trial began.
     refused_before: u64,
     handshakes: Cell<Handshakes>,
+    /// Since when it was seen without a connection.
+    unconnected_since: Cell<Option<Instant>>,
     metrics: Option<ConnectionMetrics>,
     answered: Vec<apns::connection::Answered>,
     returned: Vec<Answered>,
@@ -53,6 +60,7 @@ impl ApnsTransport {
             trial: None,
             refused_before: 0,
             handshakes: Cell::default(),
+            unconnected_since: Cell::default(),
             metrics: None,
             answered: Vec::new(),
             returned: Vec::new(),
@@ -195,14 +203,22 @@ impl Transport for ApnsTransport {
             return Some(Trouble { class: TroubleClass::Credential, why });
         }
         if client.is_connected() {
+            self.unconnected_since.set(None);
             return None;
         }
-        let last = client.status().last_failure?;
-        let class = match last.failure {
-            apns::ConnectFailure::TlsChain => TroubleClass::Chain,
-            _ => TroubleClass::Network,
-        };
-        Some(Trouble { class, why: format!("{}: {}", last.failure.label(), last.detail) })
+        let since = self.unconnected_since.get().unwrap_or_else(Instant::now);
+        self.unconnected_since.set(Some(since));
+        let status = client.status();
+        if let Some(last) = status.last_failure {
+            let class = match last.failure {
+                apns::ConnectFailure::TlsChain => TroubleClass::Chain,
+                _ => TroubleClass::Network,
+            };
+            return Some(Trouble { class, why: format!("{}: {}", last.failure.label(), last.detail) });
+        }
+        let lost = status.last_lost.map_or(String::new(), |lost| format!(", the last one was lost: {lost}"));
+        let why = || format!("no connection yet, and no answer to the attempts to connect{lost}");
+        (since.elapsed() >= UNCONNECTED_MAX).then(|| Trouble { class: TroubleClass::Network, why: why() })
     }
 }
 

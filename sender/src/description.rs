@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skein_core::PoolName;
 use skein_core::fleet::{CredentialReport, Health, Load, Member, Report, ServedPool};
 use skein_core::lease::BootMillis;
+use skein_core::{PoolName, QueueName};
 
 use crate::metrics::{Metrics, Totals};
 use crate::status::{Status, View};
@@ -16,6 +16,10 @@ const MEASURE: Duration = Duration::from_secs(1);
 /// How long every queue may be unattached before the broker counts as cut off: attaching anew takes less.
 const UNATTACHED_MAX: Duration = Duration::from_secs(1);
 
+/// How long a pool that APNs refuses is called refused without a queue of it: nothing is written then that could show whether
+/// it still does. Whether it is tried again is the plan's matter.
+const REFUSED_IDLE_MAX: Duration = Duration::from_secs(60);
+
 /// Describes one sender.
 pub struct Describer {
     status: Arc<Status>,
@@ -23,6 +27,8 @@ pub struct Describer {
     measured: Option<(BootMillis, Totals)>,
     load: Load,
     unattached_since: Option<BootMillis>,
+    /// Since when a refused pool has had no queue here.
+    idle_since: BTreeMap<PoolName, BootMillis>,
 }
 
 /// What the sender's parts say, besides its status.
@@ -39,7 +45,14 @@ pub struct Parts {
 impl Describer {
     /// For a running sender.
     pub fn new(status: Arc<Status>, metrics: Arc<Metrics>) -> Self {
-        Self { status, metrics, measured: None, load: Load::default(), unattached_since: None }
+        Self {
+            status,
+            metrics,
+            measured: None,
+            load: Load::default(),
+            unattached_since: None,
+            idle_since: BTreeMap::new(),
+        }
     }
 
     /// The whole description, over what never changes in a life.
@@ -56,9 +69,18 @@ impl Describer {
         let nothing_attached = self.unattached_since.is_some_and(|since| now.since(since) >= UNATTACHED_MAX);
         // With queues attached the broker answers, whatever became of the connection beside them.
         let cut_off = nothing_attached || view.queues.is_empty() && parts.broker_trouble.is_some();
+        self.look_for_idle(parts, &view, now);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Member {
-            pools: parts.credentials.iter().map(|(pool, report)| served(pool, report, &view)).collect(),
+            pools: parts
+                .credentials
+                .iter()
+                .map(|(pool, report)| {
+                    let idle =
+                        self.idle_since.get(pool).is_some_and(|since| now.since(*since) >= REFUSED_IDLE_MAX);
+                    served(pool, report, &view, idle)
+                })
+                .collect(),
             ledger: cut_off_if(view.ledger.is_some()),
             broker: cut_off_if(cut_off),
             load: self.load,
@@ -69,6 +91,17 @@ impl Describer {
                 credentials: credentials(parts, &view),
             },
             ..life.clone()
+        }
+    }
+
+    fn look_for_idle(&mut self, parts: &Parts, view: &View, now: BootMillis) {
+        let owned = |pool: &PoolName| {
+            view.queues.keys().any(|queue| QueueName::parse(queue).is_some_and(|queue| queue.pool == *pool))
+        };
+        let idle = |pool: &PoolName| troubled(&view.paused, pool) && !owned(pool);
+        self.idle_since.retain(|pool, _| idle(pool));
+        for pool in parts.credentials.keys().filter(|pool| idle(pool)) {
+            self.idle_since.entry(pool.clone()).or_insert(now);
         }
     }
 
@@ -104,14 +137,16 @@ fn cut_off_if(cut_off: bool) -> Health {
     if cut_off { Health::CutOff } else { Health::Healthy }
 }
 
-fn served(pool: &PoolName, report: &CredentialReport, view: &View) -> ServedPool {
-    let troubled =
-        |list: &BTreeMap<String, Option<String>>| list.get(pool.as_str()).is_some_and(|why| why.is_some());
-    let apns = if troubled(&view.paused) {
+fn troubled(list: &BTreeMap<String, Option<String>>, pool: &PoolName) -> bool {
+    list.get(pool.as_str()).is_some_and(|why| why.is_some())
+}
+
+fn served(pool: &PoolName, report: &CredentialReport, view: &View, idle: bool) -> ServedPool {
+    let apns = if troubled(&view.paused, pool) && !idle {
         Health::Refused
     } else {
         // A pool without a credential here may have one elsewhere.
-        cut_off_if(troubled(&view.transports) || report.state == "none")
+        cut_off_if(troubled(&view.transports, pool) || report.state == "none")
     };
     ServedPool { pool: pool.clone(), apns }
 }
@@ -128,7 +163,6 @@ fn credentials(parts: &Parts, view: &View) -> BTreeMap<PoolName, CredentialRepor
 mod tests {
     use super::*;
     use prometheus::Registry;
-    use skein_core::QueueName;
     use skein_core::fleet::{Incarnation, MemberId};
 
     #[test]
@@ -168,5 +202,17 @@ mod tests {
         status.queue(&QueueName::parse("im.q0").unwrap(), None);
         let third = describer.describe(&life, &parts, at(2_600));
         assert_eq!((third.broker, third.report.attached), (Health::Healthy, 1));
+
+        status.released(&QueueName::parse("im.q0").unwrap());
+        assert_eq!(describer.describe(&life, &parts, at(10_000)).apns(&pool), Some(Health::Refused));
+        let idle = describer.describe(&life, &parts, at(70_000));
+        assert_eq!(
+            idle.apns(&pool),
+            Some(Health::Healthy),
+            "nothing here can show whether it is still refused"
+        );
+        assert_eq!(idle.report.credentials[&pool].paused.as_deref(), Some("Forbidden"));
+        status.queue(&QueueName::parse("im.q0").unwrap(), None);
+        assert_eq!(describer.describe(&life, &parts, at(71_000)).apns(&pool), Some(Health::Refused));
     }
 }

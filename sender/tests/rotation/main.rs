@@ -11,7 +11,7 @@ use skein_core::notification::Draft;
 use skein_core::seam::{Transport as _, TroubleClass};
 use skein_sender::credential::events::Cause;
 use skein_sender::credential::keeper::Outcome;
-use stage::{Stage, Traffic, certificate, delivered_once, key, now, traffic};
+use stage::{PATIENCE, Stage, Traffic, certificate, delivered_once, key, now, traffic};
 
 /// Pushes accepted between two rotations.
 const BETWEEN: u64 = 200;
@@ -185,4 +185,24 @@ async fn a_topic_that_the_certificate_does_not_list_is_not_covered() {
     };
     assert!(transport.covers(&content(PushType::Alert, "com.example.im")));
     assert!(!transport.covers(&content(PushType::Voip, "com.example.im.voip")));
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_connections_and_never_speaks_is_a_trouble_before_an_attempt_times_out() {
+    let stage = Stage::new(certificate);
+    stage.until("in use", |view| view.state == "in_use").await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut transport = stage.transport_to(silent.local_addr().unwrap().port());
+    let mut answers = Vec::new();
+    let trouble = async {
+        loop {
+            if let Some(trouble) = transport.trouble() {
+                return trouble;
+            }
+            let turn = transport.progress(&mut answers);
+            let _ = tokio::time::timeout(Duration::from_millis(20), turn).await;
+        }
+    };
+    let trouble = tokio::time::timeout(PATIENCE, trouble).await.unwrap();
+    assert_eq!(trouble.class, TroubleClass::Network, "{}", trouble.why);
 }

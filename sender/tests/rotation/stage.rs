@@ -25,7 +25,7 @@ const TEAM: &str = "TEAM567890";
 /// How often the keeper looks at its file here.
 const LOOK: Duration = Duration::from_millis(20);
 /// Only a hang ends here.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Pushes open at once.
 const IN_FLIGHT_MAX: usize = 64;
 
@@ -69,6 +69,14 @@ impl Stage {
 
     pub fn transport(&self) -> ApnsTransport {
         ApnsTransport::new(self.config.clone(), self.keeper.slot())
+    }
+
+    /// To a peer of one's own; an attempt to connect does not time out.
+    pub fn transport_to(&self, port: u16) -> ApnsTransport {
+        let endpoint = Endpoint::custom("127.0.0.1", port, Environment::Sandbox).unwrap();
+        let config =
+            ClientConfig { endpoint, connect_timeout: Duration::from_secs(3_600), ..self.config.clone() };
+        ApnsTransport::new(config, self.keeper.slot())
     }
 
     /// Puts another content into the file at once, as a careful deployment does it.
