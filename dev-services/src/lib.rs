@@ -31,7 +31,7 @@ mod zookeeper;
 pub use postgres_wire::Row;
 pub use postgresql::{PostgreSql, PostgreSqlAddress};
 pub use programs::{chromium, is_present, missing};
-pub use rabbitmq::{RabbitMq, RabbitMqAddress};
+pub use rabbitmq::{Quorum, RabbitMq, RabbitMqAddress};
 pub use wait::{TimedOut, until};
 pub use zookeeper::{ZooKeeper, ZooKeeperAddress};
 

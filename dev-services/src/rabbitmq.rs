@@ -4,6 +4,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     ops::Deref,
     process::Command,
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,6 +18,10 @@ use tokio::{
 
 use super::{Folder, programs, start_process, unique};
 use crate::{TimedOut, guard::Guarded, http, ports::Port, until};
+
+mod cluster;
+
+pub use cluster::Quorum;
 
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 const REGISTER_LIMIT: Duration = Duration::from_secs(20);
@@ -87,13 +92,37 @@ impl RabbitMqAddress {
     }
 }
 
+/// Where Erlang nodes find one another; ended with the last node that uses it.
+#[derive(Debug)]
+struct Epmd {
+    process: Guarded,
+    port: Port,
+    _folder: Folder,
+}
+
+impl Epmd {
+    fn start() -> Result<Self> {
+        let program = programs::on_path("epmd").context("epmd is not installed (package rabbitmq-server)")?;
+        let folder = Folder::new("epmd")?;
+        let port = Port::claim();
+        let mut command = Command::new(program);
+        command.args(["-port", &port.to_string(), "-address", "127.0.0.1"]);
+        let process = Guarded::spawn(command, &folder.join("epmd.log"), folder.to_delete(), Signal::KILL)?;
+        Ok(Self { process, port, _folder: folder })
+    }
+}
+
+/// An Erlang node's full name.
+fn on_this_host(name: &str) -> String {
+    format!("{name}@localhost")
+}
+
 /// A private RabbitMQ node; ended and deleted on drop.
 #[derive(Debug)]
 pub struct RabbitMq {
     address: RabbitMqAddress,
     node: Option<Guarded>,
-    epmd: Guarded,
-    epmd_port: Port,
+    epmd: Arc<Epmd>,
     ports: [Port; 4],
     name: String,
     folder: Folder,
@@ -113,34 +142,32 @@ impl RabbitMq {
     /// # Errors
     /// When it is not installed, or does not answer within 90 s; the message ends with its log.
     pub async fn start() -> Result<Self> {
-        let epmd_program =
-            programs::on_path("epmd").context("epmd is not installed (package rabbitmq-server)")?;
+        let epmd = Arc::new(Epmd::start()?);
+        let mut this = Self::prepare(epmd, &unique("skein"), &unique("cookie"), "")?;
+        this.start_again().await?;
+        Ok(this)
+    }
+
+    /// A node that is not started yet: `further` is what its configuration says beside what every node's does.
+    fn prepare(epmd: Arc<Epmd>, name: &str, cookie: &str, further: &str) -> Result<Self> {
         let folder = Folder::new("rabbitmq")?;
         for name in ["mnesia", "log", "home"] {
             std::fs::create_dir(folder.join(name))?;
         }
-        let cookie = folder.join("home/.erlang.cookie");
-        std::fs::write(&cookie, unique("cookie"))?;
-        std::fs::set_permissions(&cookie, std::os::unix::fs::PermissionsExt::from_mode(0o400))?;
-
-        let epmd_port = Port::claim();
+        let cookie_file = folder.join("home/.erlang.cookie");
+        std::fs::write(&cookie_file, cookie)?;
+        std::fs::set_permissions(&cookie_file, std::os::unix::fs::PermissionsExt::from_mode(0o400))?;
         let ports = [Port::claim(), Port::claim(), Port::claim(), Port::claim()];
         let [amqp, management, prometheus, _distribution] = &ports;
         let address = RabbitMqAddress {
             amqp: (Ipv4Addr::LOCALHOST, amqp.number()).into(),
             management: (Ipv4Addr::LOCALHOST, management.number()).into(),
         };
-        std::fs::write(folder.join("rabbitmq.conf"), conf(amqp, management, prometheus))?;
+        let conf = conf(amqp, management, prometheus) + further;
+        std::fs::write(folder.join("rabbitmq.conf"), conf)?;
         std::fs::write(folder.join("enabled_plugins"), PLUGINS)?;
         std::fs::write(folder.join("advanced.config"), ADVANCED)?;
-
-        let mut epmd = Command::new(epmd_program);
-        epmd.args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]);
-        let epmd = Guarded::spawn(epmd, &folder.join("epmd.log"), folder.to_delete(), Signal::KILL)?;
-        let name = format!("{}@localhost", unique("skein"));
-        let mut this = Self { address, node: None, epmd, epmd_port, ports, name, folder };
-        this.start_again().await?;
-        Ok(this)
+        Ok(Self { address, node: None, epmd, ports, name: on_this_host(name), folder })
     }
 
     /// One broker for all tests: the one `RABBITMQ_URL` and `RABBITMQ_MANAGEMENT` name, else one of this process.
@@ -263,7 +290,7 @@ impl RabbitMq {
     /// The process id of epmd and, while it runs, of the node.
     #[must_use]
     pub fn process_ids(&self) -> Vec<u32> {
-        std::iter::once(self.epmd.id()).chain(self.node.as_ref().map(Guarded::id)).collect()
+        std::iter::once(self.epmd.process.id()).chain(self.node.as_ref().map(Guarded::id)).collect()
     }
 
     async fn alarm(&self, resource: &str, on: bool) -> Result<()> {
@@ -288,7 +315,7 @@ impl RabbitMq {
         command
             .env("HOME", self.folder.join("home"))
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
-            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
+            .env("ERL_EPMD_PORT", self.epmd.port.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_NODENAME", &self.name)
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
