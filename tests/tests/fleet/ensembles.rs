@@ -1,23 +1,30 @@
-//! The leader of an ensemble dies: ZooKeeper's, under load; nobody who sends notices.
+//! A leader dies under load: of ZooKeeper's ensemble, then of the queues in RabbitMQ's cluster.
 
 use std::time::Duration;
 
+use skein_core::fleet::Owner;
 use skein_test_site::run::Run;
-use skein_tests::{need, services::ZooKeeper, until};
+use skein_tests::{
+    need,
+    services::{RabbitMq, ZooKeeper},
+    until,
+};
 
 use crate::{
+    bounds::{Figure, compare},
     outcome::{Copies, Measure, judge},
-    rig::{REST_LIMIT, Rig, Services},
+    rig::{PRODUCER, QUEUES, REST_LIMIT, Rig, START_LIMIT, Services},
+    takeover::{Costs, Fault, quantile_ms},
 };
 
 /// How long after the kill a pause still counts as its doing.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// P1, P2, P3, P7: row `ensembles`, the half of ZooKeeper.
+/// P1, P2, P3, P7: row `ensembles`, the half of ZooKeeper: nobody who sends notices.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn zookeepers_leader_is_killed() {
     need!("rabbitmq", "zookeeper", "postgresql");
-    let run = Run::new("ensemble-zookeeper", 1, 10);
+    let run = Run::new("ensembles-zookeeper", 1, 10);
     let mut ensemble = ZooKeeper::start_ensemble().await.unwrap();
     let zookeepers = ensemble.iter().map(|server| server.client()).collect();
     let services = Services { zookeepers, ..Services::shared().await };
@@ -49,4 +56,78 @@ async fn zookeepers_leader_is_killed() {
     let moves = rig.moves_since(&before).await;
     judge(rig, &run, load, &faults, Measure::LongestPause(WITHIN), moves, Copies::None).await;
     assert_eq!(moves, 0, "no queue moves for ZooKeeper's sake");
+}
+
+/// P1, P2, P3: row `ensembles`, the half of RabbitMQ: the node that leads most of the queues is killed, some of whose owners are
+/// its clients and others are not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_node_that_leads_the_queues_is_killed() {
+    need!("rabbitmq", "zookeeper", "postgresql");
+    let run = Run::new("ensembles-rabbitmq", 1, 10);
+    let mut cluster = RabbitMq::start_cluster().await.unwrap();
+    let brokers = cluster.iter().map(|node| (**node).clone()).collect();
+    let services = Services { brokers, ..Services::shared().await };
+    let rig = Rig::start("cluster", services, run.seed).await;
+    let load = rig.load(run.seed).await;
+    let (mut its_clients, mut the_others) = (Vec::new(), Vec::new());
+    let before = rig.owners().await;
+    for _ in 0..run.runs {
+        whole(&cluster, &rig.vhost).await;
+        rig.flowing(500).await;
+        let dead = leads_most(&cluster, &rig.vhost).await;
+        cluster[dead].registered(&Rig::queue(0).on_broker()).await.unwrap();
+        let clients = clients_of(&cluster[dead]).await;
+        for number in 0..rig.senders.len() {
+            let is_client = |queue: &u16| {
+                let purpose = Rig::queue(*queue).to_string();
+                let served =
+                    |name: &String| Owner::of_connection(name).is_some_and(|(_, other)| other == purpose);
+                clients.iter().any(|name| name == PRODUCER || served(name))
+            };
+            let (near, far) = rig.queues_of(number as u8).await.into_iter().partition(is_client);
+            its_clients.push(rig.fault(number, near));
+            the_others.push(rig.fault(number, far));
+        }
+        cluster[dead].kill9();
+        rig.flowing(2_000).await;
+        rig.at_rest().await;
+        cluster[dead].start_again().await.unwrap();
+    }
+    whole(&cluster, &rig.vhost).await;
+    rig.flowing(500).await;
+    let moves = rig.moves_since(&before).await;
+    let faults: Vec<Fault> = its_clients.iter().chain(&the_others).cloned().collect();
+    let judged =
+        judge(rig, &run, load, &faults, Measure::LongestPause(WITHIN), moves, Copies::Possible).await;
+    let gap_max =
+        |faults: &[Fault]| quantile_ms(&Costs::of_pauses(faults, &judged.timeline, WITHIN).gaps, 1.0);
+    let figures = [
+        (Figure::GapMaxOfItsClients, gap_max(&its_clients)),
+        (Figure::GapMaxOfTheOthers, gap_max(&the_others)),
+    ];
+    compare(run.row, &figures);
+}
+
+/// Waits until every node has a member of every queue.
+async fn whole(cluster: &[RabbitMq; 3], vhost: &str) {
+    let all = async || {
+        let queues = cluster[0].quorums(vhost).await.ok()?;
+        let whole = queues.iter().filter(|queue| queue.online == cluster.len()).count();
+        (whole >= usize::from(QUEUES) && whole == queues.len()).then_some(())
+    };
+    until("every queue to have a member on every node", START_LIMIT, all).await.unwrap();
+}
+
+async fn leads_most(cluster: &[RabbitMq; 3], vhost: &str) -> usize {
+    let queues = cluster[0].quorums(vhost).await.unwrap();
+    let led =
+        |number: &usize| queues.iter().filter(|queue| queue.leader == cluster[*number].node_name()).count();
+    (0..cluster.len()).max_by_key(led).unwrap()
+}
+
+/// The names of the connections to a node.
+async fn clients_of(node: &RabbitMq) -> Vec<String> {
+    let all = node.manage("GET", "connections", None).await.unwrap().json().unwrap();
+    let mine = all.as_array().unwrap().iter().filter(|connection| connection["node"] == node.node_name());
+    mine.filter_map(|connection| connection["user_provided_name"].as_str().map(str::to_owned)).collect()
 }

@@ -1,8 +1,7 @@
 //! More than half of the fleet is gone at once: nothing moves until a person says so.
 
-use skein_core::fleet::Wanted;
 use skein_test_site::run::Run;
-use skein_tests::{need, until};
+use skein_tests::{need, process::skein, until};
 
 use crate::{
     outcome::{Copies, Measure, judge},
@@ -31,7 +30,11 @@ async fn what_more_than_half_of_the_fleet_owned_is_held_until_it_is_released() {
     for fault in &mut faults {
         fault.at_ns = skein_apns_sim::clock::monotonic_ns();
     }
-    rig.wish(Wanted::ReleaseHold).await;
+    let config = rig.monitors[0].config.display().to_string();
+    let command = ["queue", "rebalance", "--release-hold", "--config", &config];
+    let mut command = skein(command).unwrap().start().unwrap();
+    let code = command.wait_exit(REST_LIMIT).await.unwrap().code();
+    assert_eq!(code, Some(0), "one command releases it: {}{}", command.output(), command.log());
     for fault in &faults {
         rig.taken_over(&load, fault).await;
     }

@@ -50,6 +50,7 @@ async fn a_sender_dies_with_the_leading_monitor() {
         let fault = rig.kill(victim).await;
         rig.taken_over(&load, &fault).await;
         rig.at_rest().await;
+        assert_ne!(rig.leader().await, rig.monitors[monitor].name, "the other monitor leads");
         moves += rig.moves_since(&before).await;
         faults.push(fault);
         rig.start_monitor(monitor);

@@ -4,6 +4,7 @@
 //! Each row has a quick count, and a full one with `SKEIN_FAULTS=full`. Its figures go to `target/figures/fleet.json`. What holds
 //! after every row is in `outcome`.
 
+mod bounds;
 mod clock;
 mod cut_broker;
 mod cut_silent;
@@ -15,6 +16,7 @@ mod kill_gone;
 mod kill_restarted;
 mod member;
 mod outcome;
+mod places;
 mod plan;
 mod rig;
 mod rolling_restart;

@@ -97,6 +97,32 @@ impl Sender {
         self.lives.push(Life { began_ns, ended_ns: None, thawed_ns: Vec::new() });
     }
 
+    /// Another process of the same member beside this one, with these settings.
+    pub fn beside(&self, settings: &[&str]) -> Child {
+        let config = self.config.display().to_string();
+        let mut program =
+            skein(["run", "sender", "--config", &config, "--set", "http.listen=127.0.0.1:0"]).unwrap();
+        for setting in settings {
+            program.command().args(["--set", setting]);
+        }
+        program.start().unwrap()
+    }
+
+    /// The same, as the member's next life; gives the one before, which runs on.
+    pub fn replace(&mut self, settings: &[&str]) -> Child {
+        let began_ns = monotonic_ns();
+        let next = self.beside(settings);
+        self.lives.push(Life { began_ns, ended_ns: None, thawed_ns: Vec::new() });
+        self.child.replace(next).expect("this sender does not run")
+    }
+
+    /// The life before the present one has ended.
+    pub fn predecessor_has_ended(&mut self, child: &Child) {
+        let before = self.lives.len() - 2;
+        self.lives[before].ended_ns = Some(monotonic_ns());
+        self.log.push_str(&child.log());
+    }
+
     pub fn is_running(&self) -> bool {
         self.child.is_some()
     }

@@ -1,17 +1,18 @@
 //! What holds after every row, and the row of figures.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use serde_json::json;
 use skein_apns_sim::checker::{Confirmed, History, Writers, check};
 use skein_test_site::{
     books::Books,
-    load::Load,
+    load::{Load, Sent},
     run::{Run, commit},
 };
 use skein_tests::{figures, until};
 
 use crate::{
+    bounds::{Figure, compare},
     member::Life,
     rig::{END_LIMIT, QUEUES, Rig},
     takeover::{Costs, Fault, quantile_ms},
@@ -43,6 +44,47 @@ pub enum Measure {
     LongestPause(Duration),
 }
 
+/// What is left when a row is over.
+pub struct Judged {
+    /// What the producer was told is accepted.
+    pub sent: Vec<Sent>,
+    /// Who wrote when.
+    pub timeline: Timeline,
+    /// Wall clock minus the log's clock.
+    wall_offset_ns: i128,
+}
+
+impl Judged {
+    /// Percent of what was made between two instants, for these queues, that APNs read first so soon after.
+    pub fn in_time_percent(
+        &self,
+        from_ns: u64,
+        to_ns: u64,
+        soon: Duration,
+        of: impl Fn(u16) -> bool,
+    ) -> Option<f64> {
+        let mut read: HashMap<u128, u64> = HashMap::new();
+        for write in self.timeline.queues.values().flatten() {
+            let first = read.entry(write.id).or_insert(write.at_ns);
+            *first = write.at_ns.min(*first);
+        }
+        let (mut all, mut in_time) = (0_u32, 0_u32);
+        for sent in self.sent.iter().map(|sent| &sent.confirmed) {
+            // The id is a UUIDv7: it begins with the milliseconds of the wall clock at which it was made.
+            let made_ns = (sent.id >> 80) as i128 * 1_000_000 - self.wall_offset_ns;
+            if !(i128::from(from_ns)..i128::from(to_ns)).contains(&made_ns)
+                || !of(self.timeline.queue_of(sent.token))
+            {
+                continue;
+            }
+            all += 1;
+            let late = made_ns + soon.as_nanos() as i128;
+            in_time += u32::from(read.get(&sent.id).is_some_and(|read| i128::from(*read) <= late));
+        }
+        (all > 0).then(|| 100.0 * f64::from(in_time) / f64::from(all))
+    }
+}
+
 /// Ends the traffic and the fleet, checks P1, P2, P3 and P9 and that no queue had two writers, and appends the row.
 pub async fn judge(
     mut rig: Rig,
@@ -52,7 +94,7 @@ pub async fn judge(
     measure: Measure,
     moves: usize,
     copies: Copies,
-) -> Costs {
+) -> Judged {
     let slots = load.slots().clone();
     let sent = load.finish().await;
     let settled = settled(&rig, sent.len()).await;
@@ -64,6 +106,7 @@ pub async fn judge(
         Measure::NextOwner => Costs::of(faults, &timeline),
         Measure::LongestPause(within) => Costs::of_pauses(faults, &timeline, within),
     };
+    let wall_offset_ns = i128::from(log.wall_offset_ms) * 1_000_000;
     let books = Books::read(&rig.ledger, &rig.database).await;
     let confirmed: Vec<Confirmed> = sent.iter().map(|sent| sent.confirmed).collect();
     let history = History {
@@ -84,34 +127,44 @@ pub async fn judge(
         }),
         ..history
     });
-    let escaped = timeline.escaped();
+    let [takeover, gap] = [&costs.takeovers, &costs.gaps];
     let row = json!({
         "row": run.row,
         "runs": run.runs,
         "takeover_ms": {
-            "p50": quantile_ms(&costs.takeovers, 0.5),
-            "p95": quantile_ms(&costs.takeovers, 0.95),
-            "max": quantile_ms(&costs.takeovers, 1.0),
+            "p50": quantile_ms(takeover, 0.5),
+            "p95": quantile_ms(takeover, 0.95),
+            "max": quantile_ms(takeover, 1.0),
         },
-        "gap_ms": {
-            "p50": quantile_ms(&costs.gaps, 0.5),
-            "p99": quantile_ms(&costs.gaps, 0.99),
-            "max": quantile_ms(&costs.gaps, 1.0),
-        },
+        "gap_ms": { "p50": quantile_ms(gap, 0.5), "p99": quantile_ms(gap, 0.99), "max": quantile_ms(gap, 1.0) },
         "moves": moves,
         "lost": report.lost,
         "inversions": report.inversions,
         "double_writers": writers.double_writers,
         "duplicates": report.duplicates,
         "possible_copies": books.possible_copies.len(),
-        "escaped": escaped.len(),
-        "submitted": sent.len(),
         "seed": run.seed,
         "commit": commit(),
         "started": run.started,
     });
-    eprintln!("{row}");
+    let escaped = timeline.escaped();
+    let flushes = timeline.flushes_after_a_thaw();
+    eprintln!("{row} of {} submitted; {} writes after a thaw", sent.len(), escaped.len());
     figures::append("fleet", &row).unwrap();
+    let wrong = report.lost + report.inversions + writers.double_writers;
+    let figures = [
+        (Figure::TakeoverP50, quantile_ms(takeover, 0.5)),
+        (Figure::TakeoverP95, quantile_ms(takeover, 0.95)),
+        (Figure::TakeoverMax, quantile_ms(takeover, 1.0)),
+        (Figure::GapP99, quantile_ms(gap, 0.99)),
+        (Figure::GapMax, quantile_ms(gap, 1.0)),
+        (Figure::Moves, Some(moves as f64)),
+        (Figure::MovesARound, Some(moves as f64 / run.runs as f64)),
+        (Figure::Duplicates, Some(report.duplicates as f64)),
+        (Figure::Flushes, Some(flushes as f64)),
+        (Figure::Wrong, Some(wrong as f64)),
+    ];
+    compare(run.row, &figures);
     complaints(&rig, run.row);
     assert!(settled, "P1: {} of {} have a verdict; {report}", books.verdicts.len(), sent.len());
     assert!(report.is_clean(), "P1, P2, P3: {report}");
@@ -120,12 +173,16 @@ pub async fn judge(
     books.assert_identity(&sent, &log);
     let unrecorded = escaped.iter().filter(|write| !books.possible_copies.contains(&write.id)).count();
     assert_eq!(unrecorded, 0, "P3: of {} writes that escaped a thawed sender", escaped.len());
+    assert!(
+        flushes <= 1,
+        "a thawed sender flushed {flushes} times on one connection before it found its gate shut"
+    );
     assert_eq!(costs.missing, 0, "queues that nobody took over");
     if copies == Copies::None {
         assert_eq!(report.duplicates, 0, "an orderly end writes nothing twice: {report}");
         assert_eq!(books.possible_copies.len(), 0, "an orderly end leaves nothing in doubt");
     }
-    costs
+    Judged { sent, timeline, wall_offset_ns }
 }
 
 async fn settled(rig: &Rig, count: usize) -> bool {

@@ -1,6 +1,12 @@
 //! A fleet of its own for one test: vhost, chroot, database, simulator, senders and monitors as processes.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use skein_apns_sim::{Faults, clock::monotonic_ns};
 use skein_backends::zookeeper::{ZooKeeperFleet, ZooKeeperOptions};
@@ -23,6 +29,7 @@ use skein_tests::{
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
+    bounds::progress,
     member::{Relays, Sender},
     takeover::Fault,
     timeline::Writer,
@@ -36,6 +43,8 @@ pub const QUEUES: u16 = 12;
 /// What each row is measured under.
 pub const PER_SECOND: u32 = 500;
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
+/// The producer's name at the broker.
+pub const PRODUCER: &str = "im-backend";
 /// Each queue's window.
 const PREFETCH: u16 = 128;
 /// How long processes may take to start, and a fleet to come to rest.
@@ -45,7 +54,8 @@ pub const END_LIMIT: Duration = Duration::from_secs(30);
 
 /// The services of a fleet.
 pub struct Services {
-    pub broker: RabbitMqAddress,
+    /// The nodes of one cluster.
+    pub brokers: Vec<RabbitMqAddress>,
     pub zookeepers: Vec<SocketAddr>,
     pub ledger: PostgreSqlAddress,
 }
@@ -54,7 +64,7 @@ impl Services {
     /// Those that all tests share.
     pub async fn shared() -> Self {
         Self {
-            broker: RabbitMq::shared().await.unwrap().clone(),
+            brokers: vec![RabbitMq::shared().await.unwrap().clone()],
             zookeepers: vec![ZooKeeper::shared().await.unwrap().client()],
             ledger: PostgreSql::shared().await.unwrap().clone(),
         }
@@ -63,7 +73,7 @@ impl Services {
 
 /// Where one process sees the services.
 struct Seen {
-    broker: SocketAddr,
+    brokers: Vec<SocketAddr>,
     zookeepers: Vec<SocketAddr>,
     ledger: SocketAddr,
 }
@@ -81,7 +91,7 @@ pub struct Monitor {
     pub name: String,
     pub api: Port,
     _pages: Port,
-    config: PathBuf,
+    pub config: PathBuf,
     pub child: Option<Child>,
     log: String,
 }
@@ -108,8 +118,12 @@ pub struct Rig {
     pub monitors: Vec<Monitor>,
     pub ledger: PostgreSqlAddress,
     pub database: String,
-    url: String,
+    pub vhost: String,
+    urls: Vec<String>,
     base: String,
+    row: String,
+    /// So many so far.
+    faults: AtomicU64,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -123,8 +137,9 @@ impl Rig {
     /// The same, with these numbers of the plan.
     pub async fn start_with(name: &str, services: Services, seed: u64, policy: &str) -> Self {
         let site = Site::new(calm(seed));
-        let url = services.broker.vhost(name).await.unwrap();
+        let url = services.brokers[0].vhost(name).await.unwrap();
         let vhost = url.rsplit('/').next().unwrap().to_owned();
+        let urls = services.brokers.iter().map(|broker| broker.url_of(&vhost)).collect();
         let database = services.ledger.database(name).await.unwrap();
         let database = database.rsplit('/').next().unwrap().to_owned();
         let chroot = format!("/{vhost}");
@@ -140,7 +155,7 @@ impl Rig {
             store.seed(&pool, QUEUES, PREFETCH).await.ok()
         };
         until("the tree in ZooKeeper", START_LIMIT, made).await.unwrap();
-        let management = services.broker.management_url();
+        let management = services.brokers[0].management_url();
         let base = format!(
             r#"engine = "cluster"
 
@@ -166,8 +181,11 @@ join_debounce = "1s"
             monitors: Vec::new(),
             ledger: services.ledger.clone(),
             database,
-            url,
+            vhost: vhost.clone(),
+            urls,
             base,
+            row: name.to_owned(),
+            faults: AtomicU64::new(0),
         };
         for number in 0..SENDERS {
             rig.add_sender(number, &services, &vhost, &chroot).await;
@@ -183,7 +201,9 @@ join_debounce = "1s"
     }
 
     fn places(&self, seen: Seen, user: &str, vhost: &str, chroot: &str) -> String {
-        let Seen { broker, zookeepers, ledger } = seen;
+        let Seen { brokers, zookeepers, ledger } = seen;
+        let brokers: Vec<String> = brokers.iter().map(|broker| format!("\"amqp://{broker}\"")).collect();
+        let brokers = brokers.join(", ");
         let zookeepers: Vec<String> = zookeepers.iter().map(|server| format!("\"{server}\"")).collect();
         let zookeepers = zookeepers.join(", ");
         let database = &self.database;
@@ -191,7 +211,7 @@ join_debounce = "1s"
         format!(
             r#"
 [broker]
-urls = ["amqp://{broker}"]
+urls = [{brokers}]
 vhost = "{vhost}"
 username = "{user}"
 password_file = "broker-password"
@@ -222,7 +242,7 @@ tls = {{ mode = "off" }}
     async fn add_sender(&mut self, number: u8, services: &Services, vhost: &str, chroot: &str) {
         let name = format!("s{number}");
         let user = format!("{vhost}-{name}");
-        let broker = &services.broker;
+        let broker = &services.brokers[0];
         broker
             .manage("PUT", &format!("users/{user}"), Some(r#"{"password":"guest","tags":""}"#))
             .await
@@ -230,10 +250,15 @@ tls = {{ mode = "off" }}
         let all = r#"{"configure":".*","write":".*","read":".*"}"#;
         broker.manage("PUT", &format!("permissions/{vhost}/{user}"), Some(all)).await.unwrap();
         let (apns, ledger) = (self.site.simulator.addr(), services.ledger.server());
-        let relays = Relays::start(number, apns, broker.amqp(), services.zookeepers[0], ledger).await;
+        // Each its own first choice of a cluster.
+        let mut brokers: Vec<SocketAddr> = services.brokers.iter().map(|broker| broker.amqp()).collect();
+        let first = usize::from(number) % brokers.len();
+        brokers.rotate_left(first);
+        let relays = Relays::start(number, apns, brokers[0], services.zookeepers[0], ledger).await;
+        brokers[0] = relays.broker.address();
         let mut zookeepers = services.zookeepers.clone();
         zookeepers[0] = relays.zookeeper.address();
-        let seen = Seen { broker: relays.broker.address(), zookeepers, ledger: relays.ledger.address() };
+        let seen = Seen { brokers, zookeepers, ledger: relays.ledger.address() };
         let state = self.site.path(&format!("{name}.state"));
         std::fs::create_dir(&state).unwrap();
         let pages = Port::claim();
@@ -255,7 +280,7 @@ tls = {{ mode = "off" }}
         let name = format!("m{number}");
         let [api, pages] = [Port::claim(), Port::claim()];
         let seen = Seen {
-            broker: services.broker.amqp(),
+            brokers: services.brokers.iter().map(|broker| broker.amqp()).collect(),
             zookeepers: services.zookeepers.clone(),
             ledger: services.ledger.server(),
         };
@@ -316,9 +341,9 @@ tls = {{ mode = "off" }}
 
     /// Even traffic from a backend, and a fleet at rest.
     pub async fn load(&self, seed: u64) -> Load {
-        let address: BrokerAddress = self.url.parse().unwrap();
+        let addresses: Vec<BrokerAddress> = self.urls.iter().map(|url| url.parse().unwrap()).collect();
         let pools = vec![PoolName::parse(POOL).unwrap()];
-        let mut options = ProducerOptions::new(LinkOptions::new(vec![address], "im-backend"), pools);
+        let mut options = ProducerOptions::new(LinkOptions::new(addresses, PRODUCER), pools);
         options.outcome_limit = Duration::from_secs(900);
         options.backoff_max = Duration::from_millis(500);
         let load = Load::shaped(Producer::connect(options), seed, PER_SECOND, Shape::EVEN);
@@ -329,6 +354,8 @@ tls = {{ mode = "off" }}
     /// A fault that begins now, of the sender that owns these queues.
     pub fn fault(&self, number: usize, queues: Vec<u16>) -> Fault {
         let sender = &self.senders[number];
+        let count = self.faults.fetch_add(1, Ordering::Relaxed) + 1;
+        progress(&format!("{}: fault {count}: {} with {} queues", self.row, sender.name, queues.len()));
         let writer = Writer { sender: sender.number, life: sender.lives.len() - 1 };
         Fault { at_ns: monotonic_ns(), writer, queues }
     }

@@ -10,6 +10,9 @@ use crate::member::{Life, number_of};
 /// How long after its thaw a process that still wrote did so in ignorance: no queue comes to it again so soon.
 const ESCAPE_NS: u64 = 2_000_000_000;
 
+/// What one flush carried is read within this time; between two of them a shard looks at its lease.
+const ONE_FLUSH_NS: u64 = 100_000_000;
+
 /// A process: a sender's number and which of its lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Writer {
@@ -29,6 +32,8 @@ impl Writer {
 pub struct Write {
     pub at_ns: u64,
     pub writer: Writer,
+    /// The connection's number.
+    pub connection: u32,
     pub id: u128,
 }
 
@@ -59,7 +64,12 @@ impl Timeline {
         for row in &log.rows {
             let Some(queue) = homes.get(&row.token()) else { continue };
             let writer = *writers.get(&row.connection()).expect("every connection is a sender's");
-            all.entry(*queue).or_default().push(Write { at_ns: row.read_ns(), writer, id: row.id() });
+            all.entry(*queue).or_default().push(Write {
+                at_ns: row.read_ns(),
+                writer,
+                connection: row.connection(),
+                id: row.id(),
+            });
         }
         Self { queues: all, writers, lives, homes }
     }
@@ -109,6 +119,21 @@ impl Timeline {
             }
         }
         found
+    }
+
+    /// The most flushes that a thawed process still made on one of its connections, by [`escaped`](Self::escaped).
+    pub fn flushes_after_a_thaw(&self) -> usize {
+        let mut by_thaw: HashMap<(u32, usize), Vec<u64>> = HashMap::new();
+        for write in self.escaped() {
+            let thaws = self.life(write.writer).thawed_ns.partition_point(|thawed| *thawed <= write.at_ns);
+            by_thaw.entry((write.connection, thaws)).or_default().push(write.at_ns);
+        }
+        let flushes = |times: &mut Vec<u64>| {
+            times.sort_unstable();
+            let begins = times.windows(2).filter(|pair| pair[1] - pair[0] > ONE_FLUSH_NS).count();
+            begins + 1
+        };
+        by_thaw.values_mut().map(flushes).max().unwrap_or(0)
     }
 
     /// The log without what only seems to be two writers at once: an answer that was on its way to a process that was killed

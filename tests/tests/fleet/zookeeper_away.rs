@@ -7,9 +7,13 @@ use skein_test_site::run::{Run, is_full};
 use skein_tests::{need, services::ZooKeeper};
 
 use crate::{
+    bounds::{Figure, compare},
     outcome::{Copies, Measure, judge},
     rig::{Rig, Services},
 };
+
+/// What APNs has read so soon after it was made is in time.
+const SOON: Duration = Duration::from_secs(1);
 
 /// P1, P2, P3, P7: row `zookeeper-away`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,9 +40,17 @@ async fn sending_goes_on_without_zookeeper() {
     rig.taken_over(&load, &fault).await;
     rig.all_present().await;
     rig.at_rest().await;
-    eprintln!("healed {} ms after ZooKeeper's return", (monotonic_ns() - back) / 1_000_000);
+    let healed_ms = (monotonic_ns() - back) as f64 / 1e6;
     let moves = rig.moves_since(&before).await;
     rig.flowing(500).await;
-    judge(rig, &run, load, &[fault], Measure::NextOwner, moves, Copies::Possible).await;
+    let faults = [fault];
+    let judged = judge(rig, &run, load, &faults, Measure::NextOwner, moves, Copies::Possible).await;
+    let killed = |queue: u16| faults[0].queues.contains(&queue);
+    let figures = [
+        (Figure::InTime, judged.in_time_percent(stopped, back, SOON, |_| true)),
+        (Figure::InTimeOfTheOthers, judged.in_time_percent(stopped, back, SOON, |queue| !killed(queue))),
+        (Figure::Heals, Some(healed_ms)),
+    ];
+    compare(run.row, &figures);
     assert_eq!(moves, 0, "P7: nobody moves anything without ZooKeeper, and all are there when it is back");
 }
