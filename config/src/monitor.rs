@@ -63,5 +63,7 @@ section! {
         apns_cut_after: Duration,
         /// Leaving for so long.
         release_slow_after: Duration,
+        /// Leaving for so long, it is seized.
+        release_seize_after: Duration,
     }
 }

@@ -123,11 +123,16 @@ impl Round<'_> {
 
     fn conclude(mut self, broker: BrokerSeen) -> (Plan, Memory) {
         for (pool, queues) in std::mem::take(&mut self.nobody) {
+            let stopped = self.stopped_in_order(pool);
             let pool = self.board.pools[pool];
-            let why = format!(
-                "{queues} queues of {pool} have nobody else who could take them; start a sender with its credential"
-            );
-            self.hold(HeldFor::Nobody, why);
+            let (what, why) = if stopped {
+                let why = "whose senders have left in order, or are leaving; they wait for the next to start";
+                (HeldFor::Stopped, format!("{queues} queues of {pool}, {why}"))
+            } else {
+                let why = "have nobody else who could take them; start a sender with its credential";
+                (HeldFor::Nobody, format!("{queues} queues of {pool} {why}"))
+            };
+            self.hold(what, why);
         }
         if broker == BrokerSeen::Away {
             self.hold(HeldFor::Broker, "the broker does not answer; nobody is taken for dead".to_owned());

@@ -44,6 +44,7 @@ pub fn policy(config: &Config) -> Policy {
         flap_backoff_max: policy.flap_backoff_max,
         apns_cut_after: policy.apns_cut_after,
         release_slow_after: policy.release_slow_after,
+        release_seize_after: policy.release_seize_after,
     }
 }
 

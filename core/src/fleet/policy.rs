@@ -48,9 +48,13 @@ pub struct Policy {
     /// How long APNs must have failed a pool at a member, and not at most others, before its queues go to one of those.
     #[serde(with = "millis", rename = "apns_cut_after_ms")]
     pub apns_cut_after: Duration,
-    /// How long an owner may take to leave a queue before the plan says that it is slow. It is never seized for that.
+    /// How long an owner may take to leave a queue before the plan says that it is slow.
     #[serde(with = "millis", rename = "release_slow_after_ms")]
     pub release_slow_after: Duration,
+    /// How long it may take before the queue is seized from it and its connection closed, as from one that is frozen. Longer than any
+    /// write may go unanswered. What balance or an operator wants to move waits.
+    #[serde(with = "millis", rename = "release_seize_after_ms")]
+    pub release_seize_after: Duration,
 }
 
 impl Default for Policy {
@@ -72,6 +76,7 @@ impl Default for Policy {
             flap_backoff_max: Duration::from_secs(1800),
             apns_cut_after: Duration::from_secs(10),
             release_slow_after: Duration::from_secs(10),
+            release_seize_after: Duration::from_secs(60),
         }
     }
 }

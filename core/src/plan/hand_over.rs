@@ -119,7 +119,7 @@ impl Round<'_> {
         }
     }
 
-    /// Says which owners take long to leave.
+    /// Says which owners take long to leave; from one that takes far too long, the queue is seized.
     pub(super) fn watch_asked(&mut self) {
         let mut before = std::mem::take(&mut self.memory.asked);
         for entry in 0..self.board.entries.len() {
@@ -128,6 +128,9 @@ impl Round<'_> {
             let known = before.remove(&assignment.queue).filter(|(epoch, _)| *epoch == assignment.epoch);
             let since = known.map_or(self.now, |(_, since)| since);
             self.memory.asked.insert(assignment.queue.clone(), (assignment.epoch, since));
+            if !self.wake.before(since.plus(self.policy.release_seize_after)) {
+                self.seize_from_hung(entry);
+            }
             if !self.wake.before(since.plus(self.policy.release_slow_after)) {
                 let why = format!(
                     "{} has been asked to leave {} for more than {} s; look at what it has in flight",

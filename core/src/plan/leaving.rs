@@ -5,6 +5,18 @@ use super::round::Round;
 use crate::fleet::Cause;
 
 impl Round<'_> {
+    /// Whether whoever served a pool has stopped by its own will: each of its queues was released in order and not taken since, or is
+    /// owned by a member that is draining by its own word. An operator who drains the last one has made a mistake instead.
+    pub(super) fn stopped_in_order(&self, pool: usize) -> bool {
+        self.board.entries.iter().filter(|e| e.pool == pool).all(|e| match e.owner {
+            None => e.seen.assignment.note.is_some_and(|note| note.epoch == e.seen.assignment.epoch),
+            Some(owner) => {
+                let peer = &self.board.peers[owner];
+                peer.presence == Presence::Present && peer.seen.is_some_and(|s| s.member.draining)
+            }
+        })
+    }
+
     /// Marks who leaves and why, and who takes whose place.
     pub(super) fn mark_leaving(&mut self) {
         for at in 0..self.board.peers.len() {

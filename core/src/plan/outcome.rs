@@ -71,6 +71,8 @@ pub enum HeldFor {
     Flapping,
     /// Queues without anybody who could take them.
     Nobody,
+    /// The same, and all who served them have left in order or are leaving: a planned stop.
+    Stopped,
     /// New queues wait for the fleet to assemble.
     Joining,
     /// A successor is not ready.
@@ -88,6 +90,7 @@ impl HeldFor {
             Self::Restart => "restart",
             Self::Flapping => "flapping",
             Self::Nobody => "nobody",
+            Self::Stopped => "stopped",
             Self::Joining => "joining",
             Self::Successor => "successor",
             Self::Slow => "slow",

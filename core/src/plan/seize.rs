@@ -80,6 +80,30 @@ impl Round<'_> {
         self.board.set_home(entry, Some(owner));
     }
 
+    /// The owner of a queue has been asked to leave for so long that it hangs, though its session lives: as if it were frozen. Only
+    /// where it must leave, and its successor is there.
+    pub(super) fn seize_from_hung(&mut self, entry: usize) {
+        let e = &self.board.entries[entry];
+        let (Some(owner), cause) = (e.owner, e.seen.assignment.cause) else { return };
+        let to = self.board.home(entry).filter(|to| *to != owner);
+        let must = self.board.peers[owner].presence == Presence::Present
+            && !matches!(cause, Cause::Balance | Cause::Operator);
+        let planned = self.plan.moves.iter().any(|m| m.queue == e.seen.assignment.queue);
+        let Some(to) = to.filter(|to| must && !planned && self.board.tier(*to, e.pool) < Tier::Sick) else {
+            return;
+        };
+        let why = format!(
+            "{} has not left it in {} s ({cause}), as if it were frozen; {} takes it",
+            self.name(owner),
+            self.policy.release_seize_after.as_secs(),
+            self.name(to)
+        );
+        self.assign(entry, to, cause, why);
+        if let Some(seized) = self.plan.moves.last_mut() {
+            seized.kick = true;
+        }
+    }
+
     /// Gives out what needs a place: first what is meant for somebody, then the heaviest, then the deepest.
     pub(super) fn give_out(&mut self, mut homeless: Vec<Homeless>) {
         homeless.sort_by_key(|h| {

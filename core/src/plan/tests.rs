@@ -283,3 +283,50 @@ fn a_restarted_owner_gets_its_queues_back_with_the_lock_s_proof() {
     let taken = &fleet.observed.queues[0].assignment;
     assert_eq!((taken.epoch, taken.predecessor_gone), (2, true));
 }
+
+#[test]
+fn a_planned_stop_of_all_is_no_alarm_and_the_loss_of_all_is_one() {
+    let mut fleet = Fleet::settled(&["a", "b"], 4);
+    for name in ["a", "b"] {
+        fleet.member(name).member.draining = true;
+    }
+    let stopping = fleet.plan();
+    assert_eq!((stopping.moves.len(), stopping.held[0].what), (0, HeldFor::Stopped));
+    assert!(!HeldFor::Stopped.alarms());
+    for queue in &mut fleet.observed.queues {
+        let by = queue.assignment.owner.clone().unwrap();
+        queue.assignment = queue.assignment.apply(&Change::Release { by, clean: false }).unwrap();
+    }
+    fleet.observed.members.clear();
+    assert_eq!(fleet.plan().held[0].what, HeldFor::Stopped);
+
+    let mut fleet = Fleet::settled(&["a", "b"], 4);
+    fleet.wish(1, Wanted::Drain { member: id("a") });
+    fleet.member("b").member.draining = true;
+    assert_eq!(fleet.plan().held[0].what, HeldFor::Nobody, "an operator drains the last one");
+    let mut fleet = Fleet::settled(&["a"], 4);
+    fleet.observed.members.clear();
+    fleet.wish(1, Wanted::ReleaseHold);
+    assert_eq!(fleet.plan().held[0].what, HeldFor::Nobody, "lost");
+}
+
+#[test]
+fn who_hangs_and_must_leave_is_seized_from_and_kicked() {
+    let mut fleet = Fleet::settled(&["a", "b"], 2);
+    fleet.member("a").member.draining = true;
+    let asked = fleet.plan().moves.remove(0);
+    let hung = &mut fleet.observed.queues[0].assignment;
+    *hung = hung.apply(&asked.change).unwrap();
+    fleet.plan();
+    fleet.later(10_000);
+    let slow = fleet.plan();
+    assert_eq!((slow.moves.len(), slow.held[0].what), (0, HeldFor::Slow));
+    fleet.later(49_999);
+    assert!(fleet.plan().moves.is_empty());
+    fleet.later(1);
+    let seized = fleet.plan().moves.remove(0);
+    assert!(seized.kick, "it may not know");
+    assert!(
+        matches!(&seized.change, Change::Assign { to, predecessor_dead: false, .. } if to.member == id("b"))
+    );
+}
