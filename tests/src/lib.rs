@@ -7,6 +7,7 @@ pub mod figures;
 pub mod process;
 pub mod relay;
 pub mod skipped;
+pub mod toolchain;
 
 pub use skein_dev_services as services;
 pub use skein_dev_services::{TimedOut, http, ports, until};

@@ -3,6 +3,7 @@
 
 pub mod amqp;
 pub mod books;
+pub mod fleet;
 pub mod keys;
 pub mod load;
 pub mod run;

@@ -1,19 +1,14 @@
-//! Every way in but the Rust library: a producer in another language, HTTP, the command line; and asking what became of it.
+//! Every way in but the Rust library and plain AMQP (`tests/guide`): HTTP, the command line; and asking what became of it.
 
 use std::{collections::HashMap, time::Duration};
 
 use serde_json::{Value, json};
-use skein_apns_sim::{
-    Faults,
-    checker::{Confirmed, FinalVerdict, History, check},
-    fingerprint_of_hex,
-};
+use skein_apns_sim::{Faults, checker::FinalVerdict};
 use skein_core::NotificationId;
 use skein_tests::{
     http, need,
-    process::{Program, skein},
+    process::skein,
     services::{PostgreSql, RabbitMq},
-    workspace_folder,
 };
 
 use crate::{
@@ -29,43 +24,6 @@ const RUN_LIMIT: Duration = Duration::from_secs(120);
 async fn fleet(name: &str) -> Fleet {
     let broker = RabbitMq::shared().await.unwrap();
     Fleet::start(name, Services::direct(broker, PostgreSql::shared().await.unwrap()), Faults::default()).await
-}
-
-/// P1, P2: what a client in another language publishes by the wire contract alone is delivered, in order.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_python_producer_is_delivered_in_order() {
-    need!("rabbitmq", "postgresql", "pika");
-    let mut fleet = fleet("python").await;
-    let folder = workspace_folder();
-    let mut program =
-        Program::new("python3").env("ROUTING_VECTORS", folder.join("producer-lib/vectors/routing.json"));
-    let script = folder.join("tests/tests/producer.py");
-    program.command().arg(script).args([&fleet.url, POOL, TOPIC, "40", "11"]);
-    let mut producer = program.start().unwrap();
-    let status = producer.wait_exit(RUN_LIMIT).await.unwrap();
-    assert!(status.success(), "{}", producer.log());
-    let output = producer.output();
-    let confirmed: Vec<Confirmed> = output.lines().map(confirmed_line).collect();
-    assert_eq!(confirmed.len(), 40 * 25);
-
-    assert!(fleet.settled(confirmed.len()).await);
-    fleet.end_sender().await;
-    let books = fleet.books().await;
-    assert_eq!(books.count(FinalVerdict::Accepted), confirmed.len() as u64, "{:?}", books.by_label());
-    let report = check(&History {
-        confirmed: &confirmed,
-        log: &fleet.site.simulator.log(),
-        verdicts: Some(&books.verdicts),
-        possible_copies: &books.possible_copies,
-        writers: None,
-    });
-    assert!(report.is_clean() && report.duplicates + report.unconfirmed == 0, "P1, P2: {report}");
-}
-
-fn confirmed_line(line: &str) -> Confirmed {
-    let words: Vec<&str> = line.split(' ').collect();
-    let token = fingerprint_of_hex(words[1]).unwrap();
-    Confirmed { id: number(words[0]), token, sequence: words[2].parse().unwrap() }
 }
 
 /// The HTTP path of a cluster: one, an array, shared content with items; an Idempotency-Key twice is one; and its trace.

@@ -8,7 +8,6 @@ mod broker_restarted;
 mod demo;
 mod doors;
 mod embedded;
-mod fleet;
 mod ledger_away;
 mod members;
 mod producer_cut;
@@ -17,4 +16,4 @@ mod sender_lost;
 mod starting;
 mod stopping;
 
-use skein_test_site::{amqp, books, keys, load, site};
+use skein_test_site::{books, fleet, keys, load, site};

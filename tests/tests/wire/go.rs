@@ -1,17 +1,17 @@
 //! Go's `net/http`.
 
 use crate::scenarios::{Make, contract};
-use crate::toolchain::{Step, built};
 use skein_tests::process::Program;
 use skein_tests::skipped::lacks;
 use skein_tests::target_folder;
+use skein_tests::toolchain::{Step, built};
 use std::process::Command;
 
 fn program() -> Option<Make> {
     if lacks(&["go"]) {
         return None;
     }
-    built("go", |sources, results| {
+    built("tests/wire-servers/go", |sources, results| {
         let mut build = Command::new("go");
         // The standard library alone: nothing is fetched.
         build.current_dir(sources).args(["build", "-buildvcs=false", "-o"]).arg(results.join("server"));
@@ -19,7 +19,7 @@ fn program() -> Option<Make> {
         vec![Step::Build(build)]
     })?;
     Some(|arguments| {
-        let mut program = Program::new(target_folder().join("wire-servers/go/server"));
+        let mut program = Program::new(target_folder().join("built/tests/wire-servers/go/server"));
         program.command().args(arguments);
         program
     })

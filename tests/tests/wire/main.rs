@@ -7,7 +7,6 @@ mod bad_days;
 mod load;
 mod scenarios;
 mod server;
-mod toolchain;
 mod wishes;
 
 mod go;

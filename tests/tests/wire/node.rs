@@ -1,9 +1,9 @@
 //! Node's `http2`, which is nghttp2 in the server's role with a life of its own around it.
 
 use crate::scenarios::{self, Make, contract};
-use crate::toolchain::source_folder;
 use skein_tests::process::Program;
 use skein_tests::skipped::lacks;
+use skein_tests::workspace_folder;
 
 fn program() -> Option<Make> {
     if lacks(&["node"]) {
@@ -11,7 +11,7 @@ fn program() -> Option<Make> {
     }
     Some(|arguments| {
         let mut program = Program::new("node");
-        program.command().arg(source_folder("node").join("server.mjs")).args(arguments);
+        program.command().arg(workspace_folder().join("tests/wire-servers/node/server.mjs")).args(arguments);
         program
     })
 }

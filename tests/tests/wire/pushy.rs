@@ -4,11 +4,11 @@ use crate::audit::{Read, all_replied, audit, reads_of};
 use crate::authority::{Authority, KEY_ID, TEAM_ID, TOPIC};
 use crate::load::{Answers, drive, push};
 use crate::server::Server;
-use crate::toolchain::{Step, built};
 use bytes::Bytes;
 use skein_apns::{Answer, Client, ClientConfig, Reason, Request};
 use skein_tests::process::Program;
 use skein_tests::skipped::lacks;
+use skein_tests::toolchain::{Step, built};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,7 +24,7 @@ fn classes() -> Option<PathBuf> {
     if lacks(&["mvn", "javac"]) {
         return None;
     }
-    built("pushy", |sources, results| {
+    built("tests/wire-servers/pushy", |sources, results| {
         let jars = results.join("lib");
         let mut fetch = Command::new("mvn");
         fetch.args(["--quiet", "--batch-mode", "--file"]).arg(sources.join("pom.xml"));

@@ -1,25 +1,28 @@
-//! Building the servers of `tests/wire-servers/` once: into `target/wire-servers/`, under a lock, anew when a source changed.
+//! Building programs in other languages once: into the target folder, under a lock, anew when a source changed.
 
-use skein_tests::skipped::{note, this_test};
-use skein_tests::{target_folder, workspace_folder};
+use crate::skipped::{note, this_test};
+use crate::{target_folder, workspace_folder};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-pub fn source_folder(kind: &str) -> PathBuf {
-    workspace_folder().join("tests/wire-servers").join(kind)
-}
-
+/// One command of a build.
+#[derive(Debug)]
 pub enum Step {
     /// Needs the network, whose absence is no fault of ours.
     Fetch(Command),
+    /// Needs what was fetched.
     Build(Command),
 }
 
-/// The folder with what `steps` make of the sources of `kind`; they are told sources and results. `None`, and noted as
-/// skipped with the reason, when something can't be fetched.
-pub fn built(kind: &str, steps: impl FnOnce(&Path, &Path) -> Vec<Step>) -> Option<PathBuf> {
-    let (sources, results) = (source_folder(kind), target_folder().join("wire-servers").join(kind));
+/// The folder with what `steps` make of the sources in `folder` (of the workspace, without folders in it); they are told
+/// sources and results. `None`, and noted as skipped with the reason, when something can't be fetched.
+///
+/// # Panics
+/// When a build fails, or the target folder can't be written.
+pub fn built(folder: &str, steps: impl FnOnce(&Path, &Path) -> Vec<Step>) -> Option<PathBuf> {
+    let sources = workspace_folder().join(folder);
+    let results = target_folder().join("built").join(folder);
     fs::create_dir_all(&results).unwrap();
     let lock = File::create(results.join("lock")).unwrap();
     lock.lock().unwrap();
@@ -37,7 +40,7 @@ pub fn built(kind: &str, steps: impl FnOnce(&Path, &Path) -> Vec<Step>) -> Optio
         let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{program}: {e}"));
         if !output.status.success() {
             let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-            assert!(is_fetch, "{program} can't build the server of {kind}:\n{told}");
+            assert!(is_fetch, "{program} can't build {folder}:\n{told}");
             let line = told.lines().find(|line| line.contains("ERROR")).or(told.lines().last());
             note(&this_test(), &format!("{program} can't fetch: {}", line.unwrap_or_default()));
             return None;
@@ -48,7 +51,11 @@ pub fn built(kind: &str, steps: impl FnOnce(&Path, &Path) -> Vec<Step>) -> Optio
 }
 
 fn all_sources(folder: &Path) -> String {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
     files.sort();
     files.into_iter().map(|file| fs::read_to_string(file).unwrap()).collect()
 }

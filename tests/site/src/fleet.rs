@@ -23,7 +23,9 @@ use crate::{
 
 /// Queues of the pool.
 const QUEUES: u16 = 4;
+/// How long a role may take to be ready.
 pub const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long a role may take to end.
 pub const END_LIMIT: Duration = Duration::from_secs(30);
 /// How long traffic may take to flow (again).
 pub const FLOW_LIMIT: Duration = Duration::from_secs(60);
@@ -35,13 +37,18 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 
 /// The services of a fleet. A relay stands where its address is given.
 pub struct Services<'a> {
+    /// The broker.
     pub broker: &'a RabbitMqAddress,
+    /// The ledger's database server.
     pub ledger: &'a PostgreSqlAddress,
+    /// Where the sender sees the broker instead.
     pub broker_for_sender: Option<SocketAddr>,
+    /// Where the sender sees the ledger instead.
     pub ledger_for_sender: Option<SocketAddr>,
 }
 
 impl<'a> Services<'a> {
+    /// Without relays.
     pub fn direct(broker: &'a RabbitMqAddress, ledger: &'a PostgreSqlAddress) -> Self {
         Self { broker, ledger, broker_for_sender: None, ledger_for_sender: None }
     }
@@ -49,9 +56,11 @@ impl<'a> Services<'a> {
 
 /// A cluster with one sender.
 pub struct Fleet {
+    /// Its keys and its simulator.
     pub site: Site,
     /// The vhost's address, login included.
     pub url: String,
+    /// What its configuration says of the services.
     pub engine: String,
     config: PathBuf,
     ledger: PostgreSqlAddress,
@@ -118,17 +127,20 @@ tls = {{ mode = "off" }}
         fleet
     }
 
+    /// Starts a sender.
     pub fn start_sender(&mut self) {
         let config = self.config.display().to_string();
         let program = skein(["run", "sender", "--config", &config]).unwrap();
         self.sender = Some(program.start().unwrap());
     }
 
+    /// Waits until the sender is ready.
     pub async fn sender_ready(&mut self) {
         let url = self.site.page("readyz");
         self.sender().wait_ready(&url, START_LIMIT).await.unwrap();
     }
 
+    /// The running sender.
     pub fn sender(&mut self) -> &mut Child {
         self.sender.as_mut().expect("no sender runs")
     }

@@ -1,0 +1,8 @@
+//! What the guide says, held against what is so: its producers against a real fleet, its reference against the code, its
+//! links against the files.
+
+mod languages;
+mod links;
+mod producers;
+
+use skein_test_site::{fleet, site};
