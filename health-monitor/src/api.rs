@@ -22,13 +22,13 @@ pub struct Fleet {
     pub broker: Broker,
     /// Every queue, by name.
     pub queues: Vec<Queue>,
-    /// Every sender that has a session, or owns a queue; by id.
+    /// Every sender that has a session, owns a queue, or went without a word in the last [`GONE_SECONDS`]; by id.
     pub senders: Vec<Sender>,
     /// Every credential of every sender, by pool and sender.
     pub credentials: Vec<Credential>,
     /// What should happen now, and why.
     pub plan: Plan,
-    /// What this monitor has done, the latest first; at most [`DONE_MAX`].
+    /// What was changed, by this monitor or before its eyes, the latest first; at most [`DONE_MAX`].
     pub done: Vec<Done>,
     /// What a person must look at, the worst first.
     pub alarms: Vec<Alarm>,
@@ -42,6 +42,9 @@ pub struct Fleet {
 
 /// The most of what was done that is remembered.
 pub const DONE_MAX: usize = 200;
+
+/// How long a sender that went without handing its queues over is remembered, in seconds.
+pub const GONE_SECONDS: u64 = 900;
 
 /// The monitor that answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +60,9 @@ pub struct Monitor {
     /// How long the last one took.
     pub pass_ms: u64,
 }
+
+/// How long depths and rates are shown after the last answer of the management API, in seconds.
+pub const FIGURES_KEPT_SECONDS: u64 = 30;
 
 /// A service that the monitor asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +80,8 @@ pub struct Broker {
     pub events_trouble: Option<String>,
     /// Why its management API does not answer, if it does not: then no depth, no rate, no kick.
     pub management_trouble: Option<String>,
-    /// How old depths and rates are.
+    /// How long ago the broker was asked for depths and rates. It counts every five seconds itself. Figures older than
+    /// [`FIGURES_KEPT_SECONDS`] are not shown.
     pub figures_age_ms: Option<u64>,
 }
 
@@ -105,7 +112,7 @@ pub struct Queue {
     pub unacked: Option<u64>,
     /// `ready` + `unacked`.
     pub depth: Option<u64>,
-    /// How long the oldest notification of it has been there: an estimate, the time since as many had come in as are settled now.
+    /// How long the oldest notification of it had been there when the broker counted last: an estimate.
     pub oldest_ms: Option<u64>,
     /// What comes in, a second.
     pub in_per_second: Option<f64>,
@@ -174,6 +181,9 @@ pub struct Sender {
     pub version: Option<String>,
     /// When this life began, by its own clock.
     pub since: Option<Timestamp>,
+    /// Since when it is gone without a word: it was killed, froze or was cut off, and has not come back.
+    #[serde(default)]
+    pub gone_at: Option<Timestamp>,
     /// The queues it owns.
     pub queues: Vec<QueueName>,
     /// Written to APNs, a second.
@@ -216,6 +226,18 @@ pub enum Lease {
     Shut,
     /// It owns nothing.
     None,
+}
+
+impl Lease {
+    /// The word in metric and table.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Partly => "partly",
+            Self::Shut => "shut",
+            Self::None => "none",
+        }
+    }
 }
 
 /// A sender's credential for a pool.
@@ -271,7 +293,7 @@ pub struct Held {
     pub alarms: bool,
 }
 
-/// A change that this monitor has made.
+/// A change that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     /// When.

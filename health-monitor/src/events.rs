@@ -1,6 +1,7 @@
-//! What happened, told once: each function is the log line and the metric of one event.
+//! What happened, told once: each function is the log line and the metric of one event. How the fleet stands is told by
+//! [`crate::fleet_metrics`].
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use skein_core::QueueName;
 use skein_core::fleet::{MemberId, WishId};
 use skein_core::plan::{Answer, Held, Move};
@@ -16,12 +17,6 @@ pub struct Events {
     kicks: IntCounterVec,
     coordinator_away: IntGauge,
     broker_away: IntGauge,
-    alarms: IntGaugeVec,
-    held: IntGaugeVec,
-    senders: IntGaugeVec,
-    unowned: IntGaugeVec,
-    depth: IntGaugeVec,
-    oldest: IntGaugeVec,
 }
 
 impl Events {
@@ -32,11 +27,6 @@ impl Events {
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
             let metric = IntGauge::new(name, help)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok(metric)
-        };
-        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
-            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(metric.clone()))?;
             Ok(metric)
         };
@@ -76,16 +66,6 @@ impl Events {
                 "skein_monitor_broker_away",
                 "1 while the broker does not answer this monitor.",
             )?,
-            alarms: gauges("skein_fleet_alarm", "1 while a person must look.", &["what", "level"])?,
-            held: gauges("skein_fleet_held", "What the plan holds back.", &["what"])?,
-            senders: gauges("skein_fleet_senders", "Senders, by state.", &["state"])?,
-            unowned: gauges("skein_fleet_queues", "Queues of a pool, by state.", &["pool", "state"])?,
-            depth: gauges("skein_fleet_queue_depth", "Notifications in a queue.", &["queue"])?,
-            oldest: gauges(
-                "skein_fleet_queue_oldest_seconds",
-                "How long the oldest notification of a queue waits, estimated.",
-                &["queue"],
-            )?,
         })
     }
 
@@ -98,8 +78,6 @@ impl Events {
     /// It does not lead any more.
     pub fn deposed(&self, why: &str) {
         self.leads.set(0);
-        // What is held is its successor's to say.
-        self.held.reset();
         tracing::warn!(why, "this monitor does not lead any more");
     }
 
@@ -162,9 +140,7 @@ impl Events {
 
     /// What is held changed.
     pub fn held(&self, before: &[api::Held], now: &[Held]) {
-        self.held.reset();
         for held in now {
-            self.held.with_label_values(&[held.what.label()]).inc();
             let new = before.iter().all(|before| before.what != held.what.label());
             match held.what.alarms() {
                 true if new => {
@@ -180,28 +156,5 @@ impl Events {
     pub fn passed(&self, fleet: &api::Fleet) {
         self.passes.inc();
         self.broker_away.set(i64::from(fleet.broker.state == "away"));
-        self.alarms.reset();
-        for alarm in &fleet.alarms {
-            let level = if alarm.level == api::Level::Critical { "critical" } else { "warning" };
-            self.alarms.with_label_values(&[alarm.what.as_str(), level]).set(1);
-        }
-        self.senders.reset();
-        for sender in &fleet.senders {
-            self.senders.with_label_values(&[sender.state.as_str()]).inc();
-        }
-        for gauges in [&self.unowned, &self.depth, &self.oldest] {
-            gauges.reset();
-        }
-        for queue in &fleet.queues {
-            self.unowned.with_label_values(&[queue.queue.pool.as_str(), queue.state.label()]).inc();
-            let name = queue.queue.to_string();
-            if let Some(depth) = queue.depth {
-                self.depth.with_label_values(&[name.as_str()]).set(i64::try_from(depth).unwrap_or(i64::MAX));
-            }
-            if let Some(oldest) = queue.oldest_ms {
-                let seconds = i64::try_from(oldest / 1000).unwrap_or(i64::MAX);
-                self.oldest.with_label_values(&[name.as_str()]).set(seconds);
-            }
-        }
     }
 }

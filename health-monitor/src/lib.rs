@@ -15,7 +15,9 @@
 //! | [`api`], [`mod@routes`] | what the HTTP API says, as types |
 //! | [`health_page`] | the page that shows it all |
 //! | [`history`] | the last quarter of an hour |
-//! | [`events`] | log lines and metrics |
+//! | `witness` | what happens without this monitor's doing |
+//! | [`events`] | log lines and counters |
+//! | [`fleet_metrics`] | the fleet as metrics |
 
 pub mod act;
 mod alarms;
@@ -24,6 +26,7 @@ pub mod broker;
 mod candidate;
 pub mod connections;
 pub mod events;
+pub mod fleet_metrics;
 pub mod health_page;
 pub mod history;
 pub mod kicks;
@@ -33,7 +36,9 @@ mod page;
 pub mod queue_figures;
 pub mod rabbitmq;
 pub mod routes;
+mod witness;
 
 pub use events::Events;
+pub use fleet_metrics::FleetMetrics;
 pub use monitor::{Monitor, Shown};
 pub use routes::routes;

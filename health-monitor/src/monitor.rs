@@ -17,6 +17,7 @@ use crate::history::Ring;
 use crate::kicks::Kicks;
 use crate::observe::{CutOff, observe};
 use crate::page::{Page, shown};
+use crate::witness::{self, Gone};
 
 /// The longest time between two full passes.
 const PASS_EVERY: Duration = Duration::from_secs(1);
@@ -78,9 +79,17 @@ struct State {
     view: FleetView,
     plan: Plan,
     done: VecDeque<Done>,
+    gone: Gone,
     trouble: Option<String>,
     monitor: api::Monitor,
     row_at: Option<BootMillis>,
+}
+
+impl State {
+    fn note(&mut self, done: Done) {
+        self.done.truncate(DONE_MAX - 1);
+        self.done.push_front(done);
+    }
 }
 
 impl<S: FleetStore, B: BrokerWatch, C: Clock> Monitor<S, B, C> {
@@ -111,6 +120,9 @@ impl<S: FleetStore, B: BrokerWatch, C: Clock> Monitor<S, B, C> {
         let (now, at) = (self.clock.boot(), self.clock.now());
         let trouble = match read {
             Ok(view) => {
+                state.gone.look(&state.view, &view, &state.plan.members, (now, at));
+                let changes = witness::changes(&state.view, &view, &state.plan.moves, at);
+                changes.into_iter().for_each(|done| state.note(done));
                 state.view = view;
                 None
             }
@@ -147,6 +159,7 @@ impl<S: FleetStore, B: BrokerWatch, C: Clock> Monitor<S, B, C> {
             broker: &broker,
             plan: &state.plan,
             done: &state.done,
+            gone: &state.gone,
         };
         let fleet = page.fleet();
         self.events.passed(&fleet);
@@ -173,8 +186,7 @@ impl<S: FleetStore, B: BrokerWatch, C: Clock> Monitor<S, B, C> {
             }
         };
         for (planned, epoch) in made.moves {
-            state.done.truncate(DONE_MAX - 1);
-            state.done.push_front(Done { at: self.clock.now(), epoch, change: shown(&planned) });
+            state.note(Done { at: self.clock.now(), epoch, change: shown(&planned) });
         }
         act::kick(lead, &*self.broker, broker, &state.view, &mut state.kicks, &self.events, now).await;
         made.again

@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use skein_core::Timestamp;
 use skein_core::fleet::{Health, Member, MemberId, Owner, QueueAssignment};
 use skein_core::lease::BootMillis;
 use skein_core::plan::{self, BrokerSeen};
 use skein_core::seam::FleetView;
+use skein_core::{QueueName, Timestamp};
 
 use crate::act::label;
 use crate::alarms;
 use crate::api::{
-    Broker, Credential, Done, Fleet, Held, Lease, Monitor, Move, Plan, Queue, QueueState, Sender, Service,
+    Broker, Credential, Done, FIGURES_KEPT_SECONDS, Fleet, Held, Lease, Monitor, Move, Plan, Queue,
+    QueueState, Sender, Service,
 };
 use crate::broker::BrokerView;
+use crate::queue_figures::Figures;
+use crate::witness::Gone;
 
 /// All that a page is made of.
 pub(crate) struct Page<'a> {
@@ -25,6 +28,7 @@ pub(crate) struct Page<'a> {
     pub broker: &'a BrokerView,
     pub plan: &'a plan::Plan,
     pub done: &'a VecDeque<Done>,
+    pub gone: &'a Gone,
 }
 
 impl Page<'_> {
@@ -69,7 +73,7 @@ impl Page<'_> {
         let lives =
             |owner: &Owner| members.get(&owner.member).is_some_and(|m| m.incarnation == owner.incarnation);
         let state = QueueState::of(stored, stored.owner.as_ref().is_some_and(lives));
-        let figures = self.broker.queues.get(&stored.queue);
+        let figures = self.figures(&stored.queue);
         let rates = figures.and_then(|figures| figures.rates);
         Queue {
             queue: stored.queue.clone(),
@@ -90,11 +94,18 @@ impl Page<'_> {
         }
     }
 
+    /// What the broker says of a queue, unless that is long ago.
+    fn figures(&self, queue: &QueueName) -> Option<&Figures> {
+        let age = self.now.since(self.broker.figures_at?);
+        self.broker.queues.get(queue).filter(|_| age.as_secs() < FIGURES_KEPT_SECONDS)
+    }
+
     fn senders(&self, members: &BTreeMap<&MemberId, &Member>) -> Vec<Sender> {
         let standings: BTreeMap<&MemberId, &plan::Standing> =
             self.plan.members.iter().map(|standing| (&standing.member, standing)).collect();
         let owners = self.view.queues.iter().filter_map(|q| q.assignment.owner.as_ref().map(|o| &o.member));
-        let names: BTreeSet<&MemberId> = members.keys().copied().chain(owners).collect();
+        let names: BTreeSet<&MemberId> =
+            members.keys().copied().chain(owners).chain(self.gone.members()).collect();
         let sender = |id: &&MemberId| self.sender(id, members.get(*id).copied(), standings.get(*id).copied());
         names.iter().map(sender).collect()
     }
@@ -120,6 +131,7 @@ impl Page<'_> {
             zone: member.and_then(|member| member.zone.clone()),
             version: member.map(|member| member.version.clone()),
             since: member.map(|member| member.since),
+            gone_at: self.gone.since(id),
             queues: owned.map(|q| q.assignment.queue.clone()).collect(),
             per_second: load.map(|load| load.per_second),
             in_flight: load.map(|load| load.in_flight),

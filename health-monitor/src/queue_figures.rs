@@ -18,7 +18,9 @@ pub struct Reading {
 
 /// Readings kept: one that changes nothing is not kept, so it is a long time for an idle queue.
 const READINGS_MAX: usize = 256;
-/// Rates are over about so long: the broker counts once in five seconds.
+/// How often the broker counts (`collect_statistics_interval`). What is read in between is the last count again.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// Rates are over about so long.
 const RATE_OVER: Duration = Duration::from_secs(10);
 /// The load that balance goes by is over about so long.
 const LOAD_OVER: Duration = Duration::from_secs(60);
@@ -90,7 +92,16 @@ impl QueueFigures {
         let (until, after) = self.readings.get(index + 1).copied().unwrap_or((at, last));
         let came = after.come().saturating_sub(before.come()).max(1);
         let share = (last.settled - before.come()) as f64 / came as f64;
-        Some(at.since(then.plus(until.since(then).mul_f64(share.min(1.0)))))
+        let came_at = then.plus(until.since(then).mul_f64(share.min(1.0)));
+        Some(self.counted_at()?.since(came_at))
+    }
+
+    /// When the broker counted last: when its figures changed last, or, if they have not for long, at most [`COUNT_EVERY`] ago.
+    fn counted_at(&self) -> Option<BootMillis> {
+        let (at, _) = self.last?;
+        let (changed_at, _) = self.readings.back()?;
+        let unchanged = at.since(*changed_at);
+        Some(changed_at.plus(unchanged.saturating_sub(COUNT_EVERY)))
     }
 
     fn push(&mut self, reading: (BootMillis, Reading)) {
@@ -157,6 +168,22 @@ mod tests {
         assert_eq!(queue.oldest(), Some(Duration::from_secs(6)));
         queue.read(at(67), Reading { ready: 5, unacked: 0, settled: 0 });
         assert_eq!(queue.rates(), None, "the broker began anew");
+    }
+
+    #[test]
+    fn a_queue_that_flows_is_young_between_two_counts_and_one_that_stands_grows_old() {
+        let mut queue = QueueFigures::default();
+        // The broker counts every five seconds and is read every second: 40 a second come in, and two are always under way.
+        let counted = |second: u64| Reading { ready: 0, unacked: 2, settled: second / 5 * 200 };
+        for second in 0..30 {
+            queue.read(at(second), counted(second));
+            let oldest = queue.oldest();
+            assert!(second < 5 || oldest < Some(Duration::from_millis(100)), "{oldest:?} at {second}");
+        }
+        for second in 30..90 {
+            queue.read(at(second), counted(25));
+        }
+        assert!(queue.oldest().unwrap() >= Duration::from_secs(89 - 25 - 5), "{:?}", queue.oldest());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use skein_config::Config;
 use skein_core::fleet::Policy;
 use skein_core::seam::{CoordinatorError, FleetStore as _};
 use skein_gateway::{Part, pages, serve};
-use skein_health_monitor::{Events, Monitor, Shown, routes};
+use skein_health_monitor::{Events, FleetMetrics, Monitor, Shown, routes};
 
 use super::sender_role::pages_options;
 use super::{bind, load};
@@ -48,6 +48,7 @@ pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exi
     );
     let store = Arc::new(ZooKeeperFleet::connect(options, name.clone()));
     let shown = Arc::new(Shown::default());
+    FleetMetrics::register(&registry, Arc::clone(&shown)).context("the metrics cannot be registered")?;
     let ready = {
         let shown = Arc::clone(&shown);
         move || std::future::ready(readiness(&shown))

@@ -9,6 +9,8 @@ use crate::api::{Fleet, HISTORY_SECONDS, History, Line};
 
 /// Greatest width of a chart in its own units: points are gathered into at most this many columns.
 const COLUMNS: usize = 300;
+/// How far back a sender's small line goes.
+const SPARK_SECONDS: usize = 60;
 /// Height of a chart in its own units.
 const HEIGHT: f64 = 100.0;
 /// What a chart may show, in seconds: no more than is remembered, so that a young monitor's charts are not all emptiness.
@@ -83,8 +85,36 @@ pub(super) fn html(fleet: &Fleet, history: &History) -> String {
     ];
     let mut html = String::from("<div class=\"charts\">\n");
     charts.iter().for_each(|chart| chart.draw(&marks, &mut html));
-    html.push_str("</div>\n<p class=\"legend\"><i></i>queues changed their owner</p>\n");
+    html.push_str("</div>\n");
+    if !marks.is_empty() {
+        html.push_str("<p class=\"legend\"><i></i>queues changed their owner</p>\n");
+    }
     html
+}
+
+/// A sender's last minute, as small as a word.
+pub(super) fn spark(rate: &[Option<f32>]) -> String {
+    let points = &rate[rate.len().saturating_sub(SPARK_SECONDS)..];
+    let columns: Vec<Option<f64>> = points.iter().map(|point| point.map(f64::from)).collect();
+    let top = columns.iter().flatten().copied().fold(1.0, f64::max);
+    let mut paths = String::new();
+    for run in runs(&columns) {
+        let (line, last) = traced(&run, top);
+        let _ = write!(paths, "<path class=\"line\" d=\"{line}H{last}\"/>");
+    }
+    format!(
+        "<svg class=\"spark\" viewBox=\"0 0 {SPARK_SECONDS} {HEIGHT}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">{paths}</svg>"
+    )
+}
+
+/// A run as a path, and where it ends: at least one column long.
+fn traced(run: &[(usize, f64)], top: f64) -> (String, usize) {
+    let mut line = String::new();
+    for (n, (x, value)) in run.iter().enumerate() {
+        let y = HEIGHT - value / top * HEIGHT;
+        let _ = write!(line, "{}{x} {y:.1}", if n == 0 { 'M' } else { 'L' });
+    }
+    (line, run[run.len() - 1].0.max(run[0].0 + 1))
 }
 
 /// Where queues changed hands, in columns; each once.
@@ -148,14 +178,9 @@ impl Chart {
             let _ = writeln!(html, "<path class=\"mark\" d=\"M{mark} 0V{HEIGHT}\"/>");
         }
         for run in runs(&columns) {
-            let mut line = String::new();
-            for (n, (x, value)) in run.iter().enumerate() {
-                let y = HEIGHT - value / top * HEIGHT;
-                let _ = write!(line, "{}{x} {y:.1}", if n == 0 { 'M' } else { 'L' });
-            }
-            let (first, last) = (run[0].0, run[run.len() - 1].0);
-            let _ = writeln!(html, "<path class=\"area\" d=\"{line}V{HEIGHT}H{first}Z\"/>");
-            let _ = writeln!(html, "<path class=\"line\" d=\"{line}H{}\"/>", last.max(first + 1));
+            let (line, last) = traced(&run, top);
+            let _ = writeln!(html, "<path class=\"area\" d=\"{line}H{last}V{HEIGHT}H{}Z\"/>", run[0].0);
+            let _ = writeln!(html, "<path class=\"line\" d=\"{line}H{last}\"/>");
         }
         let _ = writeln!(
             html,
@@ -203,10 +228,14 @@ fn runs(columns: &[Option<f64>]) -> Vec<Vec<(usize, f64)>> {
     runs
 }
 
-/// The next of 1, 2, 5 times a power of ten.
+/// The next round figure.
 fn round_top(most: f64) -> f64 {
     let power = 10f64.powf(most.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * power).find(|top| *top >= most).unwrap_or(most)
+    [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]
+        .into_iter()
+        .map(|step| step * power)
+        .find(|top| *top >= most)
+        .unwrap_or(most)
 }
 
 #[cfg(test)]
@@ -221,6 +250,6 @@ mod tests {
 
     #[test]
     fn tops_are_round() {
-        assert_eq!([10.0, 11.0, 20.1, 999.0].map(round_top), [10.0, 20.0, 50.0, 1000.0]);
+        assert_eq!([10.0, 11.0, 20.1, 520.0, 999.0].map(round_top), [10.0, 15.0, 30.0, 600.0, 1000.0]);
     }
 }

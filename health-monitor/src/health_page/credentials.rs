@@ -14,17 +14,18 @@ pub(super) fn html(fleet: &Fleet) -> String {
         return "<p class=\"none\">No sender has said which credentials it has.</p>\n".to_owned();
     }
     let mut html = String::from(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"credentials-h\"><table><thead><tr>\
+        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"credentials-h\"><table class=\"stack\"><thead><tr>\
          <th scope=\"col\">Pool</th><th scope=\"col\">Sender</th><th scope=\"col\">Environment</th>\
-         <th scope=\"col\" class=\"wide\">Topics</th><th scope=\"col\" class=\"wide\">Kind</th><th scope=\"col\">Days left</th>\
-         <th scope=\"col\">Breaker</th><th scope=\"col\">APNs</th><th scope=\"col\" class=\"wide\">State</th></tr></thead>\n<tbody>\n",
+         <th scope=\"col\">Topics</th><th scope=\"col\">Kind</th><th scope=\"col\">Days left</th>\
+         <th scope=\"col\">Breaker</th><th scope=\"col\">APNs</th><th scope=\"col\">State</th></tr></thead>\n<tbody>\n",
     );
     for credential in &fleet.credentials {
         let report = &credential.report;
         let _ = writeln!(
             html,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td class=\"wide\">{}</td><td class=\"wide\">{}</td><td>{}</td>\
-             <td>{}</td><td>{}</td><td class=\"wide\">{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td data-label=\"Sender\">{}</td><td data-label=\"Environment\">{}</td>\
+             <td data-label=\"Topics\">{}</td><td data-label=\"Kind\">{}</td><td data-label=\"Days left\">{}</td>\
+             <td data-label=\"Breaker\">{}</td><td data-label=\"APNs\">{}</td><td data-label=\"State\">{}</td></tr>",
             text(&credential.pool),
             text(&credential.member),
             known(Some(&report.environment).filter(|text| !text.is_empty())),

@@ -1,6 +1,6 @@
 //! The page as a whole, and its parts as they are replaced while it is open.
 
-use super::words::text;
+use super::words::{many, text};
 use super::{charts, credentials, glance, plan, queues, senders};
 use crate::api::{Fleet, History};
 
@@ -12,7 +12,7 @@ pub(super) fn whole(fleet: &Fleet, history: &History) -> String {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Skein: health of the fleet</title>
+<title>{}</title>
 <link rel="icon" href="/page/icon.svg">
 <link rel="stylesheet" href="/page/page.css">
 <script src="/page/page.js" defer></script>
@@ -22,8 +22,17 @@ pub(super) fn whole(fleet: &Fleet, history: &History) -> String {
 </body>
 </html>
 "#,
+        title(fleet),
         parts(fleet, history)
     )
+}
+
+/// What the tab says: alarms first, since it is often all that is seen.
+fn title(fleet: &Fleet) -> String {
+    match fleet.alarms.len() {
+        0 => "Skein: health of the fleet".to_owned(),
+        n => format!("({n}) Skein: {}", many(n, "alarm", "alarms")),
+    }
 }
 
 /// What changes.
@@ -42,7 +51,7 @@ pub(super) fn parts(fleet: &Fleet, history: &History) -> String {
             glance::html(fleet)
         ),
         part("charts", &charts::heading(history), charts::html(fleet, history)),
-        part("senders", &counted("Senders", fleet.senders.len()), senders::html(fleet)),
+        part("senders", &counted("Senders", fleet.senders.len()), senders::html(fleet, history)),
         part("queues", &counted("Queues", fleet.queues.len()), queues::html(fleet)),
         part("credentials", "Credentials", credentials::html(fleet)),
         part("plan", "The plan, and why", plan::html(fleet)),
@@ -60,8 +69,10 @@ fn header(fleet: &Fleet) -> String {
     };
     format!(
         "<header><h1><img src=\"/page/icon.svg\" alt=\"\">Skein</h1>\
-         <span class=\"of\" data-part=\"monitor\">monitor {}: {leads}, {} in the row</span>\
-         <span id=\"link\" role=\"status\">as served</span></header>\n",
+         <span class=\"of\" data-part=\"monitor\" data-at=\"{}\" data-title=\"{}\">{}: {leads}, {} in the row</span>\
+         <span class=\"link\"><span id=\"link\" role=\"status\">as served</span> <span id=\"clock\" aria-hidden=\"true\"></span></span></header>\n",
+        text(fleet.at),
+        text(title(fleet)),
         text(&monitor.name),
         monitor.row.len()
     )

@@ -7,7 +7,7 @@ use skein_core::Timestamp;
 
 use crate::api::{Fleet, HISTORY_SECONDS, History, Line};
 
-pub(super) fn fleet() -> Fleet {
+pub(crate) fn fleet() -> Fleet {
     let life = "00000000-0000-0000-0000-000000000001";
     let queue = |n: u32, state: &str, owner: Option<&str>, depth: Option<u64>| {
         json!({"queue": format!("im.q{n}"), "state": state, "owner": owner, "incarnation": owner.map(|_| life), "epoch": 7 + n,
@@ -20,7 +20,8 @@ pub(super) fn fleet() -> Fleet {
                "zone": null, "version": there.then_some("0.1.0"), "since": null, "queues": ["im.q0"], "per_second": there.then_some(1250),
                "in_flight": there.then_some(40), "held": there.then_some(9), "delay_ms": there.then_some(42), "weight": 10,
                "apns": there.then_some("healthy"), "broker": there.then_some("healthy"), "ledger": there.then_some("cut_off"),
-               "lease": there.then_some("open"), "draining": false, "quarantined": false, "succeeds": null, "connections": null})
+               "lease": there.then_some("open"), "draining": false, "quarantined": false, "succeeds": null, "connections": null,
+               "gone_at": (!there).then_some("2026-11-21T11:59:29Z")})
     };
     let fleet = Fleet::default();
     let mut value = serde_json::to_value(&fleet).unwrap();
@@ -46,7 +47,7 @@ pub(super) fn fleet() -> Fleet {
     serde_json::from_value(value).unwrap()
 }
 
-pub(super) fn history() -> History {
+pub(crate) fn history() -> History {
     let from = Timestamp::parse("2026-11-21T12:00:00Z")
         .unwrap()
         .minus(Duration::from_secs(HISTORY_SECONDS as u64 - 1));

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::words::{count, many, text};
-use crate::api::{Fleet, Level, QueueState};
+use super::words::{count, text};
+use crate::api::{Fleet, Level, QueueState, Sender};
 
 pub(super) fn html(fleet: &Fleet) -> String {
     let mut html = String::from("<ul class=\"glance\">\n");
@@ -24,36 +24,47 @@ pub(super) fn html(fleet: &Fleet) -> String {
             "<li class=\"well\"><strong>All well</strong> <span>nothing needs a person</span></li>\n",
         );
     }
-    let _ = writeln!(html, "</ul>\n<p class=\"summary\">{}</p>", summary(fleet));
+    let _ = writeln!(html, "</ul>\n<dl class=\"summary\">{}</dl>", summary(fleet));
     html
 }
 
 /// Changes seldom: it is read aloud when it does.
 fn summary(fleet: &Fleet) -> String {
     let of = |state: QueueState| fleet.queues.iter().filter(|queue| queue.state == state).count();
-    let present = fleet.senders.iter().filter(|sender| sender.incarnation.is_some()).count();
-    let mut words = vec![
-        format!("{} of {} present", count(present as u64), many(fleet.senders.len(), "sender", "senders")),
-        format!(
-            "{} of {} owned",
-            count(of(QueueState::Owned) as u64),
-            many(fleet.queues.len(), "queue", "queues")
-        ),
-    ];
-    for (state, word) in [
-        (QueueState::Settling, "settling"),
-        (QueueState::Leaving, "leaving"),
-        (QueueState::OwnerGone, "without their owner"),
-        (QueueState::Unowned, "unowned"),
-        (QueueState::Paused, "paused"),
+    let is_there = |sender: &&Sender| sender.incarnation.is_some() && sender.state != "broker_dead";
+    let present = fleet.senders.iter().filter(is_there).count();
+    let mut queues = of_all(of(QueueState::Owned), fleet.queues.len(), "owned");
+    for state in [
+        QueueState::Settling,
+        QueueState::Leaving,
+        QueueState::OwnerGone,
+        QueueState::Unowned,
+        QueueState::Paused,
     ] {
         if of(state) > 0 {
-            words.push(format!("{} {word}", of(state)));
+            let _ = write!(queues, ", {} {}", of(state), state.label().replace('_', " "));
         }
     }
-    words.push(format!("broker {}", text(&fleet.broker.state)));
-    words.push(
-        if fleet.coordinator.trouble.is_some() { "ZooKeeper away" } else { "ZooKeeper answers" }.to_owned(),
-    );
-    words.join(" · ")
+    let broker = match fleet.broker.state.as_str() {
+        "up" => "answers",
+        "back" => "back",
+        _ => "away",
+    };
+    let coordinator = if fleet.coordinator.trouble.is_some() { "away" } else { "answers" };
+    let tile = |name: &str, value: &str| format!("<div><dt>{name}</dt><dd>{}</dd></div>", text(value));
+    [
+        tile("Senders", &of_all(present, fleet.senders.len(), "present")),
+        tile("Queues", &queues),
+        tile("RabbitMQ", broker),
+        tile("ZooKeeper", coordinator),
+    ]
+    .concat()
+}
+
+fn of_all(n: usize, all: usize, word: &str) -> String {
+    if n == all {
+        format!("{} {word}", count(n as u64))
+    } else {
+        format!("{n} of {} {word}", count(all as u64))
+    }
 }

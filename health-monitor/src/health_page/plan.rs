@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use skein_core::Timestamp;
 use skein_core::fleet::{Wanted, Wish};
 
-use super::words::{badge, known, text};
+use super::words::{badge, known, text, time};
 use crate::api::{Fleet, Move};
 
 /// Most of what was done on the page; the API lists more.
@@ -38,16 +37,9 @@ pub(super) fn html(fleet: &Fleet) -> String {
     let rows: Vec<(String, &Move)> = done.map(|done| (time(done.at), &done.change)).collect();
     if !rows.is_empty() {
         html.push_str("<p></p>\n");
-        table(&mut html, "Done by this monitor, the latest first", rows.into_iter());
+        table(&mut html, "Done, the latest first", rows.into_iter());
     }
     html
-}
-
-/// The time of day; the rest on asking.
-fn time(at: Timestamp) -> String {
-    let whole = at.to_string();
-    let of_day = whole.get(11..19).unwrap_or(&whole);
-    format!("<time datetime=\"{0}\" title=\"{0}\">{1}</time>", text(&whole), text(of_day))
 }
 
 fn wished(wish: &Wish) -> String {
@@ -73,14 +65,15 @@ fn list(html: &mut String, heading: &str, items: impl Iterator<Item = String>) {
 fn table<'a>(html: &mut String, caption: &str, rows: impl Iterator<Item = (String, &'a Move)>) {
     let _ = write!(
         html,
-        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{caption}\"><table><caption>{caption}</caption>\n<thead><tr>\
-         <th scope=\"col\">When (UTC)</th><th scope=\"col\">Queue</th><th scope=\"col\" class=\"wide\">Change</th>\
-         <th scope=\"col\" class=\"wide\">From</th><th scope=\"col\">To</th><th scope=\"col\">Why</th></tr></thead>\n<tbody>\n"
+        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{caption}\"><table class=\"stack\"><caption>{caption}</caption>\n<thead><tr>\
+         <th scope=\"col\">When (UTC)</th><th scope=\"col\">Queue</th><th scope=\"col\">Change</th>\
+         <th scope=\"col\">From</th><th scope=\"col\">To</th><th scope=\"col\">Why</th></tr></thead>\n<tbody>\n"
     );
     for (at, change) in rows {
         let _ = writeln!(
             html,
-            "<tr><td>{at}</td><th scope=\"row\">{}</th><td class=\"wide\">{}</td><td class=\"wide\">{}</td><td>{}</td><td class=\"why\">{}</td></tr>",
+            "<tr><td>{at}</td><th scope=\"row\">{}</th><td>{}</td><td data-label=\"From\">{}</td><td data-label=\"To\">{}</td>\
+             <td class=\"why\" data-label=\"Why\">{}</td></tr>",
             text(&change.queue),
             text(&change.change),
             known(change.from.as_ref()),

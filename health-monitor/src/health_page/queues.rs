@@ -11,10 +11,13 @@ use crate::api::{Fleet, Queue, QueueState};
 /// Most queues of one pool on the page: it is written anew every second. The API lists all.
 const SHOWN_MAX: usize = 200;
 
+/// From here on it is said how old the broker's figures are.
+const LATE_MS: u64 = 10_000;
+
 const HEAD: &str = "<thead><tr><th scope=\"col\">Queue</th><th scope=\"col\">Owner</th><th scope=\"col\">State</th>\
-    <th scope=\"col\" class=\"n\">Depth</th><th scope=\"col\" class=\"n\">Oldest</th><th scope=\"col\" class=\"n wide\">In/s</th>\
-    <th scope=\"col\" class=\"n\">Out/s</th><th scope=\"col\" class=\"n wide\">Unacked</th>\
-    <th scope=\"col\" class=\"n wide\">Epoch</th><th scope=\"col\" class=\"wide\">Why there</th></tr></thead>\n";
+    <th scope=\"col\" class=\"n\">Depth</th><th scope=\"col\" class=\"n\">Oldest</th><th scope=\"col\" class=\"n\">In/s</th>\
+    <th scope=\"col\" class=\"n\">Out/s</th><th scope=\"col\" class=\"n\">Unacked</th>\
+    <th scope=\"col\" class=\"n\">Epoch</th><th scope=\"col\">Why there</th></tr></thead>\n";
 
 pub(super) fn html(fleet: &Fleet) -> String {
     let mut pools: BTreeMap<&PoolName, Vec<&Queue>> = BTreeMap::new();
@@ -24,7 +27,16 @@ pub(super) fn html(fleet: &Fleet) -> String {
     if pools.is_empty() {
         return "<p class=\"none\">No queue is known yet.</p>\n".to_owned();
     }
-    pools.iter().map(|(name, queues)| pool(name, queues)).collect()
+    let tables: String = pools.iter().map(|(name, queues)| pool(name, queues)).collect();
+    let age = match fleet.broker.figures_age_ms {
+        Some(ms) if ms < LATE_MS => String::new(),
+        Some(ms) => format!(" It was asked {} ago.", span(ms)),
+        None => " It has not said anything yet.".to_owned(),
+    };
+    format!(
+        "{tables}<p class=\"legend\">Depth, age and rates are the broker's counts, which it makes every 5 s: what happens is seen in \
+         them up to 5 s late.{age}</p>\n"
+    )
 }
 
 fn pool(name: &PoolName, queues: &[&Queue]) -> String {
@@ -38,7 +50,7 @@ fn pool(name: &PoolName, queues: &[&Queue]) -> String {
         shown.sort_by(|a, b| a.queue.cmp(&b.queue));
     }
     let mut html = format!(
-        "<div class=\"scroll pool\" tabindex=\"0\" role=\"group\" aria-label=\"pool {name}\"><table>\
+        "<div class=\"scroll pool pinned\" tabindex=\"0\" role=\"group\" aria-label=\"pool {name}\"><table>\
          <caption>{name} <small>{queues}, {depth} waiting, {come} in and {go} out a second</small></caption>\n{HEAD}<tbody>\n",
         name = text(name),
         queues = many(queues.len(), "queue", "queues"),
@@ -64,8 +76,8 @@ fn row(queue: &Queue, html: &mut String) {
     let _ = writeln!(
         html,
         "<tr data-queue=\"{name}\" data-owner=\"{owner}\" data-epoch=\"{epoch}\"><th scope=\"row\">{name}</th>\
-         <td>{shown}{next}</td><td>{state}</td><td class=\"n\">{depth}</td><td class=\"n\">{oldest}</td><td class=\"n wide\">{come}</td>\
-         <td class=\"n\">{go}</td><td class=\"n wide\">{unacked}</td><td class=\"n wide\">{epoch}</td><td class=\"wide\">{cause}</td></tr>",
+         <td>{shown}{next}</td><td>{state}</td><td class=\"n\">{depth}</td><td class=\"n\">{oldest}</td><td class=\"n\">{come}</td>\
+         <td class=\"n\">{go}</td><td class=\"n\">{unacked}</td><td class=\"n\">{epoch}</td><td>{cause}</td></tr>",
         name = text(&queue.queue),
         owner = text(&owner),
         epoch = queue.epoch,

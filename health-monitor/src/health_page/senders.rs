@@ -4,48 +4,90 @@ use std::fmt::Write as _;
 
 use skein_core::fleet::Health;
 
-use super::words::{badge, count, known, span, text};
-use crate::api::{Fleet, Lease, Sender};
+use super::charts;
+use super::words::{badge, count, known, span, text, time};
+use crate::api::{Fleet, History, Lease, Line, Queue, QueueState, Sender};
 
-pub(super) fn html(fleet: &Fleet) -> String {
+/// Most queues of a sender that are shown by name.
+const QUEUES_SHOWN_MAX: usize = 32;
+
+const HEAD: &str = "<thead><tr><th scope=\"col\">Sender</th><th scope=\"col\">State</th><th scope=\"col\">Queues</th>\
+    <th scope=\"col\" class=\"n\">Rate/s</th><th scope=\"col\" class=\"n\">Delay</th><th scope=\"col\" class=\"n\">In flight</th>\
+    <th scope=\"col\" class=\"n\">Held</th><th scope=\"col\">APNs</th><th scope=\"col\">Broker</th><th scope=\"col\">Ledger</th>\
+    <th scope=\"col\">Lease</th><th scope=\"col\">Where</th></tr></thead>\n<tbody>\n";
+
+pub(super) fn html(fleet: &Fleet, history: &History) -> String {
     if fleet.senders.is_empty() {
         return "<p class=\"none\">No sender is there. Start one with <code>skein run sender</code>.</p>\n"
             .to_owned();
     }
-    let mut html = String::from(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"senders-h\"><table><thead><tr>\
-         <th scope=\"col\">Sender</th><th scope=\"col\">State</th><th scope=\"col\" class=\"n\">Queues</th>\
-         <th scope=\"col\" class=\"n\">Rate/s</th><th scope=\"col\" class=\"n wide\">Delay</th>\
-         <th scope=\"col\" class=\"n wide\">In flight</th><th scope=\"col\" class=\"n wide\">Held</th>\
-         <th scope=\"col\">APNs</th><th scope=\"col\">Broker</th><th scope=\"col\" class=\"wide\">Ledger</th>\
-         <th scope=\"col\" class=\"wide\">Lease</th><th scope=\"col\" class=\"wide\">Host</th><th scope=\"col\" class=\"wide\">Zone</th>\
-         <th scope=\"col\" class=\"wide\">Version</th></tr></thead>\n<tbody>\n",
+    let mut html = format!(
+        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"senders-h\"><table class=\"stack\">{HEAD}"
     );
     for sender in &fleet.senders {
-        let _ = writeln!(
-            html,
-            "<tr data-sender=\"{id}\"><th scope=\"row\">{id}</th><td>{state}</td><td class=\"n\">{queues}</td>\
-             <td class=\"n\">{rate}</td><td class=\"n wide\">{delay}</td><td class=\"n wide\">{in_flight}</td>\
-             <td class=\"n wide\">{held}</td><td>{apns}</td><td>{broker}</td><td class=\"wide\">{ledger}</td><td class=\"wide\">{lease}</td>\
-             <td class=\"wide\">{host}</td><td class=\"wide\">{zone}</td><td class=\"wide\">{version}</td></tr>",
-            id = text(&sender.member),
-            state = state(sender),
-            queues = sender.queues.len(),
-            rate = known(sender.per_second.map(|n| count(n.into()))),
-            delay = known(sender.delay_ms.map(|ms| span(ms.into()))),
-            in_flight = known(sender.in_flight.map(|n| count(n.into()))),
-            held = known(sender.held.map(|n| count(n.into()))),
-            apns = health(sender.apns),
-            broker = health(sender.broker),
-            ledger = health(sender.ledger),
-            lease = lease(sender.lease),
-            host = known(sender.host.as_ref()),
-            zone = known(sender.zone.as_ref()),
-            version = known(sender.version.as_ref()),
-        );
+        let line = history.lines.iter().find(|l| l.kind == "sender" && l.name == sender.member.as_str());
+        row(fleet, sender, line, &mut html);
     }
     html.push_str("</tbody></table></div>\n");
     html
+}
+
+fn row(fleet: &Fleet, sender: &Sender, line: Option<&Line>, html: &mut String) {
+    let _ = writeln!(
+        html,
+        "<tr data-sender=\"{id}\"><th scope=\"row\">{id}</th><td>{state}</td><td class=\"chips\" data-label=\"Queues\">{queues}</td>\
+         <td class=\"n\" data-label=\"Rate/s\">{rate}{spark}</td><td class=\"n\" data-label=\"Delay\">{delay}</td>\
+         <td class=\"n\" data-label=\"In flight\">{in_flight}</td><td class=\"n\" data-label=\"Held\">{held}</td>\
+         <td data-label=\"APNs\">{apns}</td><td data-label=\"Broker\">{broker}</td><td data-label=\"Ledger\">{ledger}</td>\
+         <td data-label=\"Lease\">{lease}</td><td class=\"quiet\" data-label=\"Where\">{place}</td></tr>",
+        id = text(&sender.member),
+        state = state(sender),
+        queues = queues(fleet, sender),
+        rate = known(sender.per_second.map(|n| count(n.into()))),
+        spark = line.map_or_else(String::new, |line| charts::spark(&line.rate)),
+        delay = known(sender.delay_ms.map(|ms| span(ms.into()))),
+        in_flight = known(sender.in_flight.map(|n| count(n.into()))),
+        held = known(sender.held.map(|n| count(n.into()))),
+        apns = health(sender.apns),
+        broker = health(sender.broker),
+        ledger = health(sender.ledger),
+        lease = lease(sender.lease),
+        place = place(sender),
+    );
+}
+
+/// How many it owns, and which: to be seen moving.
+fn queues(fleet: &Fleet, sender: &Sender) -> String {
+    let one_pool = fleet.queues.windows(2).all(|two| two[0].queue.pool == two[1].queue.pool);
+    let owned: Vec<_> =
+        fleet.queues.iter().filter(|queue| queue.owner.as_ref() == Some(&sender.member)).collect();
+    let chip = |queue: &&Queue| {
+        let name = if one_pool { format!("q{}", queue.queue.number) } else { queue.queue.to_string() };
+        let (tone, sign) = match queue.state {
+            QueueState::Owned => ("", ""),
+            QueueState::Settling | QueueState::Leaving => ("busy", " …"),
+            QueueState::OwnerGone | QueueState::Unowned => ("bad", " !"),
+            QueueState::Paused => ("warn", " ‖"),
+        };
+        let said = queue.state.label().replace('_', " ");
+        format!(
+            "<span class=\"chip {tone}\" title=\"{}: {said}\">{}{sign}</span>",
+            text(&queue.queue),
+            text(name)
+        )
+    };
+    let mut chips: String = owned.iter().take(QUEUES_SHOWN_MAX).map(chip).collect();
+    if owned.len() > QUEUES_SHOWN_MAX {
+        let _ = write!(chips, "<span class=\"quiet\"> and {} more</span>", owned.len() - QUEUES_SHOWN_MAX);
+    }
+    format!("<b>{}</b> {chips}", owned.len())
+}
+
+/// Host, zone and version, in one.
+fn place(sender: &Sender) -> String {
+    let parts = [sender.host.as_deref(), sender.zone.as_deref(), sender.version.as_deref()];
+    let parts: Vec<String> = parts.into_iter().flatten().map(text).collect();
+    if parts.is_empty() { known(None::<&str>) } else { parts.join(" · ") }
 }
 
 fn state(sender: &Sender) -> String {
@@ -62,6 +104,9 @@ fn state(sender: &Sender) -> String {
     } else if sender.draining {
         html.push(' ');
         html.push_str(&badge("busy", "draining"));
+    }
+    if let Some(at) = sender.gone_at {
+        let _ = write!(html, " <span class=\"quiet\">since {}</span>", time(at));
     }
     if let Some(other) = &sender.succeeds {
         let _ = write!(html, " <span class=\"quiet\">succeeds {}</span>", text(other));

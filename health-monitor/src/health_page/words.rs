@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use skein_core::Timestamp;
+
 /// Anything, safe between tags and within a quoted attribute.
 pub(super) fn text(shown: impl Display) -> String {
     let shown = shown.to_string();
@@ -54,6 +56,13 @@ pub(super) fn span(ms: u64) -> String {
         60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
         _ => format!("{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
     }
+}
+
+/// The time of day; the rest on asking.
+pub(super) fn time(at: Timestamp) -> String {
+    let whole = at.to_string();
+    let of_day = whole.get(11..19).unwrap_or(&whole);
+    format!("<time datetime=\"{0}\" title=\"{0}\">{1}</time>", text(&whole), text(of_day))
 }
 
 /// A state in its colour. The word says it; the colour only helps to find it.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
-use skein_core::PoolName;
 use skein_core::fleet::{MemberId, Policy, Quarantine, Wanted, WishId};
 use skein_core::memory::{MemoryFleet, MemoryLead};
 use skein_core::seam::{CoordinatorError, FleetStore, FleetView};
+use skein_core::{PoolName, QueueName};
+use skein_health_monitor::api::{Done, Fleet, Move};
 use skein_health_monitor::{Events, Monitor, Shown};
 
 use crate::stage::{QUEUES, Stage, member, pass};
@@ -33,6 +34,58 @@ async fn the_next_in_the_row_takes_over() {
     assert_eq!(stage.share("b"), usize::from(QUEUES));
     assert!(second.shown.fleet().monitor.leads);
     drop((a, b));
+}
+
+/// Whichever monitor is asked tells the same story.
+#[tokio::test(start_paused = true)]
+async fn who_waits_tells_what_the_leader_does_and_who_is_gone() {
+    let stage = Stage::new().await;
+    let leads = stage.monitor("first");
+    pass(SECOND).await;
+    let waits = stage.monitor("second");
+    let (a, b) = (stage.fleet.join(member("a", 1)), stage.fleet.join(member("b", 2)));
+    pass(SECOND * 10).await;
+    let lost = stage.share("a");
+    a.set_away(true);
+    stage.fleet.expire(&a.me().member);
+    pass(SECOND * 3).await;
+    assert_eq!(stage.share("b"), usize::from(QUEUES));
+    let story = |fleet: &Fleet| {
+        let told = |done: &Done| (done.change.queue.clone(), done.epoch, done.change.clone());
+        let mut told: Vec<_> = fleet.done.iter().map(told).collect();
+        told.sort_by_key(|(queue, epoch, _)| (queue.clone(), *epoch));
+        told
+    };
+    let (first, second) = (leads.shown.fleet(), waits.shown.fleet());
+    assert!(first.monitor.leads && !second.monitor.leads);
+    let brief = |(queue, epoch, change): &(_, u64, Move)| {
+        (
+            QueueName::clone(queue),
+            *epoch,
+            change.change.clone(),
+            change.from.clone(),
+            change.to.clone(),
+            change.cause,
+        )
+    };
+    let (told, seen) = (story(&first), story(&second));
+    assert_eq!(told.len(), usize::from(QUEUES) + lost);
+    assert_eq!(seen.iter().map(brief).collect::<Vec<_>>(), told.iter().map(brief).collect::<Vec<_>>());
+    assert!(seen.iter().all(|(_, _, change)| !change.why.is_empty()));
+    for fleet in [first, second] {
+        let gone: Vec<_> =
+            fleet.senders.iter().filter(|s| s.gone_at.is_some()).map(|s| s.member.as_str()).collect();
+        assert_eq!(gone, ["a"], "who went without a word is still told of");
+        assert!(fleet.alarms.iter().any(|alarm| alarm.what == "sender_gone" && alarm.why.starts_with("a ")));
+    }
+    drop(a);
+    let again = stage.fleet.join(member("a", 3));
+    pass(SECOND).await;
+    assert!(waits.shown.fleet().senders.iter().all(|sender| sender.gone_at.is_none()), "it is back");
+    stage.fleet.expire(&b.me().member);
+    pass(SECOND * 1000).await;
+    assert!(waits.shown.fleet().senders.iter().all(|sender| sender.gone_at.is_none()), "it is forgotten");
+    drop((again, b));
 }
 
 #[tokio::test(start_paused = true)]
