@@ -3,6 +3,9 @@
 
 mod languages;
 mod links;
+mod metric_names;
 mod producers;
+mod reference;
+mod verdict_table;
 
 use skein_test_site::{fleet, site};

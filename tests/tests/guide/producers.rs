@@ -1,7 +1,11 @@
 //! P1, P2, P3 for producers in other languages, which know the wire contract and an ordinary AMQP client: what they publish
 //! is delivered in order, though their connection is cut in between.
 
-use std::{collections::HashMap, fmt::Write as _, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use skein_apns_sim::{
@@ -9,9 +13,9 @@ use skein_apns_sim::{
     checker::{Confirmed, FinalVerdict, History, check},
     fingerprint_of_hex,
 };
-use skein_test_site::{books::number, load::Random};
+use skein_test_site::{books::number, load::Random, run::commit};
 use skein_tests::{
-    need,
+    figures, need,
     process::{Child, Program},
     relay::Relay,
     services::{PostgreSql, RabbitMq},
@@ -105,6 +109,7 @@ async fn delivered_in_order(name: &str, make: Make, lines: usize) {
     let services = Services::direct(broker, PostgreSql::shared().await.unwrap());
     let mut fleet = Fleet::start(name, services, Faults::default()).await;
     let script = Script::of(lines);
+    let started = Instant::now();
     let input = fleet.site.write("messages", &script.text).display().to_string();
     let vhost = fleet.url.rsplit('/').next().unwrap();
     let url = format!("amqp://guest:guest@{}/{vhost}", relay.address());
@@ -140,6 +145,16 @@ async fn delivered_in_order(name: &str, make: Make, lines: usize) {
         possible_copies: &books.possible_copies,
         writers: None,
     });
+    let row = json!({
+        "row": format!("{name} producer"),
+        "runs": CUTS,
+        "failed": books.verdicts.len() as u64 - books.count(FinalVerdict::Accepted),
+        "lost": report.lost,
+        "inversions": report.inversions,
+        "seconds": started.elapsed().as_secs_f64(),
+        "commit": commit(),
+    });
+    figures::append("operations", &row).unwrap();
     assert!(report.is_clean() && report.unconfirmed == 0, "P1, P2, P3: {report}");
 }
 
