@@ -8,6 +8,7 @@
 //! | [`main_path`] | the five steps, in order |
 //! | [`attachment`] | one queue's session: attach, take, settle, leave; a cut voids it |
 //! | [`tenancy`] | what a session is to do next about its queue |
+//! | [`last_assignment`] | restarted while the coordinator is away, it goes on with what it had |
 //! | [`member_lock`] | proves the earlier lives of this member dead |
 //! | [`work`] | what a pool's lanes and memory hold |
 //! | [`facts`] | what the ledger is told about an item |
@@ -31,6 +32,7 @@ pub mod connection_metrics;
 pub mod credential;
 pub mod description;
 pub mod facts;
+pub mod last_assignment;
 pub mod main_path;
 pub mod member_lock;
 pub mod metrics;

@@ -123,6 +123,15 @@ impl Script {
             let at = random.within(300, end);
             let fault = if orderly { script.orderly_fault(&random) } else { script.fault(&random) };
             script.faults.push((at, fault));
+            if let Fault::CoordinatorAway { millis } = fault
+                && random.percent(80)
+            {
+                // Its assignment is in its state folder alone then.
+                let (queue, polls) = (script.queue(&random), random.below(30) as u32);
+                let back = Some(random.within(5, 900));
+                let killed = Fault::KillOwner { queue, polls, back, lock: random.percent(85) };
+                script.faults.push((at + random.below(millis), killed));
+            }
             if let Fault::KillOwner { queue, lock, .. } = fault {
                 // The second crash, before what the first left behind is through.
                 let (polls, back) = (random.below(30) as u32, Some(random.within(5, 900)));
@@ -176,7 +185,7 @@ impl Script {
             27 => Fault::LedgerSlow { by: random.within(20, 400), millis },
             28..=30 => Fault::LateCommits { by: random.within(100, 2_500), millis },
             31 => Fault::LostAnswers { calls: random.within(1, 4) },
-            32 => Fault::CoordinatorAway { millis },
+            32 => Fault::CoordinatorAway { millis: random.within(500, 20_000) },
             33 => Fault::LateDeliveries { by: random.within(20, 500), millis },
             34 if random.percent(30) => Fault::RefuseCredential { pool: 1, millis },
             35 | 36 => Fault::Twin { member, millis },

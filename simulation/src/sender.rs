@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use skein_core::fleet::{Health, Incarnation, Load, Member, MemberId, Owner, ServedPool};
@@ -10,6 +10,7 @@ use skein_core::memory::{MemoryCoordinator, PausedClock};
 use skein_core::retry_schedule::RetrySchedule;
 use skein_core::seam::{Coordinator, Standing};
 use skein_core::{FingerprintKey, PoolName, SlotMap, Timestamp};
+use skein_sender::last_assignment::{Kept, Notebook, Remembered};
 use skein_sender::metrics::Metrics;
 use skein_sender::status::Status;
 use skein_sender::{Options, PoolOptions, Shard, recorder};
@@ -46,6 +47,20 @@ pub struct Life {
     pub stop: Stop,
 }
 
+/// What a member owned last, on its host's disk.
+#[derive(Debug, Clone, Default)]
+pub struct SimNotebook(Arc<Mutex<Vec<Kept>>>);
+
+impl Notebook for SimNotebook {
+    fn read(&self) -> Vec<Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn write(&self, kept: &[Kept]) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept.to_vec();
+    }
+}
+
 /// Tells the shards of a life to end, in their order, as `SIGTERM` does.
 #[derive(Clone)]
 pub struct Stop(Vec<watch::Sender<bool>>);
@@ -75,6 +90,8 @@ pub struct Parts {
     pub ledger: SimLedger,
     /// Its seat.
     pub coordinator: SimCoordinator,
+    /// What its member owned last on its host; none without a lock.
+    pub notebook: Option<SimNotebook>,
     /// Its wires.
     pub whose: Whose,
     /// Its clock.
@@ -162,6 +179,7 @@ impl Life {
             broker,
             ledger,
             coordinator,
+            notebook,
             whose,
             clock,
             metrics,
@@ -183,7 +201,9 @@ impl Life {
             Arc::clone(&metrics),
         ));
         tasks.spawn_local(stay_connected(Arc::clone(&links), random));
-        let coordinator = Arc::new(coordinator);
+        let said = Arc::new(coordinator);
+        let slots = whose.pools.iter().cloned().zip(whose.slots.clone()).collect();
+        let coordinator = Arc::new(Remembered::new(Arc::clone(&said), notebook, slots));
         let replaced = {
             let (mut standing, stop) = (coordinator.standing(), stop.clone());
             async move {
@@ -193,7 +213,9 @@ impl Life {
         };
         tasks.spawn_local(replaced);
         let dead_lives: Arc<[Incarnation]> = dead_lives.into();
-        tasks.spawn_local(Arc::clone(&coordinator).pass_on());
+        tasks.spawn_local(said.pass_on());
+        let passing = Arc::clone(&coordinator);
+        tasks.spawn_local(async move { passing.run().await });
         let (ended, stops) = (Rc::clone(&place), stop.clone());
         tasks.spawn_local(async move {
             let shards: Vec<_> = (0..options.shards)

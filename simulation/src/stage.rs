@@ -1,6 +1,7 @@
 //! The stage: the fleet, what it stands on, and the lives of its senders.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -22,7 +23,7 @@ use crate::links::Links;
 use crate::monitor::{self, Watched};
 use crate::random::Random;
 use crate::script::Script;
-use crate::sender::{self, Life, Parts};
+use crate::sender::{self, Life, Parts, SimNotebook};
 use crate::wire::Whose;
 use crate::witness::Witness;
 
@@ -68,7 +69,9 @@ pub struct Stage {
     /// The script is over: nothing new goes wrong.
     pub over: Cell<bool>,
     metrics: Arc<Metrics>,
-    requeued: Arc<std::sync::Mutex<std::collections::HashMap<bytes::Bytes, u32>>>,
+    /// Each member's state folder.
+    notebooks: RefCell<HashMap<usize, SimNotebook>>,
+    requeued: Arc<std::sync::Mutex<HashMap<bytes::Bytes, u32>>>,
 }
 
 impl Stage {
@@ -128,6 +131,7 @@ impl Stage {
             members,
             over: Cell::new(false),
             metrics,
+            notebooks: RefCell::default(),
             requeued: Arc::default(),
             script,
         })
@@ -204,6 +208,7 @@ impl Stage {
                 queues: self.queues.clone(),
                 told: Default::default(),
             },
+            notebook: lock.then(|| self.notebooks.borrow_mut().entry(member).or_default().clone()),
             whose: Whose {
                 life: number,
                 process: Rc::new(OnceCell::new()),
