@@ -21,7 +21,7 @@
 //! | [`badge`] | the badge's absolute number, put into the payload as late as possible |
 //! | [`quarantine`] | a message that killed its owner is not decoded again |
 //! | [`description`] | what a sender says of itself to its fleet |
-//! | [`metrics`], [`connection_metrics`], [`status`] | what ops see |
+//! | [`metrics`], [`connection_metrics`], [`status`], [`startup`] | what ops see |
 
 pub mod advice;
 pub mod apns_transport;
@@ -43,6 +43,7 @@ pub mod reading;
 pub mod recorder;
 pub mod session;
 pub mod shard;
+pub mod startup;
 pub mod status;
 pub mod tenancy;
 pub mod window;

@@ -26,6 +26,7 @@ use crate::metrics::PoolMetrics;
 use crate::options::{Options, PoolOptions};
 use crate::permits::Permits;
 use crate::recorder::{Batch, Done};
+use crate::startup::Milestone;
 use crate::status::{Edge, Refused, Status};
 use crate::work::{Item, Waiting, Work};
 
@@ -122,7 +123,11 @@ impl<C: Clock> PoolShard<C> {
         let mut work = self.work.borrow_mut();
         let Work { lanes, breaker, budget, gone, outbox, gate_shut, .. } = &mut *work;
         lanes.wake(now);
-        let mut allowed = breaker.allows(transport.room().min(SEND_MOST), boot);
+        let room = transport.room();
+        if room > 0 {
+            self.status.startup.reached(Milestone::Connected);
+        }
+        let mut allowed = breaker.allows(room.min(SEND_MOST), boot);
         let (mut shut, mut starved) = (Vec::new(), Vec::new());
         while allowed > 0 {
             let Some((lane, item)) = lanes.begin() else { break };
@@ -170,6 +175,7 @@ impl<C: Clock> PoolShard<C> {
                 self.metrics.first_write(content.submitted_at.map(|at| now.since(at)));
             }
             item.owes = false;
+            self.status.startup.reached(Milestone::Written);
             breaker.began();
             allowed -= 1;
             transport.write(Write {

@@ -9,6 +9,7 @@ use skein_core::seam::{Trouble, TroubleClass};
 use skein_core::{PoolName, QueueName};
 
 use crate::advice::CHAIN;
+use crate::startup::Startup;
 
 /// The state of a sender, readable from any thread.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Status {
     transports: Mutex<BTreeMap<String, Shards>>,
     /// By pool: the shards that are paused, and why.
     paused: Mutex<BTreeMap<String, Shards>>,
+    /// How it started.
+    pub startup: Startup,
 }
 
 /// Shards of a pool that something keeps from writing, and what. A shard is a thread.
