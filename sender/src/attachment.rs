@@ -23,6 +23,7 @@ pub struct Attachment {
     /// The right to write what came through it.
     pub lease: Arc<Lease>,
     void: Cell<bool>,
+    hurries: Cell<bool>,
     /// What came through it is known: what it returned first has been read, since something new has come after it.
     caught_up: Cell<bool>,
     doubt: Cell<bool>,
@@ -40,6 +41,7 @@ impl Attachment {
             queue,
             lease,
             void: Cell::new(false),
+            hurries: Cell::new(false),
             caught_up: Cell::new(false),
             doubt: Cell::new(false),
             begun: Cell::new(0),
@@ -48,6 +50,16 @@ impl Attachment {
             letters: RefCell::default(),
             changed: Notify::new(),
         }
+    }
+
+    /// It is to be left: nothing is worth waiting for any more, since what has not begun comes back.
+    pub fn hurry(&self) {
+        self.hurries.set(true);
+    }
+
+    /// Whether it is to be left.
+    pub fn hurries(&self) -> bool {
+        self.hurries.get()
     }
 
     /// A delivery came with so many items of this owner's; none settles it at once.

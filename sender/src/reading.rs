@@ -233,7 +233,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
                         *self.away = Some((since, true));
                         tracing::warn!(queue = %self.attachment.queue, %error, "look-ups can't be answered: what may have been here before is sent as a possible copy");
                     }
-                    if !hold || over || self.attachment.is_void() {
+                    if !hold || over || self.attachment.is_void() || self.attachment.hurries() {
                         return None;
                     }
                     tokio::time::sleep(LOOK_UP_PAUSE).await;

@@ -217,12 +217,17 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                         Err(error) => return Ok(End::Cut(error)),
                     };
                     if !tenancy.owned.predecessor_gone {
-                        let served = tenancy.owned.grace_served;
-                        tokio::time::sleep(pool.options.grace.saturating_sub(served)).await;
+                        let grace = pool.options.grace.saturating_sub(tenancy.owned.grace_served);
+                        if unless_stopped(wanted, tenancy, tokio::time::sleep(grace)).await.is_none() {
+                            // What was taken and not read comes back.
+                            continue;
+                        }
                         self.settled(tenancy);
                     }
                     if !loaded {
-                        loaded = self.load(tenancy, &mut away).await;
+                        let loading = self.load(tenancy, &mut away);
+                        let Some(told) = unless_stopped(wanted, tenancy, loading).await else { continue };
+                        loaded = told;
                     }
                     let mut reader = Reader {
                         pool: &**pool,
@@ -234,7 +239,16 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                         away: &mut away,
                     };
                     let mut fresh = VecDeque::new();
-                    let read = reader.read(deliveries, inbox, &mut fresh).await;
+                    let read = {
+                        let mut reading = std::pin::pin!(reader.read(deliveries, inbox, &mut fresh));
+                        match unless_stopped(wanted, tenancy, &mut reading).await {
+                            Some(read) => read,
+                            None => {
+                                attachment.hurry();
+                                reading.await
+                            }
+                        }
+                    };
                     pool.backlog.set(pool.backlog.get() + fresh.len());
                     backlog.append(&mut fresh);
                     read?;
@@ -337,6 +351,19 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
 async fn stopped(wanted: &mut Wanted, tenancy: &Tenancy) {
     // Its other end lives as long as the shard wants the session; without it nobody does.
     let _ = wanted.wait_for(|wanted| !tenancy.may_go_on(wanted.as_ref())).await;
+}
+
+/// What comes of something, unless this tenancy is over first.
+async fn unless_stopped<T>(
+    wanted: &mut Wanted,
+    tenancy: &Tenancy,
+    what: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = stopped(wanted, tenancy) => None,
+        done = what => Some(done),
+    }
 }
 
 /// What arrives next: deliveries where there is room for them, else only the news of a cut. Cancellation safe.

@@ -9,7 +9,7 @@ use skein_core::fact::Fact;
 use skein_core::memory::{MemoryBroker, MemoryLedger, PausedClock, ScriptedTransport, StaticCoordinator};
 use skein_core::notification::Draft;
 use skein_core::retry_schedule::RetrySchedule;
-use skein_core::seam::{Clock, Coordinator};
+use skein_core::seam::{Clock, Coordinator, OwnedQueue};
 use skein_core::{FinalVerdict, FingerprintKey, Notification, NotificationId, PoolName};
 use skein_sender::main_path::PoolShard;
 use skein_sender::metrics::{Metrics, PoolMetrics};
@@ -71,8 +71,18 @@ pub fn options(pool: &PoolName, held_max: usize) -> Options {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "no more facts are under way than there are permits")]
 pub fn start(transport: ScriptedTransport, held_max: usize, prefetch: u16) -> Fleet {
+    start_after(transport, held_max, prefetch, true)
+}
+
+/// After somebody who is known to write no more, or not.
+#[expect(clippy::disallowed_methods, reason = "no more facts are under way than there are permits")]
+pub fn start_after(
+    transport: ScriptedTransport,
+    held_max: usize,
+    prefetch: u16,
+    predecessor_gone: bool,
+) -> Fleet {
     let pool = PoolName::parse("im").unwrap();
     let broker = MemoryBroker::new([(&pool, QUEUES)]);
     let ledger = MemoryLedger::new();
@@ -111,6 +121,7 @@ pub fn start(transport: ScriptedTransport, held_max: usize, prefetch: u16) -> Fl
     let sessions = owned
         .into_iter()
         .map(|owned| {
+            let owned = OwnedQueue { predecessor_gone, ..owned };
             let session = Session {
                 pool: Rc::clone(&shard),
                 broker: broker.clone(),

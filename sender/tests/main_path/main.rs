@@ -46,6 +46,29 @@ fn a_drain_settles_what_has_begun_and_returns_the_rest_in_order() {
 }
 
 #[test]
+fn a_stop_is_answered_at_once_in_the_grace_and_while_nothing_can_be_looked_up() {
+    for (predecessor_gone, ledger_away) in [(false, false), (true, true)] {
+        local(async {
+            let accepts = |_: &_| Reaction::Answer(Duration::ZERO, Answer::Reply(Reply::bare(200)));
+            let fleet = start_after(ScriptedTransport::new(accepts), 1000, 50, predecessor_gone);
+            fleet.ledger.set_away(ledger_away);
+            let one = vec![fleet.notification(1, 0)];
+            fleet.broker.submit(&fleet.pool, one).await.remove(0).unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let told = tokio::time::Instant::now();
+            fleet.stop.send(true).unwrap();
+            for session in fleet.sessions {
+                session.await.unwrap();
+            }
+            assert!(told.elapsed() < Duration::from_millis(200), "after {:?}", told.elapsed());
+            assert!(fleet.transport.writes().is_empty());
+            let depth = fleet.broker.pool_depth(&fleet.pool);
+            assert_eq!((depth.ready, depth.unsettled), (1, 0), "P1: it came back");
+        });
+    }
+}
+
+#[test]
 fn p4_nothing_is_written_to_a_token_that_is_gone() {
     local(async {
         let gone = Reply {
