@@ -1,0 +1,80 @@
+{{/* Labels of a role: (dict "root" $ "role" "sender") */}}
+{{- define "skein.selector" -}}
+app.kubernetes.io/name: skein
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .role }}
+{{- end }}
+{{- define "skein.labels" -}}
+{{ include "skein.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- end }}
+
+{{/* What the pods of every role have in common. A change of the settings is a new pod: all roles read them at their start. */}}
+{{- define "skein.pod" -}}
+metadata:
+  labels:
+    {{- include "skein.labels" . | nindent 4 }}
+    {{- with .track }}
+    skein/track: {{ . }}
+    {{- end }}
+  annotations:
+    checksum/config: {{ .root.Values.config | sha256sum }}
+spec:
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    runAsGroup: 65532
+    fsGroup: 65532
+    fsGroupChangePolicy: OnRootMismatch
+    seccompProfile: { type: RuntimeDefault }
+  # Never two of a role on one node, and as even over the zones as there are nodes for it.
+  affinity:
+    podAntiAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+        - topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels:
+              {{- include "skein.selector" . | nindent 14 }}
+              {{- with .track }}
+              skein/track: {{ . }}
+              {{- end }}
+  topologySpreadConstraints:
+    - topologyKey: topology.kubernetes.io/zone
+      maxSkew: 1
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels: {{- include "skein.selector" . | nindent 10 }}
+{{- end }}
+
+{{/* Its container's guard: no root, nothing written but what is mounted. */}}
+{{- define "skein.guard" -}}
+image: "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: { drop: [ALL] }
+{{- end }}
+
+{{/* /readyz names what is wrong; /livez answers as long as the process turns, so that a service that is away restarts nobody. */}}
+{{- define "skein.probes" -}}
+startupProbe: { httpGet: { path: /livez, port: pages }, periodSeconds: 1, failureThreshold: 60 }
+livenessProbe: { httpGet: { path: /livez, port: pages }, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }
+readinessProbe: { httpGet: { path: /readyz, port: pages }, periodSeconds: 5, timeoutSeconds: 3 }
+{{- end }}
+
+{{- define "skein.mounts" -}}
+- { name: config, mountPath: /etc/skein/skein.toml, subPath: skein.toml, readOnly: true }
+- { name: secrets, mountPath: /etc/skein/secrets, readOnly: true }
+- { name: credentials, mountPath: /etc/skein/credentials, readOnly: true }
+{{- end }}
+
+{{/* 0400: Skein takes no secret that others may read. fsGroup makes it 0440, which is why the mode is asked for in a projection. */}}
+{{- define "skein.volumes" -}}
+- { name: config, configMap: { name: {{ .Release.Name }}-skein } }
+- { name: secrets, secret: { secretName: {{ .Values.secrets }}, defaultMode: 0400 } }
+- { name: credentials, secret: { secretName: {{ .Values.credentials }}, defaultMode: 0400 } }
+{{- end }}
