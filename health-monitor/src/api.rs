@@ -171,7 +171,7 @@ pub struct Sender {
     pub member: MemberId,
     /// `present`, `joining`, `suspect`, `broker_dead`, `session_gone`, `leaving` or `flapping`.
     pub state: String,
-    /// Which life; `null` once its session is gone, as is all that only it can say.
+    /// Which life; `null` once its session is gone. What only it can say is `null` as soon as the broker knows it to be dead.
     pub incarnation: Option<Incarnation>,
     /// Its host.
     pub host: Option<String>,

@@ -17,8 +17,8 @@ use crate::monitor::Shown;
 /// Name, help, labels.
 const GAUGES: [(&str, &str, &[&str]); 24] = [
     ("skein_fleet_alarm", "1 while a person must look.", &["what", "level"]),
-    ("skein_fleet_held", "What the plan holds back.", &["what"]),
-    ("skein_fleet_planned", "Changes that are planned and not yet made.", &["change"]),
+    ("skein_fleet_held", "What the leading monitor's plan holds back.", &["what"]),
+    ("skein_fleet_planned", "Changes that the leading monitor has planned and not yet made.", &["change"]),
     ("skein_fleet_senders", "Senders, by state.", &["state"]),
     ("skein_fleet_queues", "Queues of a pool, by state.", &["pool", "state"]),
     ("skein_fleet_queue_owner", "1 for who owns a queue.", &["queue", "sender"]),
@@ -122,6 +122,10 @@ impl Families {
         for alarm in &fleet.alarms {
             let level = if alarm.level == Level::Critical { "critical" } else { "warning" };
             self.0["skein_fleet_alarm"].with_label_values(&[alarm.what.as_str(), level]).set(1.0);
+        }
+        // What is held and planned is the leader's to say.
+        if !fleet.monitor.leads {
+            return;
         }
         for held in &fleet.plan.held {
             self.add("skein_fleet_held", &[&held.what], 1.0);

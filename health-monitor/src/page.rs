@@ -42,7 +42,7 @@ impl Page<'_> {
             broker: self.broker(),
             queues: self.view.queues.iter().map(|q| self.queue(&q.assignment, &members)).collect(),
             senders: self.senders(&members),
-            credentials: credentials(self.view),
+            credentials: self.credentials(),
             plan: self.plan(),
             done: self.done.iter().cloned().collect(),
             alarms: Vec::new(),
@@ -72,8 +72,12 @@ impl Page<'_> {
     fn queue(&self, stored: &QueueAssignment, members: &BTreeMap<&MemberId, &Member>) -> Queue {
         let lives =
             |owner: &Owner| members.get(&owner.member).is_some_and(|m| m.incarnation == owner.incarnation);
-        let state = QueueState::of(stored, stored.owner.as_ref().is_some_and(lives));
         let figures = self.figures(&stored.queue);
+        let state = match QueueState::of(stored, stored.owner.as_ref().is_some_and(lives)) {
+            // The grace counts from the first delivery. Where the broker holds nothing, nobody can have anything in flight.
+            QueueState::Settling if figures.is_some_and(|f| f.ready + f.unacked == 0) => QueueState::Owned,
+            state => state,
+        };
         let rates = figures.and_then(|figures| figures.rates);
         Queue {
             queue: stored.queue.clone(),
@@ -110,14 +114,36 @@ impl Page<'_> {
         names.iter().map(sender).collect()
     }
 
+    /// A member whose connections are closed says nothing any more: what its session still holds is what it said last. One that says
+    /// itself that it is cut off from the broker is alive.
+    fn speaks(&self, member: &Member) -> bool {
+        let is_dead = |s: &plan::Standing| s.member == member.id && s.state == plan::State::BrokerDead;
+        member.broker == Health::CutOff || !self.plan.members.iter().any(is_dead)
+    }
+
+    fn credentials(&self) -> Vec<Credential> {
+        let all = self.view.members.iter().filter(|member| self.speaks(member)).flat_map(|member| {
+            member.pools.iter().map(|served| Credential {
+                pool: served.pool.clone(),
+                member: member.id.clone(),
+                apns: served.apns,
+                report: member.report.credentials.get(&served.pool).cloned().unwrap_or_default(),
+            })
+        });
+        let mut all: Vec<Credential> = all.collect();
+        all.sort_by(|a, b| (&a.pool, &a.member).cmp(&(&b.pool, &b.member)));
+        all
+    }
+
     fn sender(&self, id: &MemberId, member: Option<&Member>, standing: Option<&plan::Standing>) -> Sender {
+        let said = member.filter(|member| self.speaks(member));
         let owned = self
             .view
             .queues
             .iter()
             .filter(|q| q.assignment.owner.as_ref().is_some_and(|owner| owner.member == *id));
-        let load = member.map(|member| member.load);
-        let lease = member.map(|member| match (member.report.attached, member.report.unattached) {
+        let load = said.map(|member| member.load);
+        let lease = said.map(|member| match (member.report.attached, member.report.unattached) {
             (0, 0) => Lease::None,
             (_, 0) => Lease::Open,
             (0, _) => Lease::Shut,
@@ -138,9 +164,9 @@ impl Page<'_> {
             held: load.map(|load| load.held),
             delay_ms: load.map(|load| load.delay_ms),
             weight: standing.map_or(0, |standing| standing.load),
-            apns: member.and_then(|m| m.pools.iter().map(|pool| pool.apns).max_by_key(|h| badness(*h))),
-            broker: member.map(|member| member.broker),
-            ledger: member.map(|member| member.ledger),
+            apns: said.and_then(|m| m.pools.iter().map(|pool| pool.apns).max_by_key(|h| badness(*h))),
+            broker: said.map(|member| member.broker),
+            ledger: said.map(|member| member.ledger),
             lease,
             draining: member.is_some_and(|member| member.draining),
             quarantined: self.view.quarantines.iter().any(|quarantine| quarantine.member == *id),
@@ -181,18 +207,4 @@ fn badness(health: Health) -> u8 {
         Health::CutOff => 1,
         Health::Refused => 2,
     }
-}
-
-fn credentials(view: &FleetView) -> Vec<Credential> {
-    let all = view.members.iter().flat_map(|member| {
-        member.pools.iter().map(|served| Credential {
-            pool: served.pool.clone(),
-            member: member.id.clone(),
-            apns: served.apns,
-            report: member.report.credentials.get(&served.pool).cloned().unwrap_or_default(),
-        })
-    });
-    let mut all: Vec<Credential> = all.collect();
-    all.sort_by(|a, b| (&a.pool, &a.member).cmp(&(&b.pool, &b.member)));
-    all
 }

@@ -1,14 +1,14 @@
 //! What happens between two readings of the store without this monitor's doing: queues that change hands, and senders that go without
 //! a word. So every monitor tells the same story, the one that leads and those that wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use skein_core::Timestamp;
 use skein_core::fleet::{Cause, MemberId, Owner, QueueAssignment};
 use skein_core::lease::BootMillis;
 use skein_core::plan::{self, State};
-use skein_core::seam::FleetView;
+use skein_core::seam::{FleetView, StoredQueue};
+use skein_core::{QueueName, Timestamp};
 
 use crate::act::label;
 use crate::api::{Done, GONE_SECONDS, Move};
@@ -79,6 +79,13 @@ fn why(change: &str, cause: Cause, from: Option<&MemberId>) -> String {
     }
 }
 
+/// The queues of a life.
+fn of<'a>(view: &'a FleetView, life: &Owner) -> impl Iterator<Item = &'a QueueName> {
+    let life = life.clone();
+    let of = move |q: &&StoredQueue| q.assignment.is_owned_by(&life);
+    view.queues.iter().filter(of).map(|q| &q.assignment.queue)
+}
+
 /// The senders that went without a word, for as long as [`GONE_SECONDS`]: who leaves in order is not missed.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
@@ -98,9 +105,16 @@ impl Gone {
         self.since
             .retain(|id, (since, _)| now.since(*since) < Duration::from_secs(GONE_SECONDS) && !is_there(id));
         for member in before.members.iter().filter(|member| !is_there(&member.id)) {
-            let of = |q: &skein_core::seam::StoredQueue| q.assignment.is_owned_by(&member.owner());
+            let life = member.owner();
+            let owned: BTreeSet<&QueueName> = of(before, &life).collect();
+            // The leader may have been faster: what it took tells that it was not released.
+            let taken = |q: &StoredQueue| {
+                owned.contains(&q.assignment.queue)
+                    && matches!(q.assignment.cause, Cause::BrokerDead | Cause::SessionGone)
+            };
+            let left_some = of(after, &life).next().is_some() || after.queues.iter().any(taken);
             let was_dead = standings.iter().any(|s| s.member == member.id && s.state == State::BrokerDead);
-            let without_a_word = !member.draining && (was_dead || after.queues.iter().any(of));
+            let without_a_word = !member.draining && (was_dead || left_some);
             if without_a_word && self.since.len() < GONE_MAX {
                 self.since.insert(member.id.clone(), (now, at));
             }

@@ -51,12 +51,16 @@ fn summary(fleet: &Fleet) -> String {
         _ => "away",
     };
     let coordinator = if fleet.coordinator.trouble.is_some() { "away" } else { "answers" };
-    let tile = |name: &str, value: &str| format!("<div><dt>{name}</dt><dd>{}</dd></div>", text(value));
+    let tile = |name: &str, value: &str, is_well: bool| {
+        let tone = if is_well { "well" } else { "amiss" };
+        format!("<div class=\"{tone}\"><dt>{name}</dt><dd>{}</dd></div>", text(value))
+    };
+    let sends = of(QueueState::OwnerGone) + of(QueueState::Unowned) == 0;
     [
-        tile("Senders", &of_all(present, fleet.senders.len(), "present")),
-        tile("Queues", &queues),
-        tile("RabbitMQ", broker),
-        tile("ZooKeeper", coordinator),
+        tile("Senders", &of_all(present, fleet.senders.len(), "present"), present == fleet.senders.len()),
+        tile("Queues", &queues, sends),
+        tile("RabbitMQ", broker, broker == "answers"),
+        tile("ZooKeeper", coordinator, coordinator == "answers"),
     ]
     .concat()
 }

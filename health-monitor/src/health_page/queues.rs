@@ -35,7 +35,7 @@ pub(super) fn html(fleet: &Fleet) -> String {
     };
     format!(
         "{tables}<p class=\"legend\">Depth, age and rates are the broker's counts, which it makes every 5 s: what happens is seen in \
-         them up to 5 s late.{age}</p>\n"
+         them up to 5 s late. Oldest is an estimate, good to about a second.{age}</p>\n"
     )
 }
 
