@@ -169,7 +169,7 @@ pub struct Follow {
 #[derive(Debug, Clone, Args)]
 pub struct MonitorAt {
     /// A monitor's address, for depth, age and rates; without it, monitor.listen of the configuration
-    #[arg(long, value_name = "URL", env = "SKEIN_MONITOR")]
+    #[arg(long, value_name = "URL", env = "SKEIN_MONITOR", value_parser = address)]
     pub monitor: Option<String>,
 }
 
@@ -188,8 +188,15 @@ fn queue(text: &str) -> Result<QueueName, String> {
     QueueName::parse(text).ok_or_else(|| "a queue is named POOL.qN, such as enterprise.q3".to_owned())
 }
 
-fn member(text: &str) -> Result<MemberId, String> {
+/// Reads a member's id.
+pub(super) fn member(text: &str) -> Result<MemberId, String> {
     MemberId::parse(text).map_err(|error| error.to_string())
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let authority = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+    let names_one = authority.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '@', '?']));
+    names_one.then(|| text.to_owned()).ok_or_else(|| "an address such as http://127.0.0.1:9190".to_owned())
 }
 
 fn wait(text: &str) -> Result<Duration, String> {

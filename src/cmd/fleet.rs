@@ -111,6 +111,11 @@ impl Seen {
         self.figures.as_ref().ok()?.queues.iter().find(|q| q.queue == *queue)
     }
 
+    /// What a person must look at, by a monitor's word.
+    pub fn alarms(&self) -> impl Iterator<Item = String> {
+        self.figures.iter().flat_map(|fleet| &fleet.alarms).map(|alarm| format!("! {}", alarm.why))
+    }
+
     /// What a monitor says of a sender.
     pub fn sender(&self, member: &MemberId) -> Option<&api::Sender> {
         self.figures.as_ref().ok()?.senders.iter().find(|s| s.member == *member)

@@ -14,7 +14,7 @@ use super::fleet::{Access, Cells, Goal, Seen, follow, fulfil, known_member, know
 use super::fleet::{or_dash, rehearse, span};
 use crate::args::{OneQueue, Queue, Wait};
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{self, Output};
 
 const HEAD: [&str; 8] = ["QUEUE", "OWNER", "EPOCH", "STATE", "DEPTH", "OLDEST", "IN/S", "OUT/S"];
 
@@ -66,7 +66,15 @@ async fn act(config: &Config, command: &Queue, output: Output) -> Result<Exit, F
             };
             // Nothing of the queues shows that these are done, but that the monitor takes the wish away.
             let reached = |_: &FleetView| false;
-            fulfil(&access, wanted, Goal { what: what.to_owned(), reached }, wait, output).await
+            let exit = fulfil(&access, wanted, Goal { what: what.to_owned(), reached }, wait, output).await?;
+            let leaving =
+                access.view().await?.queues.iter().filter(|q| q.assignment.successor.is_some()).count();
+            if leaving > 0 && !output.is_json() {
+                output::note(&format!(
+                    "{leaving} on their way; `skein queue list --watch` shows them arrive"
+                ));
+            }
+            Ok(exit)
         }
     }
 }
@@ -107,8 +115,8 @@ fn list(seen: &Seen, pool: Option<&PoolName>) -> Result<Cells<8>, Failure> {
     if all.is_empty() {
         notes.push("no queue is known yet; a monitor makes them when it runs first".to_owned());
     }
+    notes.extend(seen.alarms());
     if let Ok(fleet) = &seen.figures {
-        notes.extend(fleet.alarms.iter().map(|alarm| format!("! {}", alarm.why)));
         notes.extend(
             fleet.plan.held.iter().filter(|held| !held.alarms).map(|held| format!("held: {}", held.why)),
         );

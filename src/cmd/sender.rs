@@ -4,14 +4,17 @@ use serde_json::json;
 use skein_config::Config;
 use skein_core::fleet::{Health, Member, MemberId, Wanted};
 use skein_core::seam::FleetView;
+use skein_health_monitor::api::Lease;
 
 use super::fleet::{Access, Cells, Goal, Kept, Seen, follow, fulfil, keep_out, known_member, or_dash};
 use crate::args::{OneSender, Sender};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
-const HEAD: [&str; 11] =
-    ["SENDER", "STATE", "HOST", "ZONE", "VERSION", "QUEUES", "RATE/S", "HELD", "APNS", "BROKER", "LEDGER"];
+const HEAD: [&str; 13] = [
+    "SENDER", "STATE", "HOST", "ZONE", "VERSION", "QUEUES", "RATE/S", "DELAY", "HELD", "APNS", "BROKER",
+    "LEDGER", "LEASE",
+];
 
 /// Does what was asked for.
 pub fn run(config: &Config, command: &Sender, output: Output) -> Result<Exit, Failure> {
@@ -33,6 +36,12 @@ async fn act(config: &Config, command: &Sender, output: Output) -> Result<Exit, 
         }
         Sender::Undrain(OneSender { member, wait }) => {
             let access = Access::begin(config, &wait.monitor)?;
+            let view = access.view().await?;
+            // Who was drained may have gone since.
+            let drained = Wanted::Drain { member: member.clone() };
+            if !view.wishes.iter().any(|wish| wish.wanted == drained) {
+                known_member(&view, member)?;
+            }
             let wanted = Wanted::Undrain { member: member.clone() };
             let reached = |_: &FleetView| false;
             fulfil(&access, wanted, Goal { what: format!("undrain {member}"), reached }, wait, output).await
@@ -45,10 +54,15 @@ async fn act(config: &Config, command: &Sender, output: Output) -> Result<Exit, 
     }
 }
 
-/// Everybody who is there, and everybody who owns something and is not.
-fn members(view: &FleetView) -> Vec<(MemberId, Option<&Member>)> {
+/// Everybody who is there, and everybody who is not and owns something, or whom a monitor misses.
+fn members(seen: &Seen) -> Vec<(MemberId, Option<&Member>)> {
+    let view = &seen.view;
     let mut all: Vec<(MemberId, Option<&Member>)> =
         view.members.iter().map(|member| (member.id.clone(), Some(member))).collect();
+    let missed =
+        seen.figures.iter().flat_map(|fleet| &fleet.senders).filter(|sender| sender.gone_at.is_some());
+    let missed = missed.map(|sender| &sender.member).filter(|id| !view.members.iter().any(|m| m.id == **id));
+    all.extend(missed.map(|id| (id.clone(), None)));
     for owner in view.queues.iter().filter_map(|q| q.assignment.owner.as_ref()) {
         if !all.iter().any(|(id, _)| *id == owner.member) {
             all.push((owner.member.clone(), None));
@@ -84,8 +98,13 @@ fn worst_apns(member: &Member) -> Option<Health> {
     member.pools.iter().map(|served| served.apns).max()
 }
 
-fn list(seen: &Seen) -> Cells<11> {
-    let all = members(&seen.view);
+/// Its right to write, by the monitor's word.
+fn lease(seen: &Seen, id: &MemberId) -> Option<Lease> {
+    seen.sender(id).and_then(|sender| sender.lease)
+}
+
+fn list(seen: &Seen) -> Cells<13> {
+    let all = members(seen);
     let row = |(id, member): &(MemberId, Option<&Member>)| {
         let text = |f: &dyn Fn(&Member) -> Option<String>| or_dash(member.and_then(f));
         [
@@ -96,10 +115,12 @@ fn list(seen: &Seen) -> Cells<11> {
             text(&|m| Some(m.version.clone())),
             owned(&seen.view, id).to_string(),
             text(&|m| Some(m.load.per_second.to_string())),
+            text(&|m| Some(format!("{}ms", m.load.delay_ms))),
             text(&|m| Some(m.load.held.to_string())),
             text(&|m| worst_apns(m).map(|h| h.label().to_owned())),
             text(&|m| Some(m.broker.label().to_owned())),
             text(&|m| Some(m.ledger.label().to_owned())),
+            or_dash(lease(seen, id).map(Lease::label)),
         ]
     };
     let value = |(id, member): &(MemberId, Option<&Member>)| {
@@ -115,13 +136,17 @@ fn list(seen: &Seen) -> Cells<11> {
             "per_second": member.map(|m| m.load.per_second),
             "in_flight": member.map(|m| m.load.in_flight),
             "held": member.map(|m| m.load.held),
+            "delay_ms": member.map(|m| m.load.delay_ms),
             "apns": member.and_then(worst_apns),
             "broker": member.map(|m| m.broker),
             "ledger": member.map(|m| m.ledger),
+            "lease": lease(seen, id),
+            "gone_at": seen.sender(id).and_then(|sender| sender.gone_at),
             "quarantine": seen.view.quarantines.iter().find(|q| q.member == *id),
         })
     };
     let mut notes: Vec<String> = seen.figures.as_ref().err().cloned().into_iter().collect();
+    notes.extend(seen.alarms());
     if all.is_empty() {
         notes.push("no sender is there; start one with `skein run sender`".to_owned());
     }

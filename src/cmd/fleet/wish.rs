@@ -162,12 +162,11 @@ async fn not_yet(access: &Access, what: &str, wait: &Wait, output: Output) -> Re
 
 /// Whether a monitor is there to act, and what holds things.
 async fn reasons(access: &Access) -> (bool, Vec<String>) {
-    if let Ok(monitors) = access.store.monitors().await
-        && monitors.is_empty()
-    {
+    let row = access.store.monitors().await.unwrap_or_default();
+    let Some(leader) = row.first() else {
         let why = "no monitor runs to carry it out; start `skein run monitor`";
         return (false, vec![why.to_owned()]);
-    }
+    };
     match access.figures().await {
         Ok(fleet) if !fleet.plan.held.is_empty() => {
             (true, fleet.plan.held.into_iter().map(|held| held.why).collect())
@@ -177,6 +176,15 @@ async fn reasons(access: &Access) -> (bool, Vec<String>) {
             (true, moves.map(|m| format!("{} {}: {}", m.change, m.queue, m.why)).take(8).collect())
         }
         Ok(_) => (true, vec!["nothing holds it; the leading monitor is at it".to_owned()]),
-        Err(why) => (true, vec![why]),
+        // Who died a moment ago stands in the row until its session ends.
+        Err(_) => {
+            let at = &access.monitor;
+            (
+                false,
+                vec![format!(
+                    "no monitor answers at {at}, and {leader}, which should lead, may be dead or frozen; see that `skein run monitor` runs"
+                )],
+            )
+        }
     }
 }
