@@ -35,7 +35,11 @@ def slot(token):
 
 def new_id():
     """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then version, variant and 74 random bits."""
-    number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def uuid7(milliseconds, ten_bytes):
+    number = milliseconds << 80 | int.from_bytes(ten_bytes, "big")
     number = number & ~(0xF << 76) | 0x7 << 76
     number = number & ~(0x3 << 62) | 0x2 << 62
     h = f"{number:032x}"
@@ -45,10 +49,11 @@ def new_id():
 class Message:
     """One AMQP message: a notification, or one payload for many devices."""
 
-    def __init__(self, topic, tokens, payload):
+    def __init__(self, topic, tokens, payload, ids=None):
         if not 1 <= len(tokens) <= ITEMS_MAX:
             raise ValueError(f"{len(tokens)} tokens; a batch has 1 to {ITEMS_MAX} items")
-        self.items = [{"id": new_id(), "token": token.lower()} for token in tokens]
+        ids = ids or [new_id() for _ in tokens]
+        self.items = [{"id": identity, "token": token.lower()} for identity, token in zip(ids, tokens, strict=True)]
         # The first item's slot, then the other slots, each once.
         self.keys = list(dict.fromkeys(slot(token) for token in tokens))
         self.at = time.time()
@@ -90,9 +95,11 @@ class Producer:
         self.exchange = f"skein.{pool}"
         self.connection = self.channel = None
 
-    def submit(self, message):
-        """Returns when the broker has accepted the message. Raises only if it can't be routed."""
-        repeat = False
+    def submit(self, message, repeat=False):
+        """Returns when the broker has accepted the message; `repeat` says that it may have been published before.
+
+        Raises only if it can't be routed.
+        """
         while True:
             try:
                 channel = self.channel or self.connect()
