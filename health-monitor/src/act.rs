@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use skein_core::QueueName;
-use skein_core::fleet::Change;
+use skein_core::fleet::{Change, Owner};
 use skein_core::lease::BootMillis;
 use skein_core::plan::{Connection, Move, Plan};
 use skein_core::seam::{CoordinatorError, FleetView, Lead, Planned, StoredQueue};
@@ -132,6 +132,12 @@ pub async fn kick<L: Lead, B: BrokerWatch>(
     let owns = |owner: &_, queue: &_| {
         view.queues.iter().any(|s| s.assignment.queue == *queue && s.assignment.is_owned_by(owner))
     };
+    let owners: BTreeMap<&QueueName, &Owner> = view
+        .queues
+        .iter()
+        .filter_map(|s| Some((&s.assignment.queue, s.assignment.owner.as_ref()?)))
+        .collect();
+    kicks.look(&seen.connections, |queue| owners.get(queue).copied(), |_, _| false, now);
     let due = kicks.due(&seen.connections, owns, now);
     let closing = async {
         for kick in due {

@@ -86,6 +86,14 @@ impl Connections {
         open.filter(|(_, of)| **of == purpose).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Every life that has a connection to a queue open, with that queue.
+    pub fn attached(&self) -> impl Iterator<Item = (&Owner, QueueName)> {
+        self.lives.iter().flat_map(|(life, known)| {
+            let queues = known.open.values().filter_map(|purpose| QueueName::parse(purpose));
+            queues.map(move |queue| (life, queue))
+        })
+    }
+
     fn add(&mut self, broker_name: &str, client_name: &str) {
         if let Some((owner, purpose)) = Owner::of_connection(client_name) {
             self.lives.entry(owner).or_default().open.insert(broker_name.to_owned(), purpose.to_owned());

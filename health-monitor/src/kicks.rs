@@ -1,6 +1,7 @@
 //! Whose connections are to be closed: former owners that may be frozen and not know. Level-based: what is still open is closed
 //! again, until it is gone or the time is over.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use skein_core::QueueName;
@@ -16,10 +17,16 @@ const KICKS_MAX: usize = 4096;
 /// How often one connection is tried: the management API does not know a young one for some seconds.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// How long somebody else's connection to an owned queue may be open before it is taken for a former owner's: longer than the
+/// broker's word of its end, or ours of a new owner, is on its way.
+const STRAY_AFTER: Duration = Duration::from_secs(2);
+
 /// Former owners, each with the queue that was taken from it.
 #[derive(Debug, Default)]
 pub struct Kicks {
     former: Vec<Former>,
+    /// Since when somebody who is not a queue's owner is seen attached to it.
+    strays: BTreeMap<(Owner, QueueName), BootMillis>,
 }
 
 #[derive(Debug)]
@@ -47,6 +54,30 @@ impl Kicks {
         self.former.retain(|former| !(former.owner == owner && former.queue == queue));
         if self.former.len() < KICKS_MAX {
             self.former.push(Former { owner, queue, since: at, tried: None });
+        }
+    }
+
+    /// Looks for former owners that this monitor has not taken a queue from itself: another led then, or it was elsewhere. `owner`
+    /// says who owns a queue now, `comes` whether it is about to be somebody's, who makes himself ready.
+    pub fn look<'a>(
+        &mut self,
+        connections: &Connections,
+        owner: impl Fn(&QueueName) -> Option<&'a Owner>,
+        comes: impl Fn(&Owner, &QueueName) -> bool,
+        now: BootMillis,
+    ) {
+        let mut before = std::mem::take(&mut self.strays);
+        for (life, queue) in connections.attached() {
+            if owner(&queue).is_none_or(|owner| owner == life) || comes(life, &queue) {
+                continue;
+            }
+            let stray = (life.clone(), queue);
+            let since = before.remove(&stray).unwrap_or(now);
+            let known = self.former.iter().any(|f| f.owner == stray.0 && f.queue == stray.1);
+            if !known && now.since(since) >= STRAY_AFTER {
+                self.taken(stray.0.clone(), stray.1.clone(), now);
+            }
+            self.strays.insert(stray, since);
         }
     }
 
@@ -78,5 +109,43 @@ impl Kicks {
     pub fn wake(&self, connections: &Connections) -> Option<BootMillis> {
         let open = |former: &&Former| !connections.to_queue(&former.owner, &former.queue).is_empty();
         self.former.iter().filter(open).filter_map(|former| former.tried).map(|tried| tried.plus(AGAIN)).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skein_core::fleet::{Incarnation, MemberId};
+
+    #[test]
+    fn a_new_leader_finds_former_owners_by_what_they_have_open() {
+        let life = |n| Owner {
+            member: MemberId::parse(&format!("s{n}")).unwrap(),
+            incarnation: Incarnation(format!("00000000-0000-0000-0000-00000000000{n}").parse().unwrap()),
+        };
+        let (former, owner) = (life(1), life(2));
+        let queue = QueueName::parse("im.q3").unwrap();
+        let mut connections = Connections::default();
+        connections.opened("a", &format!("{}/im.q3", former.connection_name()));
+        connections.opened("b", &format!("{}/im.q3", owner.connection_name()));
+        connections.opened("c", &format!("{}/presence", former.connection_name()));
+        let owns = |life: &Owner, of: &QueueName| *life == owner && *of == queue;
+        let mut kicks = Kicks::default();
+        let mut due = |at| {
+            kicks.look(&connections, |of| (*of == queue).then_some(&owner), |_, _| false, BootMillis(at));
+            kicks.due(&connections, owns, BootMillis(at))
+        };
+        assert!(due(1_000).is_empty(), "its end may be on its way");
+        assert!(due(2_999).is_empty());
+        let kicked: Vec<_> = due(3_000).into_iter().map(|kick| kick.connection).collect();
+        assert_eq!(kicked, ["a"], "the former owner's to that queue, and nothing else");
+        let mut kicks = Kicks::default();
+        kicks.look(&connections, |_| None, |_, _| false, BootMillis(1_000));
+        kicks.look(&connections, |_| None, |_, _| false, BootMillis(9_000));
+        assert!(kicks.due(&connections, owns, BootMillis(9_000)).is_empty(), "nobody waits for it");
+        let mut kicks = Kicks::default();
+        kicks.look(&connections, |_| Some(&owner), |_, _| true, BootMillis(1_000));
+        kicks.look(&connections, |_| Some(&owner), |_, _| true, BootMillis(9_000));
+        assert!(kicks.due(&connections, owns, BootMillis(9_000)).is_empty(), "it is about to be its own");
     }
 }
