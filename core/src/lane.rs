@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use hashbrown::HashMap;
 
-use crate::time::Timestamp;
+use crate::lease::BootMillis;
 use crate::token::DeviceToken;
 
 /// A lane, for as long as it holds something. Never reused for another token.
@@ -38,7 +38,7 @@ enum State {
     /// Its head may begin.
     Ready,
     /// Its head waits until then.
-    Held(Timestamp),
+    Held(BootMillis),
     /// Its head has begun and is not finished.
     Begun,
 }
@@ -59,7 +59,7 @@ pub struct Lanes<T> {
     free: Vec<usize>,
     of_token: HashMap<DeviceToken, usize>,
     ready: VecDeque<LaneId>,
-    held: BinaryHeap<Reverse<(Timestamp, LaneId)>>,
+    held: BinaryHeap<Reverse<(BootMillis, LaneId)>>,
     next_stamp: u32,
     items: usize,
 }
@@ -134,8 +134,9 @@ impl<T> Lanes<T> {
         }
     }
 
-    /// Holds the head, which stays in front of its lane, until a time; other lanes pass.
-    pub fn hold(&mut self, id: LaneId, until: Timestamp) {
+    /// Holds the head, which stays in front of its lane, until an instant; other lanes pass. (Of the boot clock: under a wall clock
+    /// that is set back it would wait for as long.)
+    pub fn hold(&mut self, id: LaneId, until: BootMillis) {
         if let Some(lane) = self.lane_mut(id) {
             lane.state = State::Held(until);
             self.held.push(Reverse((until, id)));
@@ -143,7 +144,7 @@ impl<T> Lanes<T> {
     }
 
     /// Makes the held heads ready whose time has come.
-    pub fn wake(&mut self, now: Timestamp) {
+    pub fn wake(&mut self, now: BootMillis) {
         while let Some(Reverse((until, id))) = self.held.peek().copied() {
             if until > now {
                 break;
@@ -157,7 +158,7 @@ impl<T> Lanes<T> {
     }
 
     /// When the next held head becomes ready.
-    pub fn next_due(&self) -> Option<Timestamp> {
+    pub fn next_due(&self) -> Option<BootMillis> {
         self.held.peek().map(|Reverse((until, _))| *until)
     }
 

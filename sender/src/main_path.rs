@@ -14,7 +14,7 @@ use skein_core::fact::Fact;
 use skein_core::lane::LaneId;
 use skein_core::lease::BootMillis;
 use skein_core::seam::{Answered, Clock, Transport, Trouble, TroubleClass, Write};
-use skein_core::{FinalVerdict, Timestamp, Verdict, judge};
+use skein_core::{FinalVerdict, Verdict, judge};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::advice::{CERTIFICATE, advice};
@@ -122,7 +122,7 @@ impl<C: Clock> PoolShard<C> {
         let (now, boot) = (self.clock.now(), self.clock.boot());
         let mut work = self.work.borrow_mut();
         let Work { lanes, breaker, budget, gone, outbox, gate_shut, .. } = &mut *work;
-        lanes.wake(now);
+        lanes.wake(boot);
         let room = transport.room();
         if room > 0 {
             self.status.startup.reached(Milestone::Connected);
@@ -191,7 +191,7 @@ impl<C: Clock> PoolShard<C> {
             lanes.put_back(lane);
         }
         for lane in starved {
-            lanes.hold(lane, now.plus(BUDGET_PAUSE));
+            lanes.hold(lane, boot.plus(BUDGET_PAUSE));
         }
     }
 
@@ -240,7 +240,7 @@ impl<C: Clock> PoolShard<C> {
                         self.metrics.retried(note.kind);
                         work.outbox.tell(Fact::Note(Box::new(note)), Waiting::Nobody);
                     }
-                    self.hold(work, lane, until);
+                    self.hold(work, lane, boot.plus(after));
                 }
             }
         }
@@ -321,7 +321,7 @@ impl<C: Clock> PoolShard<C> {
         self.wake.notify_one();
     }
 
-    fn hold(&self, work: &mut Work, lane: LaneId, until: Timestamp) {
+    fn hold(&self, work: &mut Work, lane: LaneId, until: BootMillis) {
         let Some(item) = work.lanes.begun(lane) else { return };
         let attachment = Rc::clone(&item.delivery.attachment);
         if attachment.is_void() {
@@ -383,7 +383,7 @@ impl<C: Clock> PoolShard<C> {
         let work = self.work.borrow();
         let mut look = Duration::from_secs(1);
         if let Some(due) = work.lanes.next_due() {
-            look = look.min(due.since(self.clock.now()).max(Duration::from_millis(1)));
+            look = look.min(due.since(self.clock.boot()).max(Duration::from_millis(1)));
         }
         if let Some(probe) = work.breaker.next_probe() {
             look = look.min(probe.since(self.clock.boot()).max(Duration::from_millis(1)));

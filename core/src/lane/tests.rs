@@ -6,8 +6,8 @@ fn token(n: u8) -> DeviceToken {
     DeviceToken::from_bytes(&[n]).unwrap()
 }
 
-fn t(ms: i64) -> Timestamp {
-    Timestamp::from_millis(ms)
+fn t(ms: u64) -> BootMillis {
+    BootMillis(ms)
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn p2_random_walk_keeps_every_token_s_order() {
                 }
                 5 if !begun.is_empty() => {
                     let (id, _) = begun.swap_remove(next(begun.len() as u64) as usize);
-                    if next(2) == 0 { lanes.hold(id, t(now + next(20) as i64)) } else { lanes.put_back(id) }
+                    if next(2) == 0 { lanes.hold(id, t(now + next(20))) } else { lanes.put_back(id) }
                 }
                 _ => {
                     now += 3;
