@@ -7,6 +7,7 @@ mod links;
 mod metric_names;
 mod producers;
 mod reference;
+mod snippets;
 mod verdict_table;
 
 use skein_test_site::{fleet, site};
