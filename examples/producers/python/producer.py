@@ -19,6 +19,7 @@ BODY_BYTES_MAX = 96 << 10
 ITEMS_MAX = 1000
 BACKOFF_SECONDS = 0.5
 NOT_FOUND = 404
+PERSISTENT = 2
 MASK = (1 << 64) - 1
 
 
@@ -78,7 +79,7 @@ class Message:
             content_type="application/json",
             type=self.kind,
             message_id=self.items[0]["id"],
-            delivery_mode=pika.DeliveryMode.Persistent.value,
+            delivery_mode=PERSISTENT,
             timestamp=int(self.at),
             headers=headers or None,
         )
