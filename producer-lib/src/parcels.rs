@@ -134,22 +134,24 @@ impl Parcels {
 
     pub(crate) fn acked(&mut self, seq: Seq) {
         let returned = self.all.get(&seq).is_some_and(|p| p.progress.returned);
-        let unbound = "no queue is bound to its slot; start `skein run sender`, which declares it";
+        let unbound = "no queue is bound to its slot; run `skein cluster init`";
         self.settle(seq, if returned { Err(SubmitError::Rejected(unbound)) } else { Ok(()) });
     }
 
     /// The broker refused it: it is tried again after a pause, unless its submitter does not wait. Later ones of its tokens
-    /// stay behind it.
-    pub(crate) fn nacked(&mut self, seq: Seq, options: &ProducerOptions, now: Instant) {
-        let Some(parcel) = self.all.get_mut(&seq) else { return };
+    /// stay behind it. Gives how often it has been refused.
+    pub(crate) fn nacked(&mut self, seq: Seq, options: &ProducerOptions, now: Instant) -> u32 {
+        let Some(parcel) = self.all.get_mut(&seq) else { return 0 };
         if parcel.gives_up(now) {
             let known = !parcel.envelope.is_batch() && !parcel.progress.in_doubt;
             let error = if known { SubmitError::BackPressure(QUEUE_FULL) } else { SubmitError::Unknown };
-            return self.settle(seq, Err(error));
+            self.settle(seq, Err(error));
+            return 1;
         }
         parcel.progress.nacks += 1;
         parcel.progress.stage = Stage::Resting(now + options.pause(parcel.progress.nacks));
         parcel.repeat = true;
+        parcel.progress.nacks
     }
 
     /// The connection is gone: what was under way is published again, marked, in order.
@@ -197,9 +199,7 @@ impl Parcels {
         let seqs: Vec<Seq> = self.all.iter().filter(|(_, p)| of(p)).map(|(seq, _)| *seq).collect();
         for seq in seqs {
             let published = self.all.get(&seq).is_some_and(|p| p.progress.first_published.is_some());
-            let missing = SubmitError::Rejected(
-                "its pool's exchange is missing; start `skein run sender`, which declares it",
-            );
+            let missing = SubmitError::Rejected("its pool's exchange is missing; run `skein cluster init`");
             self.settle(seq, Err(if published { SubmitError::Unknown } else { missing }));
         }
     }

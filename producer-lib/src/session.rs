@@ -26,6 +26,12 @@ const TICK: Duration = Duration::from_millis(20);
 const EXCHANGE_LOOK: Duration = Duration::from_secs(1);
 /// How long the broker may take to answer what a new connection asks first.
 const SETUP_LIMIT: Duration = Duration::from_secs(10);
+/// A message that was refused so often on one channel may be refused because of the channel: RabbitMQ (3.10.8) goes on refusing on one
+/// that was opened between the death of a queue's leader and the election of the next.
+const REFUSALS_MIN: u32 = 2;
+/// How long a channel that refuses is kept at least, doubled each time up to the longest: a queue may just be full.
+const CHANNEL_KEPT_MIN: Duration = Duration::from_millis(500);
+const CHANNEL_KEPT_MAX: Duration = Duration::from_secs(30);
 /// The number of the message that finds out whether a new connection is blocked.
 const PROBE: Seq = 0;
 
@@ -148,12 +154,10 @@ impl Session {
     async fn serve(&mut self, link: &Link) -> End {
         let mut events = Box::pin(link.connection().events_listener());
         let setup = tokio::time::timeout(SETUP_LIMIT, async {
-            let channel = link.connection().create_channel().await?;
-            channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            Ok::<_, LinkError>((channel, self.missing_exchanges(link).await?))
+            Ok::<_, LinkError>((confirming(link).await?, self.missing_exchanges(link).await?))
         });
         let setup = setup.await.unwrap_or_else(|_| Err(LinkError::Away("the broker does not answer".into())));
-        let (channel, mut missing) = match setup {
+        let (mut channel, mut missing) = match setup {
             Ok(setup) => setup,
             Err(error) => return End::Lost(error),
         };
@@ -165,6 +169,7 @@ impl Session {
             probing = true;
             confirms.push(publish_probe(&channel, exchange));
         }
+        let (mut opened, mut kept, mut renewing) = (Instant::now(), CHANNEL_KEPT_MIN, false);
         let mut look_again = TokioInstant::now() + EXCHANGE_LOOK;
         let mut collected = Vec::new();
         loop {
@@ -174,7 +179,19 @@ impl Session {
             let blocked = link.connection().status().blocked();
             let way = if blocked { Way::Blocked } else { Way::Open };
             self.show(way, blocked.then(|| crate::parcels::BLOCKED.to_owned()));
-            if !blocked && !probing {
+            if renewing && confirms.is_empty() {
+                let renewed = tokio::time::timeout(SETUP_LIMIT, async {
+                    channel.close(200, "opened anew".into()).await?;
+                    confirming(link).await
+                });
+                match renewed.await {
+                    Ok(Ok(renewed)) => channel = renewed,
+                    Ok(Err(error)) => return End::Lost(error),
+                    Err(_) => return End::Lost(LinkError::Away("the broker does not answer".into())),
+                }
+                (opened, kept, renewing) = (Instant::now(), (kept * 2).min(CHANNEL_KEPT_MAX), false);
+            }
+            if !blocked && !probing && !renewing {
                 self.publish_ready(&channel, &mut confirms);
             }
             if self.finished() {
@@ -192,8 +209,10 @@ impl Session {
                 },
                 () = poll_fn(|cx| poll_confirms(&mut confirms, cx, &mut collected)), if !confirms.is_empty() => {
                     probing &= !collected.iter().any(|(seq, result)| *seq == PROBE && result.is_ok());
-                    if let Err(error) = self.apply(&mut collected) {
-                        return End::Lost(error);
+                    match self.apply(&mut collected) {
+                        // Once all that is under way has its outcome, nothing is in doubt for it.
+                        Ok(refusals) => renewing |= refusals >= REFUSALS_MIN && opened.elapsed() >= kept,
+                        Err(error) => return End::Lost(error),
                     }
                 }
                 parcel = self.incoming.recv(), if !self.closing => self.enter(parcel),
@@ -238,7 +257,8 @@ impl Session {
         }
     }
 
-    fn apply(&mut self, collected: &mut Vec<(Seq, lapin::Result<Confirmation>)>) -> Result<(), LinkError> {
+    /// Gives how often one of these messages has been refused, at most.
+    fn apply(&mut self, collected: &mut Vec<(Seq, lapin::Result<Confirmation>)>) -> Result<u32, LinkError> {
         // The driver hands a returned message to whichever confirm comes next: all returns first, by their own ids.
         for (_, result) in collected.iter() {
             if let Ok(Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message))) = result
@@ -248,18 +268,20 @@ impl Session {
             }
         }
         let now = Instant::now();
-        let mut lost = Ok(());
+        let (mut refusals, mut lost) = (0, Ok(()));
         for (seq, result) in collected.drain(..) {
             match result {
                 Ok(Confirmation::Ack(_)) => self.parcels.acked(seq),
-                Ok(Confirmation::Nack(_)) => self.parcels.nacked(seq, &self.options, now),
+                Ok(Confirmation::Nack(_)) => {
+                    refusals = self.parcels.nacked(seq, &self.options, now).max(refusals);
+                }
                 Ok(Confirmation::NotRequested) => {
                     lost = Err(LinkError::Refused("the broker does not confirm".into()));
                 }
                 Err(error) => lost = Err(LinkError::of(&error)),
             }
         }
-        lost
+        lost.map(|()| refusals)
     }
 
     /// The exchanges of our pools that are not there. Each is asked for on a channel of its own, which a 404 closes.
@@ -278,7 +300,7 @@ impl Session {
             match asked.await {
                 Ok(()) => channel.close(200, "asked".into()).await?,
                 Err(e) if is_not_found(&e) => {
-                    warn!(exchange, "missing; start `skein run sender`, which declares it");
+                    warn!(exchange, "missing; run `skein cluster init`");
                     missing.push(exchange);
                 }
                 Err(e) => return Err(e.into()),
@@ -286,6 +308,13 @@ impl Session {
         }
         Ok(missing)
     }
+}
+
+/// A channel on which the broker confirms.
+async fn confirming(link: &Link) -> Result<Channel, LinkError> {
+    let channel = link.connection().create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(channel)
 }
 
 fn is_up(link: &Link, channel: &Channel) -> bool {
