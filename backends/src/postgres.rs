@@ -69,6 +69,15 @@ impl PostgresLedger {
         self.make_days(now).await
     }
 
+    /// Whether the schema is there, at exactly this version.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the database cannot be asked.
+    pub async fn is_current(&self) -> Result<bool, LedgerError> {
+        let mut connection = self.pool.acquire().await.map_err(away)?;
+        Ok(days::is_current(&mut connection).await)
+    }
+
     /// Makes the partitions from the day before now to `days::AHEAD` days after. A sender calls it now and then; ids of other
     /// days are provided for when they come.
     ///

@@ -63,7 +63,8 @@ pub fn watch(config: &Config) -> Result<RabbitWatch, Failure> {
     Ok(RabbitWatch::start(options, SystemClock))
 }
 
-fn management(config: &Config) -> Result<Option<ManagementOptions>, Failure> {
+/// The management API with its login; `None` if the configuration names none.
+pub fn management(config: &Config) -> Result<Option<ManagementOptions>, Failure> {
     let monitor = &config.monitor;
     let Some(url) = &monitor.management_url else { return Ok(None) };
     let own = monitor.username.as_ref();

@@ -8,7 +8,7 @@ use skein_core::Timestamp;
 use skein_core::fact::Fact;
 use skein_core::seam::LedgerError;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{PgPool, SqlSafeStr};
+use sqlx::{PgConnection, PgPool, SqlSafeStr};
 
 use super::PostgresLedger;
 use super::fault::away;
@@ -21,12 +21,18 @@ const DAYS_AROUND: i32 = 60;
 const DAYS_A_BATCH: usize = 8;
 
 /// Every version of the schema, in order. A published one never changes.
-const VERSIONS: [(i64, &str, &str); 1] =
-    [(1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql"))];
+const VERSIONS: [(i64, &str, &str); 2] = [
+    (1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql")),
+    (2, "retention", include_str!("../../migrations/postgres/0002_retention.sql")),
+];
 
 /// Brings the schema up to this version, under an advisory lock.
 pub(super) async fn migrate(pool: &PgPool) -> Result<(), LedgerError> {
     let mut connection = pool.acquire().await.map_err(away)?;
+    // Also for a user who may make nothing: what `skein cluster init` has made is enough.
+    if is_current(&mut connection).await {
+        return Ok(());
+    }
     // Two processes that make the same schema at once: IF NOT EXISTS does not cover that, the lock does.
     let lock = "SELECT pg_advisory_lock(hashtext('skein schema'))";
     sqlx::query(lock).execute(&mut *connection).await.map_err(away)?;
@@ -45,6 +51,20 @@ pub(super) async fn migrate(pool: &PgPool) -> Result<(), LedgerError> {
     // Its end frees the lock, whatever happened to it.
     drop(connection.close().await);
     done
+}
+
+/// Whether the versions that this program knows are there. Later ones only add, so that an older program goes on with what a newer
+/// one has made: that is how a version is rolled back. What cannot be read is not there.
+pub(super) async fn is_current(connection: &mut PgConnection) -> bool {
+    let found: Result<Vec<(i64, Vec<u8>)>, _> =
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+            .fetch_all(&mut *connection)
+            .await;
+    let wanted = versions();
+    let wanted = wanted.iter().map(|version| (version.version, version.checksum.to_vec()));
+    found.is_ok_and(|found| {
+        found.len() >= VERSIONS.len() && found.into_iter().zip(wanted).all(|(f, w)| f == w)
+    })
 }
 
 fn versions() -> Migrator {

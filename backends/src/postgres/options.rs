@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use skein_core::seam::LedgerError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions, Connection as _, PgPool};
+use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool};
 
 use super::cuts::Cuts;
+use super::fault::away;
 
 /// How long a released connection may take for a sign of life.
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
@@ -97,6 +98,19 @@ impl PostgresOptions {
             options = options.ssl_client_cert(chain).ssl_client_key(key);
         }
         Ok(options.disable_statement_logging())
+    }
+
+    /// One connection, for an administrator's work.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: `Away` after the connect timeout, `Refused` where the login or TLS is.
+    pub async fn connect(&self) -> Result<PgConnection, LedgerError> {
+        let options = self.connect_options()?;
+        let limit = self.connect_timeout;
+        match tokio::time::timeout(limit, PgConnection::connect_with(&options)).await {
+            Ok(connected) => connected.map_err(away),
+            Err(_) => Err(LedgerError::Away(format!("the database does not answer in {limit:?}"))),
+        }
     }
 
     pub(super) fn into_pool(self, cuts: Arc<Cuts>) -> Result<PgPool, LedgerError> {

@@ -17,6 +17,23 @@ pub struct BrokerAddress(AMQPUri);
 pub struct BadAddress;
 
 impl BrokerAddress {
+    /// The same broker and virtual host, as another user.
+    #[must_use]
+    pub fn with_login(&self, user: &str, password: &str) -> Self {
+        let mut uri = self.0.clone();
+        uri.authority.userinfo.username = user.to_owned();
+        uri.authority.userinfo.password = password.to_owned();
+        Self(uri)
+    }
+
+    /// The same broker and user, in another virtual host.
+    #[must_use]
+    pub fn with_vhost(&self, vhost: &str) -> Self {
+        let mut uri = self.0.clone();
+        uri.vhost = vhost.to_owned();
+        Self(uri)
+    }
+
     pub(super) fn uri(&self) -> &AMQPUri {
         &self.0
     }
