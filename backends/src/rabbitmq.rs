@@ -5,7 +5,9 @@
 //! | --- | --- |
 //! | `topology` | exchanges, queues and bindings of a pool |
 //! | `arguments` | what a queue must be like, and how to say what differs |
-//! | `broker` | attaching |
+//! | `standing` | whether all is declared already |
+//! | `broker`, `consuming` | attaching |
+//! | `ready` | connections for queues that are about to come |
 //! | `inbox` | one attachment: take, settle, bury, leave |
 //! | `acks` | which settlements go out as which acknowledgements |
 //! | `lease` | the task that keeps an attachment's lease |
@@ -16,18 +18,21 @@
 mod acks;
 mod arguments;
 mod broker;
+mod consuming;
 mod facts;
 mod inbox;
 mod lease;
 mod presence;
 mod publisher;
+mod ready;
+mod standing;
 mod topology;
 
 pub use broker::{RabbitBroker, RabbitOptions};
 pub use facts::{SpoolState, SpoolStatus, SpooledLedger};
 pub use inbox::RabbitInbox;
 pub use presence::Presence;
-pub use topology::{DEAD_QUEUE, FACTS_QUEUE, FEEDBACK_EXCHANGE, Topology, declare_shared};
+pub use topology::{DEAD_QUEUE, FACTS_QUEUE, FEEDBACK_EXCHANGE, Topology, declare_shared, pool_mark};
 
 use skein_core::seam::BrokerError;
 use skein_producer::link::LinkError;

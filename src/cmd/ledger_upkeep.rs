@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use skein_backends::postgres::PostgresLedger;
-use skein_core::seam::{Ledger, LedgerError};
+use skein_core::seam::{Ledger, LedgerError, LookUp};
+use skein_core::{Fingerprint, NotificationId, NotificationKey};
 use tokio::sync::oneshot;
 
 use crate::wiring;
@@ -14,6 +16,9 @@ const SCHEMA_PAUSE: Duration = Duration::from_secs(1);
 const DAYS_PAUSE: Duration = Duration::from_secs(3600);
 /// Longest wait for the ledger when `/readyz` is asked.
 const PING_LIMIT: Duration = Duration::from_secs(2);
+
+/// The most connections that are opened in advance.
+const WARM_MOST: u32 = 4;
 
 /// Brings the schema up to this version, as often as it takes, then keeps the days. Never returns; `tried` hears of the end of
 /// the first attempt.
@@ -41,6 +46,17 @@ pub async fn keep(ledger: PostgresLedger, retention: Duration, tried: oneshot::S
         }
         tokio::time::sleep(DAYS_PAUSE).await;
     }
+}
+
+/// Opens connections before they are needed, and lets the database plan on each what the first deliveries ask.
+pub async fn warm(ledger: impl Ledger, connections: u32) {
+    let nobody = [LookUp {
+        key: NotificationKey { id: NotificationId::now(), generation: 0 },
+        token: Fingerprint([0; 16]),
+    }];
+    // A ledger that is away tells of itself soon enough.
+    let asked = (0..connections.min(WARM_MOST)).map(|_| ledger.look_up(&nobody));
+    let _ = join_all(asked).await;
 }
 
 /// What keeps a ledger from answering, if anything does: for `/readyz`.

@@ -1,7 +1,8 @@
 //! `skein run sender`: the sender of a cluster.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use prometheus::Registry;
@@ -10,12 +11,15 @@ use skein_backends::rabbitmq::{
     Presence, RabbitBroker, RabbitOptions, SpooledLedger, Topology, declare_shared,
 };
 use skein_config::{Config, OwnershipMode};
+use skein_core::PoolName;
+use skein_core::fleet::MemberId;
 use skein_core::seam::BrokerError;
 use skein_gateway::{Part, ServeOptions, pages, serve};
 use skein_producer::LinkOptions;
 use skein_sender::Sender;
+use skein_sender::startup::Milestone;
 use skein_sender::status::Status;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{bind, ledger_upkeep, reload};
 use crate::args::Common;
@@ -32,13 +36,25 @@ const DECLARE_PAUSE: Duration = Duration::from_secs(1);
 const SCHEMA_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs until it is asked to end, then leaves its queues by the one way.
-pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exit, Failure> {
+///
+/// A restart in place is over when the first notification is written, so nothing waits here for what it does not need: the fleet,
+/// the broker, the ledger and APNs are reached side by side, and queues are attached to once all is declared.
+pub async fn run(
+    config: &Config,
+    common: &Common,
+    succeeds: Option<&MemberId>,
+    output: Output,
+) -> Result<Exit, Failure> {
+    let began = Instant::now();
     let signals = Signals::listen().context("signals cannot be listened to")?;
     let registry = Registry::new();
     let fleet = match config.ownership_mode() {
         OwnershipMode::Fleet => wiring::zookeeper::options(config),
         OwnershipMode::All | OwnershipMode::Listed => None,
     };
+    if succeeds.is_some() && fleet.is_none() {
+        return Err(Failure::Usage("--succeeds is for a fleet: set [coordinator] servers".to_owned()));
+    }
     let member = wiring::sender::member(config);
     let life = match fleet {
         Some(options) => tokio::select! {
@@ -47,6 +63,7 @@ pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exi
         },
         None => None,
     };
+    let locked = life.as_ref().map(|_| Instant::now());
     let link_name = life.as_ref().map_or_else(|| member.clone(), |(life, _)| life.connection_name());
     let link = wiring::link(config, &link_name)?;
     let listener = bind(config.http.listen, "http.listen").await?;
@@ -57,6 +74,8 @@ pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exi
         round_trip: config.sender.round_trip,
         ..RabbitOptions::new(link.clone())
     });
+    let (all_declared, declared) = watch::channel(false);
+    let broker = broker.once(declared);
     let database = wiring::postgres_ledger(config)?;
     let key = wiring::fingerprint_key(config)?;
     output.line(
@@ -65,62 +84,66 @@ pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exi
     );
     let metrics = wiring::credentials::metrics(&registry)?;
     let credentials = Credentials::start(config, &metrics)?;
-    let shown = Arc::new(OnceLock::<Arc<Status>>::new());
-    let undeclared = Arc::new(Mutex::new("not looked at yet".to_owned()));
-    let ready = {
-        let (shown, undeclared, database) = (Arc::clone(&shown), Arc::clone(&undeclared), database.clone());
-        let kept = credentials.clone();
-        move || readiness(Arc::clone(&shown), Arc::clone(&undeclared), database.clone(), kept.clone())
-    };
-    let routes = pages(registry.clone(), ready).merge(operator::routes(credentials.clone()));
-    tokio::spawn(serve(listener, routes, pages_options(), std::future::pending()));
-    // Joined early: a restart in place takes its queues again while the rest is made ready.
+    let undeclared = Arc::new(Mutex::new(Some("not looked at yet".to_owned())));
+    // The first of all to be on its way: ZooKeeper writes a new session to its disk.
     let seat = match life {
         Some((life, options)) => {
             let backoff = (config.broker.backoff_min, config.broker.backoff_max);
-            let presence = Presence::keep(&link, backoff);
-            Some((Seat::join(config, options, life, &credentials)?, presence))
+            let seat = Seat::join(config, options, life, &credentials, succeeds)?;
+            Some((seat, Presence::keep(&link, backoff)))
         }
         None => None,
     };
+    let ownership = match &seat {
+        Some((seat, _)) => seat.ownership(),
+        None => wiring::sender::alone(config)?,
+    };
+    let ledger = SpooledLedger::new(database.clone(), broker.clone());
+    let (seen, measured) = (broker.clone(), Arc::clone(&metrics));
+    let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials, ownership)?;
+    let status = sender.status();
+    status.startup.since(began, locked);
+    let ready = {
+        let (status, undeclared) = (Arc::clone(&status), Arc::clone(&undeclared));
+        let (database, kept) = (database.clone(), credentials.clone());
+        move || readiness(Arc::clone(&status), Arc::clone(&undeclared), database.clone(), kept.clone())
+    };
+    let routes = pages(registry.clone(), ready).merge(operator::routes(credentials.clone()));
+    tokio::spawn(serve(listener, routes, pages_options(), std::future::pending()));
     let (tried, first_try) = oneshot::channel();
     let mut upkeep = std::pin::pin!(ledger_upkeep::keep(database.clone(), config.ledger.retention, tried));
-    // A new database gets its tables before the first fact; one that is away is not waited for.
-    let schema = async {
-        tokio::select! {
-            () = &mut upkeep => {}
-            _ = tokio::time::timeout(SCHEMA_WAIT, first_try) => {}
-        }
+    tokio::spawn(ledger_upkeep::warm(database.clone(), config.ledger.connections.get()));
+    let preparing = async {
+        // A new database gets its tables before the first fact; one that is away is not waited for.
+        let schema = tokio::time::timeout(SCHEMA_WAIT, first_try);
+        let (declared, _) = tokio::join!(declare(config, &seen, &link, &undeclared), schema);
+        declared?;
+        *undeclared.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        status.startup.reached(Milestone::Declared);
+        all_declared.send_replace(true);
+        std::future::pending::<Result<Infallible, Failure>>().await
     };
-    tokio::select! {
-        (declared, ()) = async { tokio::join!(declare(config, &link, &undeclared), schema) } => declared?,
-        () = signals.ended() => return Ok(Exit::Done),
-    }
-    // Not before its queue is declared.
-    let ledger = SpooledLedger::new(database, broker.clone());
+    let mut preparing = std::pin::pin!(preparing);
     let mut reloads = signals.clone();
     let Some((seat, presence)) = seat else {
-        let ownership = wiring::sender::alone(config)?;
-        let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials, ownership)?;
-        let _ = shown.set(sender.status());
         tokio::select! {
             () = signals.ended() => {}
             () = &mut upkeep => {}
+            Err(refused) = &mut preparing => return Err(refused),
             () = reload::credentials(&credentials, common, &mut reloads) => {}
         }
         return end(sender, config).await;
     };
-    let ownership = seat.ownership();
-    let measured = Arc::clone(&metrics);
-    let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials, ownership)?;
-    let _ = shown.set(sender.status());
+    let (shown, all_done) = (Arc::clone(&status), all_declared.subscribe());
     let mut describing =
-        std::pin::pin!(seat.describe(config, &presence, &credentials, sender.status(), measured));
+        std::pin::pin!(seat.describe(config, &presence, &credentials, shown, measured, all_done));
     let replaced = tokio::select! {
         () = signals.ended() => None,
         () = &mut upkeep => None,
+        Err(refused) = &mut preparing => return Err(refused),
         () = reload::credentials(&credentials, common, &mut reloads) => None,
         () = &mut describing => None,
+        () = seat.succeeded() => None,
         other = seat.replaced() => Some(other),
     };
     seat.drain();
@@ -181,30 +204,35 @@ pub fn parts(status: &Status, credentials: &Credentials) -> Vec<Part> {
 
 /// What `/readyz` names: also a ledger that is away while its facts go to RabbitMQ, or while nothing is recorded.
 async fn readiness(
-    shown: Arc<OnceLock<Arc<Status>>>,
-    undeclared: Arc<Mutex<String>>,
+    status: Arc<Status>,
+    undeclared: Arc<Mutex<Option<String>>>,
     database: PostgresLedger,
     credentials: Credentials,
 ) -> Vec<Part> {
-    let Some(status) = shown.get() else { return not_declared(&undeclared) };
-    let mut parts = parts(status, &credentials);
+    let undeclared = undeclared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(why) = undeclared {
+        let why = format!("its exchanges and queues are not declared: {why}");
+        return vec![Part::new("broker", Some(why))];
+    }
+    let mut parts = parts(&status, &credentials);
     if let Some(part) = parts.iter_mut().find(|part| part.name == "ledger" && part.trouble.is_none()) {
         part.trouble = ledger_upkeep::trouble(&database).await;
     }
     parts
 }
 
-fn not_declared(why: &Mutex<String>) -> Vec<Part> {
-    let why = why.lock().unwrap_or_else(PoisonError::into_inner);
-    vec![Part::new("broker", Some(format!("its exchanges and queues are not declared: {why}")))]
-}
-
 /// Declares what the pools need, as long as it takes; `undeclared` says why it is not done yet. Idempotent.
-async fn declare(config: &Config, link: &LinkOptions, undeclared: &Mutex<String>) -> Result<(), Failure> {
+async fn declare(
+    config: &Config,
+    broker: &RabbitBroker,
+    link: &LinkOptions,
+    undeclared: &Mutex<Option<String>>,
+) -> Result<(), Failure> {
+    let pools = wiring::sender::pools(config)?;
     let bytes = config.broker.queue_bytes_max.bytes();
     let mut away = false;
     loop {
-        match declare_once(config, link, bytes).await? {
+        match declare_once(&pools, broker, link, bytes).await {
             Ok(()) => return Ok(()),
             Err(BrokerError::Refused(why)) => {
                 return Err(Failure::Usage(format!("the broker refuses: {why}")));
@@ -215,7 +243,7 @@ async fn declare(config: &Config, link: &LinkOptions, undeclared: &Mutex<String>
                 }
                 away = true;
                 *undeclared.lock().unwrap_or_else(PoisonError::into_inner) =
-                    format!("the broker is away: {why}");
+                    Some(format!("the broker is away: {why}"));
                 tokio::time::sleep(DECLARE_PAUSE).await;
             }
         }
@@ -223,17 +251,18 @@ async fn declare(config: &Config, link: &LinkOptions, undeclared: &Mutex<String>
 }
 
 async fn declare_once(
-    config: &Config,
+    pools: &[(PoolName, u16)],
+    broker: &RabbitBroker,
     link: &LinkOptions,
-    bytes: u64,
-) -> Result<Result<(), BrokerError>, Failure> {
-    if let Err(error) = declare_shared(link, bytes).await {
-        return Ok(Err(error));
+    max_length_bytes: u64,
+) -> Result<(), BrokerError> {
+    if broker.stands(pools).await? {
+        return Ok(());
     }
-    for (pool, queues) in wiring::sender::pools(config)? {
-        if let Err(error) = (Topology { pool, queues, max_length_bytes: bytes }).declare(link).await {
-            return Ok(Err(error));
-        }
+    declare_shared(link, max_length_bytes).await?;
+    for (pool, queues) in pools {
+        let topology = Topology { pool: pool.clone(), queues: *queues, max_length_bytes };
+        topology.declare(link).await?;
     }
-    Ok(Ok(()))
+    Ok(())
 }

@@ -4,19 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lapin::options::{BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
-use skein_core::QueueName;
 use skein_core::lease::Lease;
-use skein_core::seam::{Broker, BrokerError, Clock as _};
+use skein_core::seam::{Broker, BrokerError};
+use skein_core::{PoolName, QueueName};
 use skein_producer::LinkOptions;
 use skein_producer::link::Link;
+use tokio::sync::watch;
 
-use super::arguments::{self, Declarer};
+use super::arguments::Declarer;
+use super::broker_error;
+use super::consuming::{Consuming, consume};
 use super::inbox::RabbitInbox;
 use super::lease::Keeper;
-use super::{broker_error, driver_error};
-use crate::clock::SystemClock;
+use super::ready::Ready;
+use super::standing::{self, stands};
 
 /// How long attaching may take once the connection is open.
 const ATTACH_LIMIT: Duration = Duration::from_secs(10);
@@ -54,12 +55,42 @@ pub struct RabbitBroker {
     options: Arc<RabbitOptions>,
     declarer: Arc<Declarer>,
     turn: Arc<AtomicUsize>,
+    ready: Arc<Ready>,
+    /// True once what is attached to is declared.
+    declared: watch::Receiver<bool>,
 }
 
 impl RabbitBroker {
     /// Connects to nothing yet.
     pub fn new(options: RabbitOptions) -> Self {
-        Self { options: Arc::new(options), declarer: Arc::default(), turn: Arc::default() }
+        let (_, declared) = watch::channel(true);
+        let (declarer, turn, ready) = (Arc::default(), Arc::default(), Arc::default());
+        Self { options: Arc::new(options), declarer, turn, ready, declared }
+    }
+
+    /// The same, where nothing is attached to until that is true: until then its owner makes sure that all is declared.
+    #[must_use]
+    pub fn once(self, declared: watch::Receiver<bool>) -> Self {
+        Self { declared, ..self }
+    }
+
+    /// Whether all that a sender of these pools needs is declared already, with these numbers of queues; a few milliseconds.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] if a queue is there and differs, saying in what.
+    pub async fn stands(&self, pools: &[(PoolName, u16)]) -> Result<bool, BrokerError> {
+        let link = standing::connect(&self.options.link).await?;
+        let asked = stands(&link, &self.declarer, pools, self.options.max_length_bytes);
+        let asked = tokio::time::timeout(ATTACH_LIMIT, asked).await;
+        asked.unwrap_or_else(|_| Err(BrokerError::Away(format!("no answer in {ATTACH_LIMIT:?}"))))
+    }
+
+    /// Waits until what is attached to is declared. Cancellation safe.
+    pub(super) async fn declared(&self) {
+        // Whoever was to say so is gone only if the process is ending.
+        if self.declared.clone().wait_for(|declared| *declared).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     pub(super) fn link_options(&self) -> &LinkOptions {
@@ -73,12 +104,12 @@ impl RabbitBroker {
         as_name: &str,
         prefetch: u16,
     ) -> Result<RabbitInbox, BrokerError> {
-        let mut options = self.options.link.clone();
-        options.name = format!("{}/{as_name}", options.name);
-        // The brokers in turn only after a failure: consuming through the node that leads a queue costs least.
-        let turn = self.turn.load(Ordering::Relaxed);
         let attached = async {
-            let link = Link::connect(&options, turn).await.map_err(broker_error)?;
+            let link = match self.ready.take(queue).await {
+                Some(link) => link,
+                None => self.connect(as_name).await?,
+            };
+            self.declared().await;
             let opening = tokio::time::timeout(ATTACH_LIMIT, self.consume(link, queue, prefetch));
             opening.await.unwrap_or_else(|_| Err(BrokerError::Away(format!("no answer in {ATTACH_LIMIT:?}"))))
         };
@@ -89,23 +120,21 @@ impl RabbitBroker {
         attached
     }
 
+    async fn connect(&self, as_name: &str) -> Result<Link, BrokerError> {
+        let mut options = self.options.link.clone();
+        options.name = format!("{}/{as_name}", options.name);
+        // The brokers in turn only after a failure: consuming through the node that leads a queue costs least.
+        let turn = self.turn.load(Ordering::Relaxed);
+        Link::connect(&options, turn).await.map_err(broker_error)
+    }
+
     async fn consume(&self, link: Link, queue: &str, prefetch: u16) -> Result<RabbitInbox, BrokerError> {
         // 0 would mean without bound.
         let prefetch = prefetch.max(1);
-        if arguments::look(&link, queue).await?.is_none() {
-            return Err(BrokerError::Refused(format!(
-                "queue {queue} is missing; start `skein run sender`, which declares it"
-            )));
-        }
-        self.declarer.queue(&link, queue, self.options.max_length_bytes).await?;
         let events = link.connection().events_listener();
-        let channel = link.connection().create_channel().await.map_err(driver_error)?;
-        channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(driver_error)?;
-        let began = SystemClock.boot();
-        let consumer = channel
-            .basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
-            .await
-            .map_err(driver_error)?;
+        let bytes = self.options.max_length_bytes;
+        let Consuming { channel, consumer, began } =
+            consume(&link, &self.declarer, queue, bytes, prefetch).await?;
         let lease = Arc::new(Lease::shut());
         lease.renew(began, self.options.lease);
         let keeper = Keeper {
@@ -127,5 +156,9 @@ impl Broker for RabbitBroker {
 
     async fn attach(&self, queue: &QueueName, prefetch: u16) -> Result<RabbitInbox, BrokerError> {
         self.attach_to(&queue.on_broker(), &queue.to_string(), prefetch).await
+    }
+
+    async fn prepare(&self, queue: &QueueName) {
+        self.ready.keep(&queue.on_broker(), self.connect(&queue.to_string())).await;
     }
 }

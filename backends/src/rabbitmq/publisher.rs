@@ -1,4 +1,4 @@
-//! Publishing to a queue by its name, confirmed: dead letters and facts. Its own connection, since an alarm of the broker
+//! Publishing to a queue over the exchange of its name, confirmed: dead letters and facts. Its own connection, since an alarm of the broker
 //! stalls every connection that publishes.
 
 use std::time::Duration;
@@ -39,8 +39,9 @@ impl Publisher {
         self.link.connection().status().connected() && self.channel.status().connected()
     }
 
-    pub(super) fn link(&self) -> &Link {
-        &self.link
+    /// Its channel, for looking at a queue that must be there: one that is missing closes it.
+    pub(super) fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     /// Stores messages in a queue. `Ok` when each is confirmed.
@@ -56,13 +57,13 @@ impl Publisher {
         let options = BasicPublishOptions { mandatory: true, immediate: false };
         let publishing = bodies.iter().map(|body| async {
             let sent =
-                self.channel.basic_publish("".into(), queue.into(), options, body, properties.clone()).await;
+                self.channel.basic_publish(queue.into(), "".into(), options, body, properties.clone()).await;
             match sent.map_err(driver_error)?.await.map_err(driver_error)? {
                 Confirmation::Ack(None) => Ok(()),
                 // A returned message may come with another's confirmation: both fail then, which is safe.
-                Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(BrokerError::Refused(
-                    format!("queue {queue} is missing; start `skein run sender`, which declares it"),
-                )),
+                Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
+                    Err(BrokerError::Refused(format!("queue {queue} is missing; run `skein cluster init`")))
+                }
                 Confirmation::Nack(None) => Err(BrokerError::Away(format!("queue {queue} is full"))),
                 Confirmation::NotRequested => Err(BrokerError::Refused("the broker does not confirm".into())),
             }

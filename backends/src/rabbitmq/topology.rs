@@ -1,8 +1,8 @@
-//! Exchanges, queues and bindings. Nobody but `skein run sender`, as it starts, declares any.
+//! Exchanges, queues and bindings: what `skein cluster init` declares, and a sender as it starts, if its user may.
 
 use futures_util::future::try_join_all;
 use lapin::ExchangeKind;
-use lapin::options::QueueBindOptions;
+use lapin::options::{ExchangeDeleteOptions, QueueBindOptions};
 use lapin::types::FieldTable;
 use skein_core::seam::BrokerError;
 use skein_core::{PoolName, QueueName, Slot, SlotMap};
@@ -18,6 +18,12 @@ pub const DEAD_QUEUE: &str = "skein.dead";
 pub const FACTS_QUEUE: &str = "skein.facts";
 /// Where token events are published.
 pub const FEEDBACK_EXCHANGE: &str = "skein.feedback";
+
+/// An exchange without bindings, which stands where the pool was declared whole, with that many queues: nothing else tells whether
+/// its bindings were made.
+pub fn pool_mark(pool: &PoolName, queues: u16) -> String {
+    format!("{}.whole.{queues}", pool.exchange())
+}
 
 /// A pool's exchange, queues and slot bindings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +44,18 @@ impl Topology {
     pub async fn declare(&self, options: &LinkOptions) -> Result<(), BrokerError> {
         let link = Link::connect(options, 0).await.map_err(broker_error)?;
         self.check_count(&link).await?;
+        if !arguments::exchange(&link, &self.pool.exchange(), ExchangeKind::Direct).await? {
+            // The first queue was declared last, and the bindings before this user got its rights.
+            let first = Declarer::default();
+            return first.queue(&link, &self.name(0), self.max_length_bytes).await;
+        }
         let channel = link.connection().create_channel().await.map_err(driver_error)?;
-        arguments::exchange(&channel, &self.pool.exchange(), ExchangeKind::Direct).await?;
+        // As long as not every binding is made, nobody shall think so.
+        let mark = pool_mark(&self.pool, self.queues);
+        channel
+            .exchange_delete(mark.as_str().into(), ExchangeDeleteOptions::default())
+            .await
+            .map_err(driver_error)?;
         // The first queue last: where it stands, all of its pool do.
         let declarer = Declarer::default();
         for number in (0..self.queues).rev() {
@@ -56,7 +72,7 @@ impl Topology {
             )
         });
         try_join_all(bindings).await.map_err(driver_error)?;
-        Ok(())
+        arguments::exchange(&link, &mark, ExchangeKind::Fanout).await.map(drop)
     }
 
     /// With another number of queues, slots would be bound twice, and notifications sent twice.
@@ -71,7 +87,7 @@ impl Topology {
         let than = if last { "more" } else { "fewer" };
         Err(BrokerError::Refused(format!(
             "pool {} has {than} than {} queues already, and their number cannot change while it is in use; set the number it \
-             has, or drain the pool, delete its queues and start `skein run sender`, which declares it",
+             has, or drain the pool, delete its queues and run `skein cluster init`",
             self.pool, self.queues
         )))
     }
@@ -81,7 +97,8 @@ impl Topology {
     }
 }
 
-/// Declares what all pools share: the queues of dead letters and of facts, the exchange of token events.
+/// Declares what all pools share: the queues of dead letters and of facts, each behind an exchange of its own name, so that who
+/// may publish to one may publish to nothing else; the exchange of token events.
 ///
 /// # Errors
 /// As [`Topology::declare`].
@@ -90,7 +107,14 @@ pub async fn declare_shared(options: &LinkOptions, max_length_bytes: u64) -> Res
     let declarer = Declarer::default();
     for queue in [DEAD_QUEUE, FACTS_QUEUE] {
         declarer.queue(&link, queue, max_length_bytes).await?;
+        if arguments::exchange(&link, queue, ExchangeKind::Fanout).await? {
+            let channel = link.connection().create_channel().await.map_err(driver_error)?;
+            let bind = (QueueBindOptions::default(), FieldTable::default());
+            channel
+                .queue_bind(queue.into(), queue.into(), "".into(), bind.0, bind.1)
+                .await
+                .map_err(driver_error)?;
+        }
     }
-    let channel = link.connection().create_channel().await.map_err(driver_error)?;
-    arguments::exchange(&channel, FEEDBACK_EXCHANGE, ExchangeKind::Topic).await
+    arguments::exchange(&link, FEEDBACK_EXCHANGE, ExchangeKind::Topic).await.map(drop)
 }

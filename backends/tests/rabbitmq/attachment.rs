@@ -124,7 +124,7 @@ async fn what_is_missing_is_said() {
     need!("rabbitmq");
     let world = World::new("missing").await;
     let error = world.broker().attach(&queue(), 10).await.err().unwrap();
-    assert!(matches!(&error, BrokerError::Refused(why) if why.contains("skein run sender")), "{error}");
+    assert!(matches!(&error, BrokerError::Refused(why) if why.contains("skein cluster init")), "{error}");
     world.relay.set_refusing(true);
     let error = world.broker().attach(&queue(), 10).await.err().unwrap();
     assert!(matches!(&error, BrokerError::Away(_)), "{error}");

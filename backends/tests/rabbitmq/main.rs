@@ -4,6 +4,7 @@ mod attachment;
 mod contract;
 mod facts;
 mod producer;
+mod standing;
 mod tls;
 mod topology;
 mod wiretap;

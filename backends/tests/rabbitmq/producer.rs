@@ -234,7 +234,7 @@ async fn a_missing_exchange_is_named_and_found_when_it_comes() {
     let world = World::new("exchange").await;
     let producer = world.producer(&["im"]).await;
     match producer.submit(&pool("im"), single(1, 1)).await {
-        Err(SubmitError::Rejected(why)) => assert!(why.contains("skein run sender")),
+        Err(SubmitError::Rejected(why)) => assert!(why.contains("skein cluster init")),
         other => panic!("{other:?}"),
     }
     world.declare("im", 1).await;

@@ -142,15 +142,19 @@ impl Spool {
 
     /// What the queue holds.
     pub(super) async fn look(&self) -> Result<Holding, BrokerError> {
-        let mut publisher = self.publisher().await?;
-        let Some(open) = publisher.as_ref() else { return Err(BrokerError::Away("not connected".into())) };
-        match arguments::look(open.link(), FACTS_QUEUE).await {
+        let channel = self.publisher().await?.as_ref().map(Publisher::channel);
+        // Others may ask meanwhile: the broker answers in one round trip, whoever is before.
+        let looked = match &channel {
+            Some(channel) => arguments::look_on(channel, FACTS_QUEUE).await,
+            None => Err(BrokerError::Away("not connected".into())),
+        };
+        match looked {
             Ok(Some(holding)) => Ok(holding),
-            Ok(None) => Err(BrokerError::Refused(format!(
-                "queue {FACTS_QUEUE} is missing; start `skein run sender`, which declares it"
-            ))),
+            Ok(None) => {
+                Err(BrokerError::Refused(format!("queue {FACTS_QUEUE} is missing; run `skein cluster init`")))
+            }
             Err(error) => {
-                *publisher = None;
+                *self.publisher.lock().await = None;
                 Err(error)
             }
         }
@@ -160,6 +164,7 @@ impl Spool {
         let mut publisher = self.publisher.lock().await;
         if publisher.as_ref().is_none_or(|p| !p.is_open()) {
             *publisher = None;
+            self.broker.declared().await;
             *publisher = Some(Publisher::open(self.broker.link_options(), "facts").await?);
         }
         Ok(publisher)
