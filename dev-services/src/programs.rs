@@ -33,6 +33,11 @@ pub fn is_present(name: &str) -> bool {
             }
             "chromium" => chromium().is_some(),
             "nghttpd" | "go" | "node" | "mvn" | "javac" => on_path(name).is_some(),
+            // What the files of deploy/ are held against.
+            "prometheus" => on_path("prometheus").is_some() && on_path("promtool").is_some(),
+            "systemd-analyze" | "docker-compose" | "helm" | "kubernetes-validate" | "hadolint" => {
+                on_path(name).is_some()
+            }
             _ => panic!("no service is called {name:?}"),
         }
 }

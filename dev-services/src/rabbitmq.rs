@@ -185,6 +185,12 @@ impl RabbitMq {
         OWN.get_or_try_init(RabbitMq::start).await.map(|own| &own.address)
     }
 
+    /// Where the node's own metrics are read, at `/metrics` and `/metrics/detailed`.
+    #[must_use]
+    pub fn metrics(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports[2].number()).into()
+    }
+
     /// Starts the node again on the same data and ports, after [`kill9`](Self::kill9) or [`stop`](Self::stop).
     ///
     /// # Errors

@@ -36,6 +36,9 @@ pub struct DevCluster {
     /// For how many devices
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub devices: u32,
+    /// Give the simulated APNs the faults of an ordinary day: refusals, lost answers, connections that end
+    #[arg(long)]
+    pub faults: bool,
     /// Where configuration and logs go
     #[arg(long, default_value = "skein-dev", value_name = "FOLDER")]
     pub folder: PathBuf,

@@ -106,7 +106,7 @@ async fn start(arguments: &DevCluster, output: Output) -> Result<Cluster, Failur
     let services = tokio::try_join!(RabbitMq::start(), ZooKeeper::start(), PostgreSql::start());
     let services = services.context("a service does not start")?;
     let site = Site::prepare(arguments)?;
-    let simulator = Simulator::start(site.simulator()).map_err(|error| anyhow!(error))?;
+    let simulator = Simulator::start(site.simulator(arguments)).map_err(|error| anyhow!(error))?;
     site.write(&services, simulator.addr(), arguments).await?;
     say("starting monitors, senders and the gateway …");
     let roles = Roles::start(&site, arguments).await?;

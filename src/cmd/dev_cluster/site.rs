@@ -8,8 +8,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use skein_apns_sim::SimulatorConfig;
 use skein_apns_sim::log::LogMode;
+use skein_apns_sim::{Faults, SimulatorConfig, realistic};
 use skein_dev_services::ports::Port;
 use skein_dev_services::{PostgreSql, RabbitMq, ZooKeeper};
 
@@ -71,8 +71,9 @@ impl Site {
     }
 
     /// The simulator's settings.
-    pub fn simulator(&self) -> SimulatorConfig {
+    pub fn simulator(&self, arguments: &DevCluster) -> SimulatorConfig {
         SimulatorConfig {
+            faults: if arguments.faults { realistic() } else { Faults::default() },
             ca_out: Some(self.path("apns-ca.pem")),
             bundle_ids: vec![TOPIC.to_owned()],
             log: LogMode::Memory { rows_max: LOG_ROWS_MAX },
@@ -181,6 +182,7 @@ credential = {{ kind = "token", key_file = "apns.p8", key_id = "DEVKEY0001", tea
         self.file("skein.toml", &text)?;
         *self.shown.borrow_mut() = vec![
             ("RabbitMQ", rabbitmq.management_url()),
+            ("its metrics", format!("http://{}/metrics", rabbitmq.metrics())),
             ("ZooKeeper", zookeeper.url()),
             ("PostgreSQL", postgresql.url_of(database)),
             (
