@@ -95,7 +95,8 @@ pub(super) fn html(fleet: &Fleet, history: &History) -> String {
 /// A sender's last minute, as small as a word.
 pub(super) fn spark(rate: &[Option<f32>]) -> String {
     let points = &rate[rate.len().saturating_sub(SPARK_SECONDS)..];
-    let columns: Vec<Option<f64>> = points.iter().map(|point| point.map(f64::from)).collect();
+    let before = std::iter::repeat_n(None, SPARK_SECONDS - points.len());
+    let columns: Vec<Option<f64>> = before.chain(points.iter().map(|point| point.map(f64::from))).collect();
     let top = columns.iter().flatten().copied().fold(1.0, f64::max);
     let mut paths = String::new();
     for run in runs(&columns) {

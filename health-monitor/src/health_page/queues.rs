@@ -50,8 +50,8 @@ fn pool(name: &PoolName, queues: &[&Queue]) -> String {
         shown.sort_by(|a, b| a.queue.cmp(&b.queue));
     }
     let mut html = format!(
-        "<div class=\"scroll pool pinned\" tabindex=\"0\" role=\"group\" aria-label=\"pool {name}\"><table>\
-         <caption>{name} <small>{queues}, {depth} waiting, {come} in and {go} out a second</small></caption>\n{HEAD}<tbody>\n",
+        "<h3>{name} <small>{queues}, {depth} waiting, {come} in and {go} out a second</small></h3>\n\
+         <div class=\"scroll pinned\" tabindex=\"0\" role=\"group\" aria-label=\"queues of the pool {name}\"><table>\n{HEAD}<tbody>\n",
         name = text(name),
         queues = many(queues.len(), "queue", "queues"),
         depth = depth.as_deref().unwrap_or("an unknown number"),

@@ -14,7 +14,7 @@ const QUEUES_SHOWN_MAX: usize = 32;
 const HEAD: &str = "<thead><tr><th scope=\"col\">Sender</th><th scope=\"col\">State</th><th scope=\"col\">Queues</th>\
     <th scope=\"col\" class=\"n\">Rate/s</th><th scope=\"col\" class=\"n\">Delay</th><th scope=\"col\" class=\"n\">In flight</th>\
     <th scope=\"col\" class=\"n\">Held</th><th scope=\"col\">APNs</th><th scope=\"col\">Broker</th><th scope=\"col\">Ledger</th>\
-    <th scope=\"col\">Lease</th><th scope=\"col\">Where</th></tr></thead>\n<tbody>\n";
+    <th scope=\"col\">Lease</th></tr></thead>\n<tbody>\n";
 
 pub(super) fn html(fleet: &Fleet, history: &History) -> String {
     if fleet.senders.is_empty() {
@@ -35,11 +35,11 @@ pub(super) fn html(fleet: &Fleet, history: &History) -> String {
 fn row(fleet: &Fleet, sender: &Sender, line: Option<&Line>, html: &mut String) {
     let _ = writeln!(
         html,
-        "<tr data-sender=\"{id}\"><th scope=\"row\">{id}</th><td>{state}</td><td class=\"chips\" data-label=\"Queues\">{queues}</td>\
+        "<tr data-sender=\"{id}\"><th scope=\"row\">{id}<small>{place}</small></th><td>{state}</td><td class=\"chips\" data-label=\"Queues\">{queues}</td>\
          <td class=\"n\" data-label=\"Rate/s\">{rate}{spark}</td><td class=\"n\" data-label=\"Delay\">{delay}</td>\
          <td class=\"n\" data-label=\"In flight\">{in_flight}</td><td class=\"n\" data-label=\"Held\">{held}</td>\
          <td data-label=\"APNs\">{apns}</td><td data-label=\"Broker\">{broker}</td><td data-label=\"Ledger\">{ledger}</td>\
-         <td data-label=\"Lease\">{lease}</td><td class=\"quiet\" data-label=\"Where\">{place}</td></tr>",
+         <td data-label=\"Lease\">{lease}</td></tr>",
         id = text(&sender.member),
         state = state(sender),
         queues = queues(fleet, sender),
@@ -87,7 +87,7 @@ fn queues(fleet: &Fleet, sender: &Sender) -> String {
 fn place(sender: &Sender) -> String {
     let parts = [sender.host.as_deref(), sender.zone.as_deref(), sender.version.as_deref()];
     let parts: Vec<String> = parts.into_iter().flatten().map(text).collect();
-    if parts.is_empty() { known(None::<&str>) } else { parts.join(" · ") }
+    parts.join(" · ")
 }
 
 fn state(sender: &Sender) -> String {
