@@ -19,7 +19,8 @@ pub enum Dev {
     Everything listens on loopback, on ports of its own, and ends with Ctrl-C. In another terminal, in the same folder:\n  \
     export SKEIN_CONFIG=skein-dev/skein.toml\n  \
     skein queue list --watch\n\n\
-    It needs the programs of RabbitMQ, ZooKeeper and PostgreSQL (Debian: apt-get install rabbitmq-server zookeeper postgresql).")]
+    It needs the programs of RabbitMQ, ZooKeeper and PostgreSQL (Debian: apt-get install\n\
+    --no-install-recommends rabbitmq-server zookeeper default-jre-headless postgresql).")]
 pub struct DevCluster {
     /// How many senders
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=16))]

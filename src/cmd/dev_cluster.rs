@@ -123,11 +123,12 @@ fn introduce(site: &Site, roles: &Roles, arguments: &DevCluster, output: Output)
     let example = site::example_token(0);
     let kill = roles.senders().next().map_or(0, |(_, pid)| pid);
     let mut text = String::from("\nthe cluster is up\n\n");
-    for (name, at, pid) in roles.shown() {
-        text.push_str(&format!("  {name:12} {at:34} pid {pid}\n"));
-    }
     for (name, at) in site.shown() {
         text.push_str(&format!("  {name:12} {at}\n"));
+    }
+    text.push_str("\n  its processes, each with /readyz and /metrics:\n");
+    for (name, at, pid) in roles.shown() {
+        text.push_str(&format!("  {name:12} {at:34} pid {pid}\n"));
     }
     text.push_str(&format!(
         "\nin another terminal, in this folder:\n\n  \

@@ -181,15 +181,15 @@ credential = {{ kind = "token", key_file = "apns.p8", key_id = "DEVKEY0001", tea
         );
         self.file("skein.toml", &text)?;
         *self.shown.borrow_mut() = vec![
-            ("RabbitMQ", rabbitmq.management_url()),
-            ("its metrics", format!("http://{}/metrics", rabbitmq.metrics())),
-            ("ZooKeeper", zookeeper.url()),
-            ("PostgreSQL", postgresql.url_of(database)),
+            ("page", self.page()),
             (
                 "gateway",
                 format!("http://127.0.0.1:{} (its key: {})", self.front, self.path("api.key").display()),
             ),
-            ("page", self.page()),
+            ("RabbitMQ", rabbitmq.management_url()),
+            ("its metrics", format!("http://{}/metrics", rabbitmq.metrics())),
+            ("ZooKeeper", zookeeper.url()),
+            ("PostgreSQL", postgresql.url_of(database)),
             ("APNs", format!("https://{apns} (simulated)")),
             ("logs", self.folder.join("*.log").display().to_string()),
         ];
