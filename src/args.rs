@@ -1,12 +1,14 @@
 //! The arguments: every command with what it takes.
 
 mod channel;
+mod cluster;
 mod credential;
 mod dev;
 mod fleet;
 mod simulate;
 
 pub use channel::{App, Channel, Publish, Storage};
+pub use cluster::{Cluster, Who};
 pub use credential::{Check, Credential, List, Rotate};
 pub use dev::{Dev, DevCluster};
 pub use fleet::{Follow, MonitorAt, OneQueue, OneSender, Queue, Sender, Wait};
@@ -92,6 +94,9 @@ pub enum Command {
     /// List the senders of a cluster, drain them, keep them out
     #[command(subcommand)]
     Sender(Box<Sender>),
+    /// Make what a cluster needs on its services, with one narrow user for each role, and prove that they are narrow
+    #[command(subcommand)]
+    Cluster(Box<Cluster>),
     /// A whole cluster on this machine, to try things on
     #[command(subcommand)]
     Dev(Dev),
@@ -174,8 +179,16 @@ pub enum Config {
 pub enum Run {
     /// The sender of a cluster: from its queues to APNs and into the ledger, until SIGTERM
     ///
+    /// Restarted without a gap, the successor first: `skein run sender --succeeds sender-0 --set sender.member=sender-0b
+    /// --set http.listen=…` starts beside the running one, is given its queues one by one when it is ready, and the one that was
+    /// there ends with 0 when it owns nothing any more.
+    ///
     /// Example: skein run sender -c skein.toml
-    Sender,
+    Sender {
+        /// Takes the place of this sender, which runs now under another sender.member
+        #[arg(long, value_name = "MEMBER", value_parser = fleet::member)]
+        succeeds: Option<skein_core::fleet::MemberId>,
+    },
     /// The health monitor of a cluster: says which sender owns which queue; run two or more, one leads
     ///
     /// It serves the fleet's API at monitor.listen (/v1/fleet, /v1/fleet/history). The numbers of its plan stand in
@@ -313,8 +326,10 @@ mod tests {
         for command in Arguments::command().get_subcommands().filter(|c| !c.is_hide_set()) {
             let name = command.get_name();
             assert!(page.contains(&format!("`skein {name}")), "docs/cli.md does not name {name}");
-            let grouped =
-                matches!(name, "config" | "run" | "credential" | "channel" | "queue" | "sender" | "dev");
+            let grouped = matches!(
+                name,
+                "config" | "run" | "credential" | "cluster" | "channel" | "queue" | "sender" | "dev"
+            );
             for sub in command.get_subcommands().filter(|_| grouped) {
                 let whole = format!("`skein {name} {}", sub.get_name());
                 assert!(page.contains(&whole), "docs/cli.md does not name {whole}");

@@ -2,6 +2,7 @@
 
 mod bench;
 mod channel;
+mod cluster;
 mod completions;
 mod config;
 mod credential;
@@ -40,6 +41,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Channel(channel) => channel::run(&load(&common)?.config, &channel, *output),
         Command::Queue(queue) => queue::run(&load(&common)?.config, &queue, *output),
         Command::Sender(sender) => sender::run(&load(&common)?.config, &sender, *output),
+        Command::Cluster(cluster) => cluster::run(&load(&common)?.config, &cluster, *output),
         Command::Dev(dev) => dev_cluster::run(&dev, *output),
         Command::SimulateApns(simulate) => simulate_apns::run(&log_of(&common)?, *simulate, *output),
         Command::Bench(bench) => bench::run(&bench, &common.settings, *output),

@@ -6,6 +6,7 @@ pub mod embedded;
 pub mod member;
 pub mod monitor;
 pub mod sender;
+pub mod succession;
 pub mod zookeeper;
 
 use std::collections::BTreeMap;
@@ -106,19 +107,28 @@ fn key<'a>(key: &'a Option<Key32>, setting: &str) -> Result<&'a Key32, Failure> 
 
 /// The cluster's ledger. Makes no connection yet.
 pub fn postgres_ledger(config: &Config) -> Result<PostgresLedger, Failure> {
+    PostgresLedger::new(postgres_options(config)?, token_cipher(config)?)
+        .map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// What seals device tokens.
+pub fn token_cipher(config: &Config) -> Result<TokenCipher, Failure> {
+    Ok(TokenCipher::new(*key(&config.ledger.parking_key, "ledger.parking_key_file")?.expose()))
+}
+
+/// How the cluster's database is reached.
+pub fn postgres_options(config: &Config) -> Result<PostgresOptions, Failure> {
     let ledger = &config.ledger;
     let url = ledger.url.as_ref().ok_or_else(|| Failure::Usage("ledger.url is not set".into()))?;
     let password = ledger.password.as_ref();
-    let options = PostgresOptions {
+    Ok(PostgresOptions {
         tls: ledger.tls.mode == TlsMode::Verify,
         ca_file: ledger.tls.ca_file.clone(),
         client_certificate: pair(&ledger.tls.cert_file, &ledger.tls.key_file),
         connections: ledger.connections.get(),
         connect_timeout: ledger.connect_timeout,
         ..PostgresOptions::new(url.with_login(ledger.username.as_deref(), password, "").expose())
-    };
-    let cipher = TokenCipher::new(*key(&ledger.parking_key, "ledger.parking_key_file")?.expose());
-    PostgresLedger::new(options, cipher).map_err(|error| Failure::Usage(error.to_string()))
+    })
 }
 
 fn pair(chain: &Option<PathBuf>, key: &Option<PathBuf>) -> Option<(PathBuf, PathBuf)> {

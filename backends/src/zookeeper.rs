@@ -3,16 +3,21 @@
 //! | file | what it decides or holds |
 //! | --- | --- |
 //! | `options` | how ZooKeeper is reached, and whose the nodes are |
+//! | `rights` | who may do what to which node |
+//! | `cluster` | what `skein cluster init` makes |
+//! | `probe` | trying what must be refused |
 //! | `tree` | which node holds what |
 //! | `connection` | a session at a time, with pauses in between |
 //! | `nodes` | reading and writing nodes, within bounds |
 //! | `membership` | a sender joins, says how it is, reads its assignment |
 //! | `seat` | what a sender knows, session or not |
+//! | `succession` | who takes whose place |
 //! | `coordinator` | a sender's words on its queues, by compare-and-set |
 //! | `fleet` | the whole fleet, for monitors and commands |
 //! | `latch` | the leader latch and its lease |
 //! | `lead` | what the leader writes, checked against its latch |
 
+mod cluster;
 mod connection;
 mod coordinator;
 mod fleet;
@@ -21,10 +26,16 @@ mod lead;
 mod membership;
 mod nodes;
 mod options;
+mod probe;
+mod rights;
 mod seat;
+mod succession;
 mod tree;
 
+pub use cluster::{Node, Wrong, ZooKeeperTree};
 pub use coordinator::ZooKeeperCoordinator;
 pub use fleet::ZooKeeperFleet;
 pub use lead::ZooKeeperLead;
 pub use options::{Login, ZooKeeperOptions};
+pub use probe::{Answer, Attempt, Deed, attempt};
+pub use rights::{Rights, ZooKeeperRole, digest_of};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use skein_core::QueueName;
-use skein_core::fleet::{Change, Owner};
+use skein_core::fleet::{Change, Owner, QueueAssignment};
 use skein_core::lease::BootMillis;
 use skein_core::plan::{Connection, Move, Plan};
 use skein_core::seam::{CoordinatorError, FleetView, Lead, Planned, StoredQueue};
@@ -34,6 +34,7 @@ pub fn label(change: &Change) -> &'static str {
         Change::Ask { .. } => "ask",
         Change::Withdraw => "withdraw",
         Change::Release { .. } => "release",
+        Change::HandOver { .. } => "hand_over",
         Change::Reclaim { .. } => "reclaim",
         Change::Settled { .. } => "settled",
         Change::Pause => "pause",
@@ -132,12 +133,11 @@ pub async fn kick<L: Lead, B: BrokerWatch>(
     let owns = |owner: &_, queue: &_| {
         view.queues.iter().any(|s| s.assignment.queue == *queue && s.assignment.is_owned_by(owner))
     };
-    let owners: BTreeMap<&QueueName, &Owner> = view
-        .queues
-        .iter()
-        .filter_map(|s| Some((&s.assignment.queue, s.assignment.owner.as_ref()?)))
-        .collect();
-    kicks.look(&seen.connections, |queue| owners.get(queue).copied(), |_, _| false, now);
+    let stored: BTreeMap<&QueueName, &QueueAssignment> =
+        view.queues.iter().map(|s| (&s.assignment.queue, &s.assignment)).collect();
+    let owner = |queue: &QueueName| stored.get(queue).and_then(|a| a.owner.as_ref());
+    let comes = |life: &Owner, queue: &QueueName| stored.get(queue).is_some_and(|a| a.comes_to(&life.member));
+    kicks.look(&seen.connections, owner, comes, now);
     let due = kicks.due(&seen.connections, owns, now);
     let closing = async {
         for kick in due {

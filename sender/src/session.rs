@@ -17,6 +17,7 @@ use crate::attachment::Attachment;
 use crate::main_path::PoolShard;
 use crate::quarantine::Quarantine;
 use crate::reading::{Away, Reader};
+use crate::startup::Milestone;
 use crate::tenancy::{Backoff, Step, Tenancy};
 use crate::work::Item;
 
@@ -25,6 +26,9 @@ const TAKE_MOST: usize = 64;
 /// How many items of a pool and shard may wait for permits before no more is taken. A batch that is read keeps its own items alone, which
 /// is a fraction of its body where it has gone to many queues; so reading early costs less memory than waiting.
 const BACKLOG_ITEMS: usize = 4096;
+
+/// How far the wall clocks of two senders may be apart: what the one has noted last is not long ago for the other then.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(2 * 3_600);
 
 /// One queue, as long as it is this sender's.
 pub struct Session<B: Broker, L: Ledger, K: Coordinator, C: Clock> {
@@ -54,6 +58,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
     /// Runs until the queue is no longer this sender's; leaves it by the one way.
     pub async fn run(self, mut wanted: Wanted) {
         let Some(first) = wanted.borrow().clone() else { return };
+        self.reached(Milestone::Assigned);
         let mut tenancy = Tenancy::new(first);
         let mut backoff = Backoff::new(self.pool.options.backoff, (&self.pool.options.member, &self.queue));
         loop {
@@ -110,6 +115,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                 return Some(backoff.wait());
             }
         };
+        self.reached(Milestone::Attached);
         let attachment = Rc::new(Attachment::new(queue.clone(), inbox.lease()));
         let mut backlog = VecDeque::new();
         let end = self.serve(&mut inbox, &attachment, &mut backlog, tenancy, wanted).await;
@@ -146,6 +152,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         match self.coordinator.reclaim(&self.queue, tenancy.owned.epoch, predecessor_dead).await {
             Ok(owned) => {
                 tenancy.claimed(owned);
+                self.reached(Milestone::Claimed);
                 Some(Duration::ZERO)
             }
             Err(CoordinatorError::Away(why)) => {
@@ -216,6 +223,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                         Ok(deliveries) => deliveries,
                         Err(error) => return Ok(End::Cut(error)),
                     };
+                    self.reached(Milestone::Delivered);
                     if !tenancy.owned.predecessor_gone {
                         let grace = pool.options.grace.saturating_sub(tenancy.owned.grace_served);
                         if unless_stopped(wanted, tenancy, tokio::time::sleep(grace)).await.is_none() {
@@ -228,6 +236,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                         let loading = self.load(tenancy, &mut away);
                         let Some(told) = unless_stopped(wanted, tenancy, loading).await else { continue };
                         loaded = told;
+                        self.reached(Milestone::Loaded);
                     }
                     let mut reader = Reader {
                         pool: &**pool,
@@ -252,6 +261,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                     pool.backlog.set(pool.backlog.get() + fresh.len());
                     backlog.append(&mut fresh);
                     read?;
+                    self.reached(Milestone::LookedUp);
                 }
             }
         }
@@ -305,11 +315,8 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         let name = &self.queue.pool;
         let slots: Vec<_> = tenancy.owned.slots.slots(self.queue.number).collect();
         loop {
-            let since = self.pool.clock.now().minus(self.pool.options.id_memory);
-            let loaded = match self.ledger.gone(name, &slots).await {
-                Ok(gone) => self.ledger.repeats(name, since).await.map(|repeats| (gone, repeats)),
-                Err(error) => Err(error),
-            };
+            let since = self.pool.clock.now().minus(self.pool.options.id_memory + CLOCKS_APART_MAX);
+            let loaded = tokio::try_join!(self.ledger.gone(name, &slots), self.ledger.repeats(name, since));
             match loaded {
                 Ok((gone, repeats)) => {
                     let boot = self.pool.clock.boot();
@@ -334,6 +341,10 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                 }
             }
         }
+    }
+
+    fn reached(&self, step: Milestone) {
+        self.pool.status.startup.reached(step);
     }
 
     /// Items that were read and never entered: their ids are free again.

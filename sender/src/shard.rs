@@ -10,7 +10,7 @@ use skein_core::seam::{Assignment, Broker, Clock, Coordinator, Ledger, OwnedQueu
 use skein_core::{PoolName, QueueName};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::main_path::PoolShard;
 use crate::metrics::{Metrics, PoolMetrics};
@@ -210,8 +210,25 @@ where
         let mut pools: BTreeMap<PoolName, Rc<PoolShard<C>>> = BTreeMap::new();
         let mut loops = Vec::new();
         let mut sessions: BTreeMap<QueueName, Running> = BTreeMap::new();
+        // Their connections to APNs stand before the first queue comes.
+        for pool in &Arc::clone(&self.options).pools {
+            self.pool(&pool.name, &mut pools, &mut loops, &pools_ended);
+        }
+        // What is opened for queues that come; kept until the queue's session has had its use of it.
+        let mut ready: BTreeMap<QueueName, JoinSet<()>> = BTreeMap::new();
         loop {
-            let mut wanted = self.wanted();
+            let (mut wanted, coming) = self.wanted();
+            ready.retain(|queue, _| coming.contains(queue) || wanted.contains_key(queue));
+            for queue in coming {
+                // It connects to APNs by itself.
+                if self.pool(&queue.pool, &mut pools, &mut loops, &pools_ended).is_some() {
+                    ready.entry(queue.clone()).or_insert_with(|| {
+                        let (broker, mut opening) = (self.broker.clone(), JoinSet::new());
+                        opening.spawn_local(async move { broker.prepare(&queue).await });
+                        opening
+                    });
+                }
+            }
             sessions.retain(|_, session| !session.task.is_finished());
             for (queue, session) in &sessions {
                 session.want(wanted.remove(queue));
@@ -256,12 +273,14 @@ where
         }
     }
 
-    /// The queues that live on this shard and are to be sent from.
-    fn wanted(&mut self) -> BTreeMap<QueueName, OwnedQueue> {
+    /// The queues that live on this shard and are to be sent from, and those that come to it.
+    fn wanted(&mut self) -> (BTreeMap<QueueName, OwnedQueue>, Vec<QueueName>) {
         let shards = self.options.shards.max(1);
         let assignment = self.assignment.borrow_and_update();
-        let mine = assignment.queues.iter().filter(|o| usize::from(o.queue.number) % shards == self.number);
-        mine.map(|owned| (owned.queue.clone(), owned.clone())).collect()
+        let lives_here = |queue: &QueueName| usize::from(queue.number) % shards == self.number;
+        let owned = assignment.queues.iter().filter(|owned| lives_here(&owned.queue));
+        let coming = assignment.coming.iter().filter(|queue| lives_here(queue));
+        (owned.map(|owned| (owned.queue.clone(), owned.clone())).collect(), coming.cloned().collect())
     }
 
     fn pool(

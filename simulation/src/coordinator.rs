@@ -88,7 +88,7 @@ impl SimCoordinator {
                 queues.push(other);
             }
         }
-        Assignment { queues }
+        Assignment { queues, ..own.clone() }
     }
 }
 

@@ -38,11 +38,12 @@ pub fn run(loaded: &Loaded, common: &Common, role: &Run, output: Output) -> Resu
             ))
         }
         // The shards have threads of their own; what is left here is the ledger and the pages.
-        Run::Sender => {
+        Run::Sender { succeeds } => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.context("cannot start a runtime")?.block_on(sender_role::run(
                 &loaded.config,
                 common,
+                succeeds.as_ref(),
                 output,
             ))
         }

@@ -14,6 +14,7 @@ use skein_core::seam::{Assignment, Clock as _, Coordinator, CoordinatorError, Ow
 use skein_core::{PoolName, QueueName, SlotMap, Timestamp};
 use skein_sender::credential::view::CredentialView;
 use skein_sender::description::{Describer, Parts};
+use skein_sender::last_assignment::{FileNotebook, Remembered};
 use skein_sender::member_lock::{LockError, MemberLock};
 use skein_sender::metrics::Metrics;
 use skein_sender::status::Status;
@@ -23,6 +24,7 @@ use uuid::Uuid;
 
 use super::credentials::Credentials;
 use super::named;
+use super::succession::Succession;
 use crate::exit::Failure;
 
 /// How often a sender describes itself without a cause.
@@ -34,12 +36,15 @@ const LOCK_AGAIN: Duration = Duration::from_millis(20);
 /// Longest wait for ZooKeeper's word when leaving the fleet.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
+/// ZooKeeper, and what it said last to this member on this host.
+type FleetCoordinator = Remembered<ZooKeeperCoordinator, FileNotebook>;
+
 /// Who says which queues are this process's own.
 pub enum Coordinating {
     /// Its configuration.
     Alone(StaticCoordinator),
     /// Its fleet.
-    Fleet(Arc<ZooKeeperCoordinator>),
+    Fleet(Arc<FleetCoordinator>),
 }
 
 /// What a sender owns by, and which of its earlier lives are dead.
@@ -133,20 +138,28 @@ async fn lock(config: &Config, id: &MemberId, life: Incarnation) -> Result<Optio
 /// A member of a fleet.
 pub struct Seat {
     /// Its coordinator.
-    coordinator: Arc<ZooKeeperCoordinator>,
+    coordinator: Arc<FleetCoordinator>,
+    zookeeper: Arc<ZooKeeperCoordinator>,
     life: Life,
+    /// Whose place it takes.
+    succession: Succession,
     /// Tells that it leaves.
     draining: watch::Sender<bool>,
 }
 
 impl Seat {
-    /// Joins. While ZooKeeper is away it goes on trying, and owns nothing.
+    /// Joins. While ZooKeeper is away it goes on trying, and owns what it owned on this host before; without a lock, nothing.
     pub fn join(
         config: &Config,
         options: ZooKeeperOptions,
         mut life: Life,
         credentials: &Credentials,
+        succeeds: Option<&MemberId>,
     ) -> Result<Self, Failure> {
+        if succeeds == Some(&life.member.id) {
+            let why = "--succeeds names this sender itself; give it another name with --set sender.member=…";
+            return Err(Failure::Usage(why.to_owned()));
+        }
         let reports = reports(config, &credentials.views());
         life.member.pools =
             reports.keys().map(|pool| ServedPool { pool: pool.clone(), apns: Default::default() }).collect();
@@ -154,8 +167,14 @@ impl Seat {
         let pools = super::sender::pools(config)?;
         let slots: BTreeMap<PoolName, SlotMap> =
             pools.into_iter().map(|(pool, queues)| (pool, SlotMap::even(queues))).collect();
-        let coordinator = ZooKeeperCoordinator::join(options, life.member.clone(), slots);
-        Ok(Self { coordinator: Arc::new(coordinator), life, draining: watch::Sender::new(false) })
+        let folder = config.sender.state_folder.as_ref().filter(|_| life.lock.is_some());
+        let notebook = folder.map(|folder| FileNotebook::new(folder, &life.member.id));
+        let zookeeper = Arc::new(ZooKeeperCoordinator::join(options, life.member.clone(), slots.clone()));
+        let coordinator = Arc::new(Remembered::new(Arc::clone(&zookeeper), notebook, slots));
+        let passing = Arc::clone(&coordinator);
+        tokio::spawn(async move { passing.run().await });
+        let succession = Succession::new(succeeds.cloned());
+        Ok(Self { coordinator, zookeeper, life, succession, draining: watch::Sender::new(false) })
     }
 
     /// What the sender owns by.
@@ -164,8 +183,26 @@ impl Seat {
         Ownership { coordinator, dead_lives: self.life.dead_lives() }
     }
 
-    /// Describes the sender for as long as it is polled: once a second, and at once when a decision may hang on it.
+    /// Describes the sender for as long as it is polled: once a second, and at once when a decision may hang on it. Once all it
+    /// needs is `declared`, it says whose place it takes.
     pub async fn describe(
+        &self,
+        config: &Config,
+        presence: &Presence,
+        credentials: &Credentials,
+        status: Arc<Status>,
+        metrics: Arc<Metrics>,
+        mut declared: watch::Receiver<bool>,
+    ) {
+        let succeeding = async {
+            if declared.wait_for(|declared| *declared).await.is_ok() {
+                self.succession.run(&self.zookeeper).await;
+            }
+        };
+        tokio::join!(self.tell(config, presence, credentials, status, metrics), succeeding);
+    }
+
+    async fn tell(
         &self,
         config: &Config,
         presence: &Presence,
@@ -177,6 +214,7 @@ impl Seat {
         let mut draining = self.draining.subscribe();
         let mut trouble = presence.trouble();
         let mut standing = self.coordinator.standing();
+        let mut succeeds = self.succession.of();
         let (mut told, mut told_at) = (None, Instant::now());
         loop {
             let parts = Parts {
@@ -185,6 +223,7 @@ impl Seat {
                 draining: *draining.borrow_and_update(),
             };
             let now = describer.describe(&self.life.member, &parts, SystemClock.boot());
+            let now = Member { succeeds: succeeds.borrow_and_update().clone(), ..now };
             let decides = Some(Member { load: Default::default(), ..now.clone() });
             if told != decides || told_at.elapsed() >= DESCRIBE_EVERY {
                 self.coordinator.describe(now);
@@ -196,8 +235,15 @@ impl Seat {
                 Ok(()) = draining.changed() => {}
                 Ok(()) = trouble.changed() => {}
                 Ok(()) = standing.changed() => {}
+                Ok(()) = succeeds.changed() => {}
             }
         }
+    }
+
+    /// Waits until another sender has taken this one's place and nothing is its own any more.
+    pub async fn succeeded(&self) {
+        let by = self.zookeeper.succeeded().await;
+        tracing::info!(by = %by.member, "its place is taken: this sender owns nothing any more and ends");
     }
 
     /// Waits until a later life has taken this one's place for good. Tells, once each, that ZooKeeper went and came.

@@ -48,7 +48,7 @@ fn known(row: &PgRow) -> Result<Known, sqlx::Error> {
     })
 }
 
-const REPEATS: &str = "SELECT id, generation FROM final WHERE repeat AND pool = $1 AND at >= $2";
+const REPEATS: &str = "SELECT id, generation FROM final WHERE repeat AND pool = $1 AND at >= $2 ORDER BY at";
 
 pub(super) async fn repeats(
     pool: &PgPool,

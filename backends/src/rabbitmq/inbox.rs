@@ -16,6 +16,7 @@ use skein_core::wire::{BATCH_V1, CONTENT_TYPE, NOTIFICATION_V1, REPEAT_HEADER};
 use skein_producer::LinkOptions;
 use skein_producer::link::Link;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::acks::{Ack, Acks};
 use super::driver_error;
@@ -26,6 +27,9 @@ use super::topology::DEAD_QUEUE;
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 /// How long the broker gets to commit the settlements that it has read.
 const LEAVE_PAUSE: Duration = Duration::from_millis(50);
+/// So many commands may be under way to a quorum queue without its channel keeping any back: half of the broker's own bound of 32,
+/// since grants of credit are commands too.
+const UNDER_WAY_MAX: usize = 16;
 
 /// An attachment. Dropping it resets its socket: nothing polite is said.
 pub struct RabbitInbox {
@@ -38,6 +42,8 @@ pub struct RabbitInbox {
     early: VecDeque<Delivery>,
     acks: Acks,
     due: Vec<Ack>,
+    /// When the last acknowledgements were sent, the oldest first.
+    sent: VecDeque<Instant>,
     lease: Arc<Lease>,
     keeping: JoinHandle<()>,
     gone: Option<BrokerError>,
@@ -56,7 +62,7 @@ impl RabbitInbox {
         keeping: JoinHandle<()>,
         graves: LinkOptions,
     ) -> Self {
-        let (early, acks, due) = (VecDeque::new(), Acks::default(), Vec::new());
+        let (early, acks, due, sent) = (VecDeque::new(), Acks::default(), Vec::new(), VecDeque::new());
         let (gone, graveyard) = (None, None);
         let kinds = [NOTIFICATION_V1.into(), BATCH_V1.into()];
         Self {
@@ -67,6 +73,7 @@ impl RabbitInbox {
             early,
             acks,
             due,
+            sent,
             lease,
             keeping,
             gone,
@@ -181,7 +188,12 @@ impl Inbox for RabbitInbox {
             return Err(gone.clone());
         }
         self.acks.settle(tags, &mut self.due);
+        let now = Instant::now();
         for ack in self.due.drain(..) {
+            if self.sent.len() > UNDER_WAY_MAX {
+                self.sent.pop_front();
+            }
+            self.sent.push_back(now);
             let (tag, multiple) = match ack {
                 Ack::One(tag) => (tag, false),
                 Ack::UpTo(tag) => (tag, true),
@@ -221,8 +233,11 @@ impl Inbox for RabbitInbox {
             let asked = self.channel.basic_qos(self.prefetch, BasicQosOptions::default());
             let _ = tokio::time::timeout(LEAVE_LIMIT, asked).await;
             // Read is not applied: beyond 32 commands under way to a quorum queue, the channel keeps further ones until those
-            // are committed, and loses them with its connection (`quorum_commands_soft_limit`). Nothing tells when.
-            tokio::time::sleep(LEAVE_PAUSE).await;
+            // are committed, and loses them with its connection (`quorum_commands_soft_limit`). Nothing tells when; with fewer
+            // it keeps none.
+            if let Some(sent) = self.sent.front().filter(|_| self.sent.len() > UNDER_WAY_MAX) {
+                tokio::time::sleep_until(*sent + LEAVE_PAUSE).await;
+            }
         }
     }
 }

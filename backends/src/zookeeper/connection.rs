@@ -10,9 +10,12 @@ use skein_core::Timestamp;
 use skein_core::seam::{Clock as _, CoordinatorError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use zookeeper_client::{Client, CreateMode, CreateOptions, Error, SessionState};
+use zookeeper_client::{Acls, Client, CreateMode, CreateOptions, Error, SessionState};
 
+use super::nodes::from_json;
 use super::options::ZooKeeperOptions;
+use super::rights::Rights;
+use super::tree::RIGHTS;
 use crate::clock::SystemClock;
 
 /// What is known of ZooKeeper.
@@ -29,6 +32,8 @@ pub(super) enum Link {
 pub(super) struct Session {
     pub(super) client: Client,
     pub(super) options: Arc<ZooKeeperOptions>,
+    /// The users of the tree, if it has any.
+    pub(super) rights: Option<Arc<Rights>>,
 }
 
 impl Session {
@@ -50,9 +55,24 @@ impl Session {
         tokio::time::timeout(limit, answer).await.map_err(late)
     }
 
-    /// How nodes of a mode are made: their maker's alone where there is a login.
-    pub(super) fn creating(&self, mode: CreateMode) -> CreateOptions<'static> {
-        mode.with_acls(self.options.acls())
+    /// How a node is made: with the rights that the tree has for it; where it has none, its maker's alone if there is a login.
+    pub(super) fn creating(&self, path: &str, mode: CreateMode) -> CreateOptions<'_> {
+        mode.with_acls(self.acls(path))
+    }
+
+    /// A new node's list of rights.
+    pub(super) fn acls(&self, path: &str) -> Acls<'_> {
+        self.rights.as_ref().map_or_else(|| self.options.acls(), |rights| rights.acls(path))
+    }
+
+    /// Learns the users of the tree, if it has any.
+    async fn with_rights(mut self) -> Result<Self, CoordinatorError> {
+        self.rights = match self.within(self.client.get_data(RIGHTS)).await? {
+            Ok((data, _)) => Some(Arc::new(Rights::of(from_json(RIGHTS, &data)?))),
+            Err(Error::NoNode) => None,
+            Err(error) => return Err(coordinator_error(&error)),
+        };
+        Ok(self)
     }
 }
 
@@ -90,7 +110,14 @@ impl Connection {
     pub(super) fn open(options: Arc<ZooKeeperOptions>) -> Self {
         let first = Link::Away(SystemClock.now(), "not connected yet".to_owned());
         let (told, link) = watch::channel(first);
-        Self { link, keeper: tokio::spawn(keep(options, told)) }
+        Self { link, keeper: tokio::spawn(keep(options, told, AsksRights::Yes)) }
+    }
+
+    /// The same, for one who need not be able to read who has which rights.
+    pub(super) fn open_bare(options: Arc<ZooKeeperOptions>) -> Self {
+        let first = Link::Away(SystemClock.now(), "not connected yet".to_owned());
+        let (told, link) = watch::channel(first);
+        Self { link, keeper: tokio::spawn(keep(options, told, AsksRights::No)) }
     }
 
     /// What is known, now and at each change.
@@ -125,13 +152,27 @@ impl Drop for Connection {
     }
 }
 
-async fn keep(options: Arc<ZooKeeperOptions>, told: watch::Sender<Link>) {
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum AsksRights {
+    Yes,
+    No,
+}
+
+async fn keep(options: Arc<ZooKeeperOptions>, told: watch::Sender<Link>, asks: AsksRights) {
     let mut backoff = Backoff::new(options.backoff);
     loop {
         let why = match connect(&options).await {
             Ok(client) => {
                 let began = tokio::time::Instant::now();
-                let why = follow(Session { client, options: Arc::clone(&options) }, &told).await;
+                let session = Session { client, options: Arc::clone(&options), rights: None };
+                let known = match asks {
+                    AsksRights::Yes => session.with_rights().await,
+                    AsksRights::No => Ok(session),
+                };
+                let why = match known {
+                    Ok(session) => follow(session, &told).await,
+                    Err(error) => error.to_string(),
+                };
                 if began.elapsed() > options.session_timeout {
                     backoff = Backoff::new(options.backoff);
                 }

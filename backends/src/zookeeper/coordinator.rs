@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use skein_core::fleet::{Member, Owner, QueueAssignment};
+use skein_core::fleet::{Member, MemberId, Owner, QueueAssignment};
 use skein_core::seam::{Assignment, Coordinator, CoordinatorError, OwnedQueue, Standing, Word};
 use skein_core::slot::SlotMap;
 use skein_core::{PoolName, QueueName};
@@ -44,6 +44,29 @@ impl ZooKeeperCoordinator {
         &self.seat.me
     }
 
+    /// Waits until somebody has taken this life's place and nothing is its own any more: it should end. Cancellation safe.
+    pub async fn succeeded(&self) -> Owner {
+        let (mut by, mut own) = (self.seat.succeeded.subscribe(), self.seat.assignment.subscribe());
+        loop {
+            let (by_now, owns) = (by.borrow_and_update().clone(), !own.borrow_and_update().queues.is_empty());
+            if let Some(by) = by_now.filter(|_| !owns) {
+                return by;
+            }
+            // Both senders live as long as the seat.
+            tokio::select! { _ = by.changed() => {}, _ = own.changed() => {} }
+        }
+    }
+
+    /// The present life of a member; `None` if it is not there.
+    ///
+    /// # Errors
+    /// When ZooKeeper is away or refuses.
+    pub async fn life_of(&self, member: &MemberId) -> Result<Option<Owner>, CoordinatorError> {
+        let path = tree::member(member);
+        let Some((data, _)) = self.connection.session()?.latest(&path).await? else { return Ok(None) };
+        Ok(Some(from_json::<Member>(&path, &data)?.owner()))
+    }
+
     /// Says an owner's word, checked against the record it is said of.
     async fn say(
         &self,
@@ -57,13 +80,19 @@ impl ZooKeeperCoordinator {
         let session = self.connection.session()?;
         let path = tree::queue(queue);
         for _ in 0..TRIES {
-            let Some((data, stat)) = session.latest(&path).await? else {
+            // Whom it is left for is read together with the queue; another one, named meanwhile, gets it from the monitor.
+            let named = match word {
+                Word::Released { .. } => self.seat.successor(queue),
+                Word::Settled | Word::Reclaimed { .. } => None,
+            };
+            let (queue_read, heir) = tokio::join!(session.latest(&path), heir(&session, named));
+            let Some((data, stat)) = queue_read? else {
                 return Err(CoordinatorError::Refused(format!("there is no queue {queue}")));
             };
             let stored: QueueAssignment = from_json(&path, &data)?;
-            let (said, stat) = match word.of(&self.seat.me, epoch, &stored)? {
+            let (said, stat) = match word.of(&self.seat.me, epoch, &stored, heir?)? {
                 None => (stored, stat),
-                Some(next) => match write(&session, &path, &next, stat.version).await? {
+                Some(next) => match self.write(&session, &path, &next, stat.version).await? {
                     Some(stat) => (next, stat),
                     None => continue,
                 },
@@ -73,26 +102,43 @@ impl ZooKeeperCoordinator {
         }
         Err(CoordinatorError::Away(format!("{queue} changes all the time")))
     }
+
+    /// Writes a record if its version is still the one that was read, and lets the monitors look, and whoever owns the queue now;
+    /// `None` if it is not.
+    async fn write(
+        &self,
+        session: &Session,
+        path: &str,
+        next: &QueueAssignment,
+        version: i32,
+    ) -> Result<Option<Stat>, CoordinatorError> {
+        let mut writer = session.client.new_multi_writer();
+        writer.set(path, &to_json(next)?, Some(version))?;
+        writer.set(tree::BELL, b"", None)?;
+        if let Some(owner) = next.owner.as_ref().filter(|owner| owner.member != self.seat.me.member) {
+            writer.set(&tree::call(&owner.member), b"", None)?;
+        }
+        match session.commit(writer).await? {
+            Ok(results) => match results.into_iter().next() {
+                Some(zookeeper_client::MultiWriteResult::SetData { stat }) => Ok(Some(stat)),
+                _ => Err(CoordinatorError::Away("the answer does not tell what was written".to_owned())),
+            },
+            Err(Error::BadVersion) => Ok(None),
+            Err(error) => Err(coordinator_error(&error)),
+        }
+    }
 }
 
-/// Writes a record if its version is still the one that was read, and lets the monitors look; `None` if it is not.
-async fn write(
-    session: &Session,
-    path: &str,
-    next: &QueueAssignment,
-    version: i32,
-) -> Result<Option<Stat>, CoordinatorError> {
-    let mut writer = session.client.new_multi_writer();
-    writer.set(path, &to_json(next)?, Some(version))?;
-    writer.set(tree::BELL, b"", None)?;
-    match session.commit(writer).await? {
-        Ok(results) => match results.into_iter().next() {
-            Some(zookeeper_client::MultiWriteResult::SetData { stat }) => Ok(Some(stat)),
-            _ => Err(CoordinatorError::Away("the answer does not tell what was written".to_owned())),
-        },
-        Err(Error::BadVersion) => Ok(None),
-        Err(error) => Err(coordinator_error(&error)),
-    }
+/// The present life of a member that is there and stays.
+async fn heir(session: &Session, named: Option<MemberId>) -> Result<Option<Owner>, CoordinatorError> {
+    let Some(id) = named else { return Ok(None) };
+    let path = tree::member(&id);
+    let member = match session.within(session.client.get_data(&path)).await? {
+        Ok((data, _)) => from_json::<Member>(&path, &data)?,
+        Err(Error::NoNode) => return Ok(None),
+        Err(error) => return Err(coordinator_error(&error)),
+    };
+    Ok((!member.draining).then(|| member.owner()))
 }
 
 impl Drop for ZooKeeperCoordinator {

@@ -91,32 +91,38 @@ impl ZooKeeperFleet {
 
     async fn view(&self, session: &Session) -> Result<FleetView, CoordinatorError> {
         let client = &session.client;
-        // Set before anything is read: what changes from here on is told.
-        let (bell, members) =
+        // Sent before anything is read: what changes from here on is told. All is asked together, and answered in order.
+        let (bell, row) =
             (client.get_and_watch_data(tree::BELL), client.get_and_watch_children(tree::MEMBERS));
         let synced = client.sync(tree::BELL);
-        let (_, _, bell) = session.ask(bell).await?;
-        let (_, _, members) = session.ask(members).await?;
-        self.watch(Some((bell, members)));
-        session.ask(synced).await?;
-        let members = records(session, tree::MEMBERS, Unreadable::Fails).await?;
-        let queues = records(session, tree::QUEUES, Unreadable::LeftOut).await?;
-        let quarantines = records(session, tree::QUARANTINES, Unreadable::Fails).await?;
+        let (bell, row, synced, members, queues, quarantines, wishes, loads, policy) = tokio::join!(
+            session.ask(bell),
+            session.ask(row),
+            session.ask(synced),
+            records::<Member>(session, tree::MEMBERS, Unreadable::Fails),
+            records(session, tree::QUEUES, Unreadable::LeftOut),
+            records(session, tree::QUARANTINES, Unreadable::Fails),
+            records::<Wish>(session, tree::WISHES, Unreadable::LeftOut),
+            records::<Load>(session, tree::LOADS, Unreadable::LeftOut),
+            session.latest(tree::POLICY),
+        );
+        self.watch(Some((bell?.2, row?.2)));
+        synced?;
         let mut view = FleetView {
-            members: members.into_iter().map(|(_, member, _)| member).collect(),
-            queues: queues.into_iter().map(stored).collect(),
-            quarantines: quarantines.into_iter().map(|(_, quarantine, _)| quarantine).collect(),
+            members: members?.into_iter().map(|(_, member, _)| member).collect(),
+            queues: queues?.into_iter().map(stored).collect(),
+            quarantines: quarantines?.into_iter().map(|(_, quarantine, _)| quarantine).collect(),
             ..FleetView::default()
         };
         view.queues.sort_by(|a, b| a.assignment.queue.cmp(&b.assignment.queue));
-        for (name, wish, _) in records::<Wish>(session, tree::WISHES, Unreadable::LeftOut).await? {
+        for (name, wish, _) in wishes? {
             view.wishes.extend(tree::wish_id(&name).map(|id| Wish { id, ..wish }));
         }
-        for (name, load, _) in records::<Load>(session, tree::LOADS, Unreadable::LeftOut).await? {
+        for (name, load, _) in loads? {
             let of = view.members.iter_mut().find(|member| member.id.as_str() == name);
             of.into_iter().for_each(|member: &mut Member| member.load = load);
         }
-        if let Some((data, _)) = session.latest(tree::POLICY).await?.filter(|(data, _)| !data.is_empty()) {
+        if let Some((data, _)) = policy?.filter(|(data, _)| !data.is_empty()) {
             view.policy = from_json(tree::POLICY, &data)?;
         }
         Ok(view)
@@ -197,10 +203,9 @@ impl FleetStore for ZooKeeperFleet {
 
     async fn init(&self) -> Result<(), CoordinatorError> {
         let session = self.session().await?;
-        let directory = session.creating(CreateMode::Persistent);
         session.make_root().await?;
         for path in tree::ALL {
-            session.make(path, b"", &directory).await?;
+            session.make(path, b"", &session.creating(path, CreateMode::Persistent)).await?;
         }
         Ok(())
     }
@@ -210,10 +215,10 @@ impl FleetStore for ZooKeeperFleet {
         let there = session.children(tree::QUEUES).await?;
         let all = (0..queues).map(|number| QueueName { pool: pool.clone(), number });
         let missing: Vec<QueueName> = all.filter(|queue| !there.contains(&queue.to_string())).collect();
-        let options = session.creating(CreateMode::Persistent);
         for queue in missing {
             let data = to_json(&QueueAssignment::new(queue.clone(), prefetch))?;
-            session.make(&tree::queue(&queue), &data, &options).await?;
+            let path = tree::queue(&queue);
+            session.make(&path, &data, &session.creating(&path, CreateMode::Persistent)).await?;
         }
         session.ring().await
     }
@@ -225,7 +230,7 @@ impl FleetStore for ZooKeeperFleet {
         }
         let wish = Wish { id: WishId(0), by: by.to_owned(), at: SystemClock.now(), wanted };
         let mut writer = session.client.new_multi_writer();
-        let options = session.creating(CreateMode::PersistentSequential);
+        let options = session.creating(&tree::new_wish(), CreateMode::PersistentSequential);
         writer
             .add_create(&tree::new_wish(), &to_json(&wish)?, &options)
             .map_err(|e| coordinator_error(&e))?;

@@ -34,7 +34,8 @@ impl Latch {
     /// When the session ends while it waits, or ZooKeeper refuses.
     pub(super) async fn acquire(session: Session, name: &str) -> Result<Self, CoordinatorError> {
         let prefix = LockPrefix::new_curator(MONITORS, "latch-").map_err(|e| coordinator_error(&e))?;
-        let locking = session.client.lock(prefix, name.as_bytes(), session.options.acls());
+        let acls = session.acls(&format!("{MONITORS}/latch-"));
+        let locking = session.client.lock(prefix, name.as_bytes(), acls);
         let lock = Arc::new(locking.await.map_err(|e| coordinator_error(&e))?.into_owned());
         let lease = Arc::new(Lease::shut());
         let (tell, lost) = watch::channel(None);

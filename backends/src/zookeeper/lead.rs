@@ -34,7 +34,8 @@ impl ZooKeeperLead {
         let unknown: Vec<&MemberId> = members.iter().filter(|member| !known(member)).collect();
         for member in unknown {
             let session = self.latch.session();
-            session.make(&tree::call(member), b"", &session.creating(CreateMode::Persistent)).await?;
+            let path = tree::call(member);
+            session.make(&path, b"", &session.creating(&path, CreateMode::Persistent)).await?;
             self.called.lock().unwrap_or_else(PoisonError::into_inner).insert(member.clone());
         }
         Ok(())
@@ -50,8 +51,13 @@ impl ZooKeeperLead {
             }
         }
         while !rest.is_empty() {
-            let owners = rest.iter().flat_map(|(on, next)| [&on.assignment.owner, &next.owner]);
-            let members: BTreeSet<MemberId> = owners.flatten().map(|owner| owner.member.clone()).collect();
+            let mut members = BTreeSet::new();
+            for (on, next) in &rest {
+                let owners = [&on.assignment.owner, &next.owner].into_iter().flatten();
+                members.extend(owners.map(|owner| owner.member.clone()));
+                // Who is to take it makes itself ready.
+                members.extend([&on.assignment.successor, &next.successor].into_iter().flatten().cloned());
+            }
             self.can_be_called(&members).await?;
             let mut writer = self.latch.writer();
             for (on, next) in &rest {

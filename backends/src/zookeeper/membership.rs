@@ -6,15 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use skein_core::fleet::{Load, Member, QueueAssignment};
+use skein_core::fleet::{Load, Member, Owner, QueueAssignment};
 use skein_core::seam::{CoordinatorError, Standing};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use zookeeper_client::{CreateMode, Error, OneshotWatcher};
 
 use super::connection::{Backoff, Link, Session, coordinator_error};
-use super::nodes::{Transaction as _, from_json, to_json};
+use super::nodes::{Node, Transaction as _, from_json, to_json};
 use super::seat::Seat;
+use super::succession;
 use super::tree;
 
 /// How often everything is read again without an event.
@@ -74,6 +75,8 @@ struct Replaced;
 struct Joined {
     /// It has had its node: whoever has it now is later.
     once: bool,
+    /// Whom it has told in this session that it takes its place.
+    succeeds: Option<Owner>,
     /// What it said last in this session, its load apart, and when.
     said: Option<Member>,
     said_at: Option<Instant>,
@@ -88,10 +91,11 @@ async fn serve(
     backoff: &mut Backoff,
 ) -> Result<Replaced, CoordinatorError> {
     let mut described = seat.described.subscribe();
-    let persistent = session.creating(CreateMode::Persistent);
-    session.make(&tree::call(&seat.me.member), b"", &persistent).await?;
-    (joined.said, joined.load) = (None, None);
-    let Some(watcher) = take_place(session, seat, joined).await? else { return Ok(Replaced) };
+    (joined.said, joined.load, joined.succeeds) = (None, None, None);
+    // Side by side: each write waits for ZooKeeper's disk.
+    let (place, called) = tokio::join!(take_place(session, seat, joined), make_call(session, seat));
+    called?;
+    let Some(watcher) = place? else { return Ok(Replaced) };
     let mut place = Box::pin(watcher.changed());
     let mut call = Box::pin(read(session, seat).await?.changed());
     let mut again = tokio::time::interval_at(Instant::now() + READ_AGAIN, READ_AGAIN);
@@ -115,6 +119,15 @@ async fn serve(
             call = Box::pin(read(session, seat).await?.changed());
         }
     }
+}
+
+/// Makes sure that others can call this member. That it is there already is looked at first, which no disk takes part in.
+async fn make_call(session: &Session, seat: &Seat) -> Result<(), CoordinatorError> {
+    let call = tree::call(&seat.me.member);
+    if session.ask(session.client.check_stat(&call)).await?.is_some() {
+        return Ok(());
+    }
+    session.make(&call, b"", &session.creating(&call, CreateMode::Persistent)).await
 }
 
 /// Makes sure that this life's node stands, by this session; `None` if a later life has its place. The watch tells when it changes.
@@ -151,7 +164,7 @@ async fn take_place(
             writer.add_delete(&path, Some(stat.version)).map_err(|e| coordinator_error(&e))?;
         }
         let member = Member { load: Load::default(), ..seat.described.borrow().clone() };
-        let ephemeral = session.creating(CreateMode::Ephemeral);
+        let ephemeral = session.creating(&path, CreateMode::Ephemeral);
         writer.add_create(&path, &to_json(&member)?, &ephemeral).map_err(|e| coordinator_error(&e))?;
         writer.set(tree::BELL, b"", None)?;
         match session.commit(writer).await? {
@@ -185,17 +198,27 @@ pub(super) async fn leave(session: &Session, seat: &Seat) -> Result<(), Coordina
 /// Reads every queue's record, after the watch is set that tells of the next change of one of its own.
 async fn read(session: &Session, seat: &Seat) -> Result<OneshotWatcher, CoordinatorError> {
     let path = tree::call(&seat.me.member);
+    // All is asked together and answered in order; only queues that are new to this sender need a second question.
+    let known: Vec<String> = seat.known().iter().map(tree::queue).collect();
     let synced = session.client.sync(&path);
     let watch = session.client.get_and_watch_data(&path);
-    session.ask(synced).await?;
-    let (_, _, call) = session.ask(watch).await?;
-    let names = session.children(tree::QUEUES).await?;
-    let paths: Vec<String> = names.iter().map(|name| format!("{}/{name}", tree::QUEUES)).collect();
-    let nodes = session.read_all(&paths).await?;
+    let (synced, watch, names, nodes, successor) = tokio::join!(
+        session.ask(synced),
+        session.ask(watch),
+        session.children(tree::QUEUES),
+        session.read_all(&known),
+        succession::read(session, seat)
+    );
+    synced?;
+    let (_, _, call) = watch?;
+    let mut nodes: Vec<(String, Node)> = there(known, nodes?).collect();
+    let mut unknown: Vec<String> = names?.iter().map(|name| format!("{}/{name}", tree::QUEUES)).collect();
+    unknown.retain(|path| nodes.iter().all(|(known, _)| known != path));
+    let more = session.read_all(&unknown).await?;
+    nodes.extend(there(unknown, more));
     let mut records = Vec::with_capacity(nodes.len());
-    for (path, node) in paths.iter().zip(nodes) {
-        let Some((data, stat)) = node else { continue };
-        match from_json::<QueueAssignment>(path, &data) {
+    for (path, (data, stat)) in nodes {
+        match from_json::<QueueAssignment>(&path, &data) {
             Ok(assignment) => records.push((assignment, stat.mzxid)),
             Err(error) => {
                 tracing::error!(%error, "a queue's record is left out; what was known of it stands")
@@ -203,7 +226,13 @@ async fn read(session: &Session, seat: &Seat) -> Result<OneshotWatcher, Coordina
         }
     }
     seat.learn(records);
+    // Behind what it owns: who is succeeded and owns nothing any more is to end.
+    seat.succeeded_by(successor?);
     Ok(call)
+}
+
+fn there(paths: Vec<String>, nodes: Vec<Option<Node>>) -> impl Iterator<Item = (String, Node)> {
+    paths.into_iter().zip(nodes).filter_map(|(path, node)| Some((path, node?)))
 }
 
 /// Publishes what differs from what was said last; says when the rest may follow.
@@ -230,6 +259,7 @@ async fn publish(
             joined.said_at = Some(now);
         }
     }
+    succession::tell(session, seat, &mut joined.succeeds, member.succeeds.as_ref()).await?;
     if joined.load != Some(member.load) {
         let load_due = next(joined.load_at, LOAD_EVERY);
         if load_due.is_none() {
@@ -255,7 +285,7 @@ async fn publish_load(
             Ok(()) | Err(Error::NoNode) => {}
             Err(error) => return Err(coordinator_error(&error)),
         }
-        return session.make(&path, &data, &session.creating(CreateMode::Ephemeral)).await;
+        return session.make(&path, &data, &session.creating(&path, CreateMode::Ephemeral)).await;
     }
     session.ask(session.client.set_data(&path, &data, None)).await.map(drop)
 }

@@ -66,16 +66,22 @@ impl Session {
     ) -> Result<(), CoordinatorError> {
         match self.within(self.client.create(path, data, options)).await? {
             Ok(_) | Err(Error::NodeExists) => Ok(()),
+            // ZooKeeper looks at the right first.
+            Err(Error::NoAuth) if self.ask(self.client.check_stat(path)).await?.is_some() => Ok(()),
             Err(error) => Err(coordinator_error(&error)),
         }
     }
 
     /// Makes the chroot, if it is not there.
     pub(super) async fn make_root(&self) -> Result<(), CoordinatorError> {
+        // To make what is there is refused to those who may not make it.
+        if self.ask(self.client.check_stat("/")).await?.is_some() {
+            return Ok(());
+        }
         let root = self.options.chroot.clone();
         let above =
             self.client.clone().chroot("/").map_err(|_| CoordinatorError::Refused("no root".into()))?;
-        self.ask(above.mkdir(&root, &self.creating(CreateMode::Persistent))).await
+        self.ask(above.mkdir(&root, &self.creating("/", CreateMode::Persistent))).await
     }
 
     /// Writes a node, whatever it held, and makes it if it is not there.
@@ -83,7 +89,7 @@ impl Session {
         match self.within(self.client.set_data(path, data, None)).await? {
             Ok(_) => Ok(()),
             Err(Error::NoNode) => self
-                .ask(self.client.create(path, data, &self.creating(CreateMode::Persistent)))
+                .ask(self.client.create(path, data, &self.creating(path, CreateMode::Persistent)))
                 .await
                 .map(drop),
             Err(error) => Err(coordinator_error(&error)),

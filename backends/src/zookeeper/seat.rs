@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use skein_core::fleet::{Incarnation, Member, Owner, QueueAssignment};
+use skein_core::fleet::{Incarnation, Member, MemberId, Owner, QueueAssignment};
 use skein_core::seam::{Assignment, Clock as _, OwnedQueue, Standing};
 use skein_core::slot::SlotMap;
 use skein_core::{PoolName, QueueName};
@@ -18,6 +18,8 @@ pub(super) struct Seat {
     pub(super) described: watch::Sender<Member>,
     pub(super) assignment: watch::Sender<Assignment>,
     pub(super) standing: watch::Sender<Standing>,
+    /// Who takes this life's place.
+    pub(super) succeeded: watch::Sender<Option<Owner>>,
     slots: BTreeMap<PoolName, SlotMap>,
     /// Each queue's record, with the number of the transaction that wrote it.
     known: Mutex<BTreeMap<QueueName, (i64, QueueAssignment)>>,
@@ -31,6 +33,7 @@ impl Seat {
             described: watch::Sender::new(member),
             assignment: watch::Sender::new(Assignment::default()),
             standing: watch::Sender::new(away),
+            succeeded: watch::Sender::new(None),
             slots,
             known: Mutex::new(BTreeMap::new()),
         }
@@ -49,11 +52,18 @@ impl Seat {
         if self.is_replaced() {
             return;
         }
-        let queues: Vec<OwnedQueue> = known.values().filter_map(|(_, stored)| self.owned(stored)).collect();
+        let comes = |stored: &&QueueAssignment| {
+            stored.comes_to(&self.me.member) && self.slots.contains_key(&stored.queue.pool)
+        };
+        let known = || known.values().map(|(_, stored)| stored);
+        let now = Assignment {
+            queues: known().filter_map(|stored| self.owned(stored)).collect(),
+            coming: known().filter(comes).map(|stored| stored.queue.clone()).collect(),
+        };
         // Within the lock, so that what is told keeps the order in which it was learned.
         self.assignment.send_if_modified(|assignment| {
-            let differs = assignment.queues != queues;
-            assignment.queues = queues;
+            let differs = *assignment != now;
+            *assignment = now;
             differs
         });
     }
@@ -61,6 +71,26 @@ impl Seat {
     /// What a record means to this sender.
     pub(super) fn owned(&self, stored: &QueueAssignment) -> Option<OwnedQueue> {
         OwnedQueue::of(stored, &self.me, self.slots.get(&stored.queue.pool)?)
+    }
+
+    /// The queues whose records it has read.
+    pub(super) fn known(&self) -> Vec<QueueName> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// For whom this sender is asked to leave a queue, as far as it knows.
+    pub(super) fn successor(&self, queue: &QueueName) -> Option<MemberId> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(queue).and_then(|(_, stored)| stored.successor.clone())
+    }
+
+    /// Somebody takes this life's place, or does not any more.
+    pub(super) fn succeeded_by(&self, other: Option<Owner>) {
+        self.succeeded.send_if_modified(|succeeded| {
+            let differs = *succeeded != other;
+            *succeeded = other;
+            differs
+        });
     }
 
     pub(super) fn is_replaced(&self) -> bool {
@@ -97,7 +127,7 @@ impl Seat {
 
 #[cfg(test)]
 mod tests {
-    use skein_core::fleet::{Cause, Change, MemberId};
+    use skein_core::fleet::{Cause, Change};
     use uuid::Uuid;
 
     use super::*;

@@ -22,6 +22,9 @@ pub(super) const MONITORS: &str = "/monitors";
 /// Changed with everything that a monitor must look at: its only watch besides the list of members.
 pub(super) const BELL: &str = "/bell";
 
+/// The users, and with them everybody's rights. Made by `skein cluster init` alone.
+pub(super) const RIGHTS: &str = "/rights";
+
 /// Every node that must be there before anything else.
 pub(super) const ALL: [&str; 9] =
     [MEMBERS, LOADS, CALLS, QUEUES, WISHES, QUARANTINES, POLICY, MONITORS, BELL];
@@ -42,6 +45,11 @@ pub(super) fn load(member: &MemberId) -> String {
 
 pub(super) fn call(member: &MemberId) -> String {
     format!("{CALLS}/{member}")
+}
+
+/// Below a member's calls, for as long as the session of whoever takes its place lives.
+pub(super) fn successor(member: &MemberId) -> String {
+    format!("{CALLS}/{member}/successor")
 }
 
 pub(super) fn quarantine(member: &MemberId) -> String {

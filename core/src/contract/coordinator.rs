@@ -38,7 +38,7 @@ pub fn owned(numbers: &[u16], epoch: u64) -> Result<Assignment, String> {
         paused: false,
         tenure: Tenure::Hold,
     });
-    Ok(Assignment { queues: queues.collect() })
+    Ok(Assignment { queues: queues.collect(), ..Assignment::default() })
 }
 
 /// Waits until a reader sees an assignment. Order of queues is of no account.

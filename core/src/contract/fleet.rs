@@ -11,7 +11,7 @@ use super::{Outcome, suite, works};
 use crate::fleet::{Cause, Change, Incarnation, Member, MemberId, Owner, ServedPool};
 use crate::pool::{PoolName, QueueName};
 use crate::seam::{
-    Coordinator, CoordinatorError, FleetStore, FleetView, Lead, OwnedQueue, Planned, StoredQueue,
+    Coordinator, CoordinatorError, FleetStore, FleetView, Lead, OwnedQueue, Planned, Standing, StoredQueue,
 };
 use crate::time::Timestamp;
 
@@ -50,6 +50,8 @@ suite!(FleetHarness:
     a_later_life_takes_the_place,
     an_assigned_queue_reaches_its_owner,
     an_owner_that_is_asked_leaves,
+    what_is_left_for_a_member_is_that_ones,
+    what_is_left_for_who_leaves_too_is_nobodys,
     an_earlier_lifes_queue_is_inherited,
     one_of_two_claims_is_granted,
     a_claim_may_be_said_again,
@@ -94,6 +96,15 @@ pub fn member(name: &str, life: u128) -> Result<Member, String> {
         connection_prefix: format!("skein:{name}:"),
         since: Timestamp::default(),
     })
+}
+
+/// A sender joins, and the coordinator answers it: before that nothing it says is heard.
+async fn join<H: FleetHarness>(harness: &H, store: &H::Store, member: Member) -> H::Coordinator {
+    let sender = harness.join(store, member).await;
+    let mut standing = sender.standing();
+    // Whoever can't join is found out by what it is asked next.
+    let _ = standing.wait_for(|standing| !matches!(standing, Standing::Away { .. })).await;
+    sender
 }
 
 /// A fresh fleet with its queues.

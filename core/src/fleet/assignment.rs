@@ -60,7 +60,7 @@ pub enum Cause {
     Succession,
     /// The owner is quarantined.
     Quarantine,
-    /// The owner is cut off from APNs and another member is not.
+    /// APNs does not answer the owner, or refuses its pool there, and serves another member.
     ApnsCutOff,
     /// The owner no longer has the credential of the pool.
     PoolNotServed,
@@ -155,6 +155,12 @@ impl QueueAssignment {
     /// Whether its last owner released it, in this epoch, with nothing in doubt.
     pub fn released_clean(&self) -> bool {
         self.owner.is_none() && self.note.is_some_and(|note| note.clean && note.epoch == self.epoch)
+    }
+
+    /// Whether its owner is asked to leave it for this member, of which it is not a life itself.
+    pub fn comes_to(&self, member: &MemberId) -> bool {
+        let another = self.owner.as_ref().is_some_and(|owner| owner.member != *member);
+        another && !self.paused && self.successor.as_ref() == Some(member)
     }
 
     /// Whether this life of this member owns it.

@@ -6,8 +6,8 @@ use super::assignment::{Cause, Note, Owner, QueueAssignment};
 use super::member::MemberId;
 
 /// One change of one queue's assignment. The monitor's: [`Change::Assign`], [`Change::Ask`], [`Change::Withdraw`],
-/// [`Change::Pause`], [`Change::Resume`], [`Change::Prefetch`]. The owner's: [`Change::Release`], [`Change::Reclaim`],
-/// [`Change::Settled`]. Each is written as a compare-and-set against the assignment it was decided on.
+/// [`Change::Pause`], [`Change::Resume`], [`Change::Prefetch`]. The owner's: [`Change::Release`], [`Change::HandOver`],
+/// [`Change::Reclaim`], [`Change::Settled`]. Each is written as a compare-and-set against the assignment it was decided on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
@@ -37,6 +37,16 @@ pub enum Change {
         /// Who leaves.
         by: Owner,
         /// Nothing it wrote is in doubt.
+        clean: bool,
+    },
+    /// The owner has left, as with [`Change::Release`], and whoever it was asked to leave for owns the queue from here on, in the next
+    /// epoch: a release and the assignment after it in one write, without a monitor between them.
+    HandOver {
+        /// Who leaves.
+        by: Owner,
+        /// The present life of the successor that the monitor has named.
+        to: Owner,
+        /// Nothing that `by` wrote is in doubt.
         clean: bool,
     },
     /// The owning member attaches anew, in the next epoch: after a restart in place, or after it lost its attachment.
@@ -74,6 +84,9 @@ pub enum Refused {
     /// There is nobody to ask.
     #[error("the queue has no owner; assign it instead")]
     NoOwner,
+    /// Nobody, somebody else, or nobody now is to take it.
+    #[error("the queue is not to go to this member; release it instead")]
+    NotTheSuccessor,
     /// A smaller prefetch while something of the queue may be unacked or returned.
     #[error("prefetch shrinks only while the queue is released and empty; drain it first")]
     PrefetchWouldShrink,
@@ -101,10 +114,18 @@ impl QueueAssignment {
             Change::Withdraw => next.successor = None,
             Change::Release { by, clean } => {
                 self.check_owner(by)?;
-                // An owner that leaves within its own grace cannot vouch for the one before it.
-                let clean = *clean && self.predecessor_gone;
-                next.note = Some(Note { epoch: self.epoch, clean });
+                next.note = Some(self.note(*clean));
                 next.owner = None;
+            }
+            Change::HandOver { by, to, clean } => {
+                self.check_owner(by)?;
+                if self.paused || self.successor.as_ref() != Some(&to.member) {
+                    return Err(Refused::NotTheSuccessor);
+                }
+                let note = self.note(*clean);
+                next.note = Some(note);
+                next.predecessor_gone = note.clean;
+                next.own(to.clone(), self.cause);
             }
             Change::Reclaim { by, predecessor_dead } => {
                 if self.owner.as_ref().is_none_or(|owner| owner.member != by.member) {
@@ -132,6 +153,11 @@ impl QueueAssignment {
             }
         }
         Ok(next)
+    }
+
+    /// The note of an owner that leaves now: one that leaves within its own grace cannot vouch for whoever was before it.
+    fn note(&self, clean: bool) -> Note {
+        Note { epoch: self.epoch, clean: clean && self.predecessor_gone }
     }
 
     fn own(&mut self, owner: Owner, cause: Cause) {

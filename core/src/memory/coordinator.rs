@@ -39,7 +39,7 @@ impl StaticCoordinator {
                 tenure: Tenure::Hold,
             }));
         }
-        Self::new(Assignment { queues })
+        Self::new(Assignment { queues, ..Assignment::default() })
     }
 
     /// This process owns the queues that its configuration lists, each with how its pool's slots are bound. Nobody vouches
@@ -61,7 +61,7 @@ impl StaticCoordinator {
                 });
             }
         }
-        Self::new(Assignment { queues })
+        Self::new(Assignment { queues, ..Assignment::default() })
     }
 
     /// This process owns what the assignment says.

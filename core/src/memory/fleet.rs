@@ -11,7 +11,8 @@ use super::seat::{MemoryCoordinator, Seat};
 use crate::fleet::{Member, MemberId, Owner, Policy, Quarantine, QueueAssignment, Wanted, Wish, WishId};
 use crate::pool::{PoolName, QueueName};
 use crate::seam::{
-    Applied, CoordinatorError, FleetStore, FleetView, Lead, OwnedQueue, Planned, StoredQueue, WISHES_MAX,
+    Applied, Assignment, CoordinatorError, FleetStore, FleetView, Lead, OwnedQueue, Planned, StoredQueue,
+    WISHES_MAX,
 };
 use crate::slot::SlotMap;
 use crate::time::Timestamp;
@@ -160,12 +161,16 @@ impl State {
         stored
     }
 
-    /// What one life of a member owns.
-    pub(super) fn owned_by(&self, me: &Owner) -> Vec<OwnedQueue> {
+    /// What one life of a member owns, and what comes to it.
+    pub(super) fn assignment_of(&self, me: &Owner) -> Assignment {
         let of = |stored: &StoredQueue| {
             OwnedQueue::of(&stored.assignment, me, self.slots.get(&stored.assignment.queue.pool)?)
         };
-        self.queues.values().filter_map(of).collect()
+        let comes = |stored: &&StoredQueue| stored.assignment.comes_to(&me.member);
+        Assignment {
+            queues: self.queues.values().filter_map(of).collect(),
+            coming: self.queues.values().filter(comes).map(|s| s.assignment.queue.clone()).collect(),
+        }
     }
 
     fn apply(&mut self, planned: &Planned) -> Option<StoredQueue> {

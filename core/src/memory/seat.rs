@@ -44,10 +44,10 @@ impl Seat {
             state.members.insert(self.me.member.clone(), self.described.borrow().clone());
             self.stand(Standing::Joined);
         }
-        let queues = if replaced { Vec::new() } else { state.owned_by(&self.me) };
+        let now = if replaced { Assignment::default() } else { state.assignment_of(&self.me) };
         self.assignment.send_if_modified(|assignment| {
-            let differs = assignment.queues != queues;
-            assignment.queues = queues;
+            let differs = *assignment != now;
+            *assignment = now;
             differs
         });
     }
@@ -120,7 +120,9 @@ impl MemoryCoordinator {
         }
         self.fleet.write(|state| {
             let current = state.get(queue)?;
-            match word.of(&self.seat.me, epoch, current)? {
+            let heir = current.successor.as_ref().and_then(|heir| state.members.get(heir));
+            let heir = heir.filter(|heir| !heir.draining).map(Member::owner);
+            match word.of(&self.seat.me, epoch, current, heir)? {
                 None => Ok(current.clone()),
                 Some(next) => Ok(state.set(next).assignment),
             }

@@ -26,6 +26,13 @@ pub trait Broker: Clone + Send + Sync + 'static {
         queue: &QueueName,
         prefetch: u16,
     ) -> impl Future<Output = Result<Self::Inbox, BrokerError>> + Send;
+
+    /// Makes ready what attaching to a queue will need, as far as that can be done while the queue is another's: it consumes nothing.
+    /// What is ready stays so for as long as this is polled, and is given up when it is dropped; [`Broker::attach`] on the same
+    /// runtime uses it. It ends only if nothing can be made ready: attaching begins at the beginning then.
+    fn prepare(&self, _queue: &QueueName) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }
 
 /// One attachment to one queue: ends once, by [`Inbox::leave`] or by a cut. Its deliveries are void then, and come back to

@@ -38,7 +38,8 @@ pub trait Coordinator: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), CoordinatorError>> + Send;
 
     /// This sender has left the queue by the one way to leave: nothing of its own is in flight and its socket is shut. `clean`: and
-    /// nothing that it wrote is in doubt. May be said again.
+    /// nothing that it wrote is in doubt. Whoever it was asked to leave for owns the queue from then on, if that one is there and
+    /// stays; else nobody does. May be said again.
     ///
     /// Cancelled, it may or may not have been said.
     ///
@@ -110,11 +111,14 @@ impl<T: Coordinator> Coordinator for std::sync::Arc<T> {
     }
 }
 
-/// The queues that this sender owns.
+/// The queues that this sender owns, and those that it is about to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assignment {
     /// Each once.
     pub queues: Vec<OwnedQueue>,
+    /// Queues that their owners are asked to leave for this sender. It makes itself ready; it attaches to none of them before it is
+    /// among `queues`.
+    pub coming: Vec<QueueName>,
 }
 
 /// One owned queue.
@@ -202,7 +206,8 @@ pub enum Word {
 }
 
 impl Word {
-    /// What the word, said by `me` of a queue in `epoch`, makes of what is stored; `None` if it has been heard before.
+    /// What the word, said by `me` of a queue in `epoch`, makes of what is stored; `None` if it has been heard before. `heir`: the
+    /// present life of the stored successor, if it is there and stays; only a release asks for it.
     ///
     /// # Errors
     /// [`CoordinatorError::Overtaken`] if `me` has no say in the queue any more.
@@ -211,6 +216,7 @@ impl Word {
         me: &Owner,
         epoch: u64,
         stored: &QueueAssignment,
+        heir: Option<Owner>,
     ) -> Result<Option<QueueAssignment>, CoordinatorError> {
         let by = me.clone();
         let (heard, change) = match self {
@@ -218,11 +224,15 @@ impl Word {
                 stored.epoch == epoch && stored.is_owned_by(me) && stored.predecessor_gone,
                 Change::Settled { by },
             ),
-            // Nobody but its owner writes a note of this epoch.
-            Self::Released { clean } => (
-                stored.owner.is_none() && stored.note.is_some_and(|note| note.epoch == epoch),
-                Change::Release { by, clean },
-            ),
+            // Nobody but its owner writes a note of this epoch, as its last word.
+            Self::Released { clean } => {
+                let heir = heir.filter(|heir| stored.comes_to(&heir.member));
+                let change = match heir {
+                    Some(to) => Change::HandOver { by, to, clean },
+                    None => Change::Release { by, clean },
+                };
+                (stored.note.is_some_and(|note| note.epoch == epoch), change)
+            }
             Self::Reclaimed { predecessor_dead } => {
                 (stored.epoch > epoch && stored.is_owned_by(me), Change::Reclaim { by, predecessor_dead })
             }

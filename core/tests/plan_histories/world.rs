@@ -195,8 +195,18 @@ impl World {
             if !seen.assignment.predecessor_gone {
                 seen.assignment = seen.assignment.apply(&Change::Settled { by: by.clone() }).unwrap();
             }
-            seen.assignment =
-                seen.assignment.apply(&Change::Release { by: by.clone(), clean: true }).unwrap();
+            // The successor as its own record has it now: it may be dead, and its session not yet over.
+            let members = self.observed.members.iter().map(|seen| &seen.member);
+            let heir = members
+                .filter(|member| seen.assignment.comes_to(&member.id) && !member.draining)
+                .map(Member::owner)
+                .next();
+            let (by, clean) = (by.clone(), true);
+            let change = match heir {
+                Some(to) if self.dice.below(4) > 0 => Change::HandOver { by, to, clean },
+                _ => Change::Release { by, clean },
+            };
+            seen.assignment = seen.assignment.apply(&change).unwrap();
         }
     }
 

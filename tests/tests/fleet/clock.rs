@@ -3,11 +3,11 @@
 use std::{path::Path, time::Duration};
 
 use skein_test_site::run::Run;
-use skein_tests::{need, skipped};
+use skein_tests::{need, skipped, until};
 
 use crate::{
     outcome::{Copies, Measure, judge},
-    rig::{Rig, Services},
+    rig::{END_LIMIT, REST_LIMIT, Rig, Services},
 };
 
 /// What sets one process's wall clock, from the package `libfaketime`.
@@ -15,9 +15,10 @@ const LIBRARIES: [&str; 2] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
 ];
-/// An hour slow is not among them: provider tokens made then are an hour old, which APNs refuses. The pool pauses for that, with
-/// an alarm that names the clock, whatever the fleet does.
 const OFFSETS: [&str; 2] = ["+1h", "-30m"];
+/// Provider tokens made then are an hour old, which APNs refuses: the pool pauses there, with an alarm that names the clock. Whether
+/// its queues go to a sender that APNs does not refuse is the plan's to say.
+const TOO_SLOW: &str = "-1h";
 /// How long each clock is looked at.
 const WITHIN: Duration = Duration::from_secs(6);
 
@@ -34,16 +35,8 @@ async fn a_wrong_wall_clock_moves_nothing() {
     let mut faults = Vec::new();
     let mut moves = 0;
     for (victim, offset) in OFFSETS.into_iter().enumerate() {
-        rig.senders[victim].terminate();
-        assert_eq!(rig.senders[victim].ended(crate::rig::END_LIMIT).await, Some(0));
-        rig.senders[victim].start_with(&[
-            ("LD_PRELOAD", library),
-            ("FAKETIME", offset),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ]);
-        rig.all_present().await;
-        rig.at_rest().await;
-        // What the others own now comes to it: it is the one under test.
+        restart_with(&mut rig, victim, library, offset).await;
+        // What another owns now comes to it: it is the one under test.
         for queue in rig.queues_of(2).await {
             rig.hand_over(queue, victim).await;
         }
@@ -55,6 +48,29 @@ async fn a_wrong_wall_clock_moves_nothing() {
         moves += rig.moves_since(&before).await;
         faults.push(fault);
     }
+    restart_with(&mut rig, 2, library, TOO_SLOW).await;
+    rig.hand_over(rig.queues_of(0).await[0], 2).await;
+    let told = async || rig.senders[2].log().contains("check this machine's clock").then_some(());
+    until("an alarm that names the clock", REST_LIMIT, told).await.unwrap();
+    rig.flowing(500).await;
+    rig.senders[2].terminate();
+    assert_eq!(rig.senders[2].ended(END_LIMIT).await, Some(0));
+    rig.senders[2].start();
+    rig.all_present().await;
+    rig.at_rest().await;
     judge(rig, &run, load, &faults, Measure::LongestPause(WITHIN), moves, Copies::None).await;
     assert_eq!(moves, 0, "no queue moves for a clock");
+}
+
+/// Starts a sender again with a wrong clock: it comes back without queues.
+async fn restart_with(rig: &mut Rig, victim: usize, library: &str, offset: &str) {
+    rig.senders[victim].terminate();
+    assert_eq!(rig.senders[victim].ended(END_LIMIT).await, Some(0));
+    rig.senders[victim].start_with(&[
+        ("LD_PRELOAD", library),
+        ("FAKETIME", offset),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]);
+    rig.all_present().await;
+    rig.at_rest().await;
 }

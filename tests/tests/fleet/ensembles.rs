@@ -71,20 +71,19 @@ async fn the_node_that_leads_the_queues_is_killed() {
     let load = rig.load(run.seed).await;
     let (mut its_clients, mut the_others) = (Vec::new(), Vec::new());
     let before = rig.owners().await;
-    for _ in 0..run.runs {
+    for round in 0..run.runs {
         whole(&cluster, &rig.vhost).await;
         rig.flowing(500).await;
-        let dead = leads_most(&cluster, &rig.vhost).await;
+        let clients = clients(&cluster).await;
+        let producers = clients.iter().find(|client| client.name == PRODUCER).unwrap().node;
+        // With and without the producer among the clients of the node, in turn.
+        let dead = leads_most(&cluster, &rig.vhost, |node| (node == producers) == (round % 2 == 0)).await;
         cluster[dead].registered(&Rig::queue(0).on_broker()).await.unwrap();
-        let clients = clients_of(&cluster[dead]).await;
         for number in 0..rig.senders.len() {
-            let is_client = |queue: &u16| {
-                let purpose = Rig::queue(*queue).to_string();
-                let served =
-                    |name: &String| Owner::of_connection(name).is_some_and(|(_, other)| other == purpose);
-                clients.iter().any(|name| name == PRODUCER || served(name))
-            };
-            let (near, far) = rig.queues_of(number as u8).await.into_iter().partition(is_client);
+            let served =
+                |queue: &u16| clients.iter().any(|client| client.node == dead && client.serves(*queue));
+            let queues = rig.queues_of(number as u8).await.into_iter();
+            let (near, far) = queues.partition(|queue| dead == producers || served(queue));
             its_clients.push(rig.fault(number, near));
             the_others.push(rig.fault(number, far));
         }
@@ -118,16 +117,37 @@ async fn whole(cluster: &[RabbitMq; 3], vhost: &str) {
     until("every queue to have a member on every node", START_LIMIT, all).await.unwrap();
 }
 
-async fn leads_most(cluster: &[RabbitMq; 3], vhost: &str) -> usize {
+/// Of these nodes the one that leads most queues.
+async fn leads_most(cluster: &[RabbitMq; 3], vhost: &str, of: impl Fn(usize) -> bool) -> usize {
     let queues = cluster[0].quorums(vhost).await.unwrap();
-    let led =
-        |number: &usize| queues.iter().filter(|queue| queue.leader == cluster[*number].node_name()).count();
-    (0..cluster.len()).max_by_key(led).unwrap()
+    let led = |node: &usize| queues.iter().filter(|queue| queue.leader == cluster[*node].node_name()).count();
+    (0..cluster.len()).filter(|node| of(*node)).max_by_key(led).unwrap()
 }
 
-/// The names of the connections to a node.
-async fn clients_of(node: &RabbitMq) -> Vec<String> {
-    let all = node.manage("GET", "connections", None).await.unwrap().json().unwrap();
-    let mine = all.as_array().unwrap().iter().filter(|connection| connection["node"] == node.node_name());
-    mine.filter_map(|connection| connection["user_provided_name"].as_str().map(str::to_owned)).collect()
+/// A connection: its node's number, and the name that its client gave it.
+struct Client {
+    node: usize,
+    name: String,
+}
+
+impl Client {
+    fn serves(&self, queue: u16) -> bool {
+        let purpose = Rig::queue(queue).to_string();
+        Owner::of_connection(&self.name).is_some_and(|(_, other)| other == purpose)
+    }
+}
+
+/// All connections, once the listing knows the producer's and that of every queue's owner: it lags.
+async fn clients(cluster: &[RabbitMq; 3]) -> Vec<Client> {
+    let all = async || {
+        let listed = cluster[0].manage("GET", "connections", None).await.ok()?.json().ok()?;
+        let client = |connection: &serde_json::Value| {
+            let node = cluster.iter().position(|node| connection["node"] == node.node_name())?;
+            Some(Client { node, name: connection["user_provided_name"].as_str()?.to_owned() })
+        };
+        let clients: Vec<Client> = listed.as_array()?.iter().filter_map(client).collect();
+        let owned = (0..QUEUES).all(|queue| clients.iter().any(|client| client.serves(queue)));
+        (owned && clients.iter().any(|client| client.name == PRODUCER)).then_some(clients)
+    };
+    until("the broker to list its clients", START_LIMIT, all).await.unwrap()
 }

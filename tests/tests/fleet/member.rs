@@ -87,8 +87,14 @@ impl Sender {
 
     /// The same, with these environment variables.
     pub fn start_with(&mut self, environment: &[(&str, &str)]) {
+        self.start_as(&[], environment);
+    }
+
+    /// The same, with these arguments too.
+    pub fn start_as(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
         let config = self.config.display().to_string();
         let mut program = skein(["run", "sender", "--config", &config]).unwrap();
+        program.command().args(arguments);
         for (name, value) in environment {
             program = program.env(name, value);
         }

@@ -55,7 +55,8 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Percent of what was made between two instants, for these queues, that APNs read first so soon after.
+    /// Of what was made between two instants, for these queues, and sent at all (not superseded, not for a token that is gone):
+    /// percent that APNs read so soon after.
     pub fn in_time_percent(
         &self,
         from_ns: u64,
@@ -77,9 +78,9 @@ impl Judged {
             {
                 continue;
             }
+            let Some(read_ns) = read.get(&sent.id) else { continue };
             all += 1;
-            let late = made_ns + soon.as_nanos() as i128;
-            in_time += u32::from(read.get(&sent.id).is_some_and(|read| i128::from(*read) <= late));
+            in_time += u32::from(i128::from(*read_ns) <= made_ns + soon.as_nanos() as i128);
         }
         (all > 0).then(|| 100.0 * f64::from(in_time) / f64::from(all))
     }

@@ -4,8 +4,11 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use skein_apns_sim::{Faults, clock::monotonic_ns};
@@ -119,9 +122,11 @@ pub struct Rig {
     pub ledger: PostgreSqlAddress,
     pub database: String,
     pub vhost: String,
+    services: Arc<Services>,
     urls: Vec<String>,
     base: String,
     row: String,
+    began: Instant,
     /// So many so far.
     faults: AtomicU64,
     _alone: MutexGuard<'static, ()>,
@@ -182,17 +187,19 @@ join_debounce = "1s"
             ledger: services.ledger.clone(),
             database,
             vhost: vhost.clone(),
+            services: Arc::new(services),
             urls,
             base,
             row: name.to_owned(),
+            began: Instant::now(),
             faults: AtomicU64::new(0),
         };
         for number in 0..SENDERS {
-            rig.add_sender(number, &services, &vhost, &chroot).await;
+            rig.add_sender(number, &[]).await;
         }
         rig.all_present().await;
         for number in 0..MONITORS {
-            rig.add_monitor(number, &services, &vhost, &chroot);
+            rig.add_monitor(number, &chroot);
         }
         for sender in &mut rig.senders {
             sender.ready(START_LIMIT).await;
@@ -239,7 +246,10 @@ tls = {{ mode = "off" }}
         )
     }
 
-    async fn add_sender(&mut self, number: u8, services: &Services, vhost: &str, chroot: &str) {
+    /// One more sender, with these arguments; gives its place among them.
+    pub async fn add_sender(&mut self, number: u8, arguments: &[&str]) -> usize {
+        let (services, vhost) = (Arc::clone(&self.services), self.vhost.clone());
+        let chroot = format!("/{vhost}");
         let name = format!("s{number}");
         let user = format!("{vhost}-{name}");
         let broker = &services.brokers[0];
@@ -266,17 +276,19 @@ tls = {{ mode = "off" }}
             "{base}\n[http]\nlisten = \"127.0.0.1:{pages}\"\n{places}\n[sender]\nmember = \"{name}\"\nshards = 2\n\
              state_folder = \"{state}\"\n\n{pool}",
             base = self.base,
-            places = self.places(seen, &user, vhost, chroot),
+            places = self.places(seen, &user, &vhost, &chroot),
             state = state.display(),
             pool = self.site.pool(relays.apns.address()),
         );
         let config = self.site.write(&format!("{name}.toml"), &text);
         let mut sender = Sender::new(number, name, relays, pages, config);
-        sender.start();
+        sender.start_as(arguments, &[]);
         self.senders.push(sender);
+        self.senders.len() - 1
     }
 
-    fn add_monitor(&mut self, number: u8, services: &Services, vhost: &str, chroot: &str) {
+    fn add_monitor(&mut self, number: u8, chroot: &str) {
+        let (services, vhost) = (Arc::clone(&self.services), self.vhost.clone());
         let name = format!("m{number}");
         let [api, pages] = [Port::claim(), Port::claim()];
         let seen = Seen {
@@ -290,7 +302,7 @@ tls = {{ mode = "off" }}
         );
         let text = format!(
             "{base}{places}{pool}",
-            places = self.places(seen, "guest", vhost, chroot),
+            places = self.places(seen, "guest", &vhost, chroot),
             pool = self.site.pool(self.site.simulator.addr()),
         );
         let config = self.site.write(&format!("{name}.toml"), &text);
@@ -355,7 +367,8 @@ tls = {{ mode = "off" }}
     pub fn fault(&self, number: usize, queues: Vec<u16>) -> Fault {
         let sender = &self.senders[number];
         let count = self.faults.fetch_add(1, Ordering::Relaxed) + 1;
-        progress(&format!("{}: fault {count}: {} with {} queues", self.row, sender.name, queues.len()));
+        let (row, seconds, name) = (&self.row, self.began.elapsed().as_secs(), &sender.name);
+        progress(&format!("{row}: fault {count} at {seconds} s: {name} with {} queues", queues.len()));
         let writer = Writer { sender: sender.number, life: sender.lives.len() - 1 };
         Fault { at_ns: monotonic_ns(), writer, queues }
     }

@@ -1,11 +1,12 @@
-//! Every sender is restarted, one after the other, under load: its queues go to the others in order.
+//! Every sender is restarted, one after the other, under load: its successor starts first and is given its queues, and nobody else
+//! any.
 
 use skein_test_site::run::Run;
-use skein_tests::need;
+use skein_tests::{need, until};
 
 use crate::{
     outcome::{Copies, Measure, judge},
-    rig::{Rig, Services},
+    rig::{END_LIMIT, QUEUES, REST_LIMIT, Rig, SENDERS, Services},
 };
 
 /// P1, P2, P3: row `rolling-restart`.
@@ -16,24 +17,34 @@ async fn a_fleet_is_restarted_without_a_copy() {
     let mut rig = Rig::start("rolling_restart", Services::shared().await, run.seed).await;
     let load = rig.load(run.seed).await;
     let mut faults = Vec::new();
-    let mut moves = 0;
+    let mut running: Vec<usize> = (0..usize::from(SENDERS)).collect();
+    let before = rig.epochs().await;
     for _ in 0..run.runs {
-        for number in 0..rig.senders.len() {
+        for place in &mut running {
             rig.flowing(run.random.between(200, 700)).await;
-            let before = rig.owners().await;
-            let queues = rig.queues_of(number as u8).await;
-            let fault = rig.fault(number, queues);
-            rig.senders[number].terminate();
-            let code = rig.senders[number].ended(crate::rig::END_LIMIT).await;
-            assert_eq!(code, Some(0), "a drained sender ends with 0; its log: {}", rig.senders[number].log());
-            rig.senders[number].start();
+            let queues = rig.queues_of(*place as u8).await;
+            let fault = rig.fault(*place, queues.clone());
+            let name = rig.senders[*place].name.clone();
+            let number = rig.senders.len() as u8;
+            let successor = rig.add_sender(number, &["--succeeds", &name]).await;
+            let code = rig.senders[*place].ended(END_LIMIT).await;
+            assert_eq!(code, Some(0), "who is succeeded ends with 0; its log: {}", rig.senders[*place].log());
+            let theirs = async || (rig.queues_of(number).await == queues).then_some(());
+            until("the successor to own what its predecessor did", REST_LIMIT, theirs).await.unwrap();
             rig.taken_over(&load, &fault).await;
             rig.all_present().await;
             rig.at_rest().await;
-            moves += rig.moves_since(&before).await;
             faults.push(fault);
+            *place = successor;
         }
     }
     rig.flowing(500).await;
-    judge(rig, &run, load, &faults, Measure::NextOwner, moves, Copies::None).await;
+    let epochs = rig.epochs().await;
+    let moves: u64 = epochs.iter().map(|(queue, epoch)| epoch - before[queue]).sum();
+    assert_eq!(
+        moves,
+        run.runs * u64::from(QUEUES),
+        "each queue moves once a round: {before:?} to {epochs:?}"
+    );
+    judge(rig, &run, load, &faults, Measure::NextOwner, moves as usize, Copies::None).await;
 }

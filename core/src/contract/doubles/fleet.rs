@@ -50,6 +50,8 @@ enum Flaw {
     KeepsBothLives,
     ForgetsToTell,
     NeverAsks,
+    LeavesAlwaysToNobody,
+    LeavesToWhoever,
     HidesTheInheritance,
     GrantsEveryClaim,
     ClaimsAnewEachTime,
@@ -146,6 +148,18 @@ impl Coordinator for Seat {
             let mut stored = self.fleet.queue(queue).unwrap();
             stored.owner = None;
             self.fleet.put(stored);
+            return Ok(());
+        }
+        if matches!(self.flaw, Flaw::LeavesAlwaysToNobody | Flaw::LeavesToWhoever) {
+            let stored = self.fleet.queue(queue).unwrap();
+            let view = self.fleet.read().await?;
+            let heir = view.members.iter().find(|member| stored.successor.as_ref() == Some(&member.id));
+            let by = self.inner().me().clone();
+            let change = match heir.filter(|_| self.flaw == Flaw::LeavesToWhoever).map(Member::owner) {
+                Some(to) => Change::HandOver { by, to, clean },
+                None => Change::Release { by, clean },
+            };
+            stored.apply(&change).into_iter().for_each(|next| self.fleet.put(next));
             return Ok(());
         }
         self.inner().release(queue, epoch, clean || self.flaw == Flaw::EveryNoteIsClean).await
@@ -316,6 +330,8 @@ async fn doubles_are_refused() {
         (Flaw::KeepsBothLives, "a_later_life_takes_the_place"),
         (Flaw::ForgetsToTell, "an_assigned_queue_reaches_its_owner"),
         (Flaw::NeverAsks, "an_owner_that_is_asked_leaves"),
+        (Flaw::LeavesAlwaysToNobody, "what_is_left_for_a_member_is_that_ones"),
+        (Flaw::LeavesToWhoever, "what_is_left_for_who_leaves_too_is_nobodys"),
         (Flaw::HidesTheInheritance, "an_earlier_lifes_queue_is_inherited"),
         (Flaw::GrantsEveryClaim, "one_of_two_claims_is_granted"),
         (Flaw::ClaimsAnewEachTime, "a_claim_may_be_said_again"),

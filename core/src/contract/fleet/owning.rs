@@ -6,13 +6,13 @@ use crate::seam::{Standing, Tenure};
 
 pub async fn who_joins_is_seen_until_it_leaves<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
-    let sender = harness.join(&store, member("s1", 1)?).await;
+    let sender = join(harness, &store, member("s1", 1)?).await;
     let view = until(&store, |view| !view.members.is_empty()).await?;
     same("members", view.members, vec![member("s1", 1)?])?;
     sender.leave().await;
     until(&store, |view| view.members.is_empty()).await?;
     drop(sender);
-    let sender = harness.join(&store, member("s2", 1)?).await;
+    let sender = join(harness, &store, member("s2", 1)?).await;
     until(&store, |view| !view.members.is_empty()).await?;
     drop(sender);
     until(&store, |view| view.members.is_empty()).await.map(drop)
@@ -20,7 +20,7 @@ pub async fn who_joins_is_seen_until_it_leaves<H: FleetHarness>(harness: &H) -> 
 
 pub async fn what_a_member_says_is_seen<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
-    let sender = harness.join(&store, member("s1", 1)?).await;
+    let sender = join(harness, &store, member("s1", 1)?).await;
     let load = crate::fleet::Load { per_second: 7, in_flight: 1, held: 2, ..Default::default() };
     sender.describe(Member { draining: true, load, ..member("other", 9)? });
     let view = until(&store, |view| view.members.iter().any(|m| m.draining && m.load == load)).await?;
@@ -31,11 +31,11 @@ pub async fn what_a_member_says_is_seen<H: FleetHarness>(harness: &H) -> Outcome
 pub async fn a_later_life_takes_the_place<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
     let lead = works("lead", store.lead().await)?;
-    let earlier = harness.join(&store, member("s1", 1)?).await;
+    let earlier = join(harness, &store, member("s1", 1)?).await;
     until(&store, |view| !view.members.is_empty()).await?;
     change(&store, &lead, 0, assign(&member("s1", 1)?.owner())).await?;
     sees(&earlier, 0, |owned| owned.is_some()).await?;
-    let _later = harness.join(&store, member("s1", 2)?).await;
+    let _later = join(harness, &store, member("s1", 2)?).await;
     let replaced = Standing::Replaced(member("s1", 2)?.incarnation);
     works("standing", earlier.standing().wait_for(|standing| *standing == replaced).await)?;
     sees(&earlier, 0, |owned| owned.is_none()).await?;
@@ -52,8 +52,8 @@ pub async fn an_assigned_queue_reaches_its_owner<H: FleetHarness>(harness: &H) -
     let store = seeded(harness).await?;
     let lead = works("lead", store.lead().await)?;
     let (a, b) = (member("a", 1)?.owner(), member("b", 1)?.owner());
-    let first = harness.join(&store, member("a", 1)?).await;
-    let second = harness.join(&store, member("b", 1)?).await;
+    let first = join(harness, &store, member("a", 1)?).await;
+    let second = join(harness, &store, member("b", 1)?).await;
     change(&store, &lead, 2, assign(&a)).await?;
     let owned = sees(&first, 2, |owned| owned.is_some()).await?;
     let told = owned.map(|o| (o.epoch, o.prefetch, o.predecessor_gone, o.paused, o.tenure));
@@ -67,7 +67,7 @@ pub async fn an_owner_that_is_asked_leaves<H: FleetHarness>(harness: &H) -> Outc
     let store = seeded(harness).await?;
     let lead = works("lead", store.lead().await)?;
     let (a, b) = (member("a", 1)?.owner(), member("b", 1)?.owner());
-    let sender = harness.join(&store, member("a", 1)?).await;
+    let sender = join(harness, &store, member("a", 1)?).await;
     change(&store, &lead, 0, assign(&a)).await?;
     change(&store, &lead, 0, Change::Ask { successor: b.member.clone(), cause: Cause::Drain }).await?;
     let leave = Tenure::Leave(b.member);
@@ -78,11 +78,69 @@ pub async fn an_owner_that_is_asked_leaves<H: FleetHarness>(harness: &H) -> Outc
     require(released.owner.is_none() && released.epoch == 1, || format!("{released:?}"))
 }
 
+/// P2: in one write, so that nobody is in between and nobody waits; said again, it is the same.
+pub async fn what_is_left_for_a_member_is_that_ones<H: FleetHarness>(harness: &H) -> Outcome {
+    let store = seeded(harness).await?;
+    let lead = works("lead", store.lead().await)?;
+    let (a, b) = (member("a", 1)?.owner(), member("b", 7)?.owner());
+    let first = join(harness, &store, member("a", 1)?).await;
+    let other = harness.another(&store).await;
+    let second = join(harness, &other, member("b", 7)?).await;
+    for number in [0, 1] {
+        change(&store, &lead, number, assign(&a)).await?;
+        sees(&first, number, |owned| owned.is_some()).await?;
+        works("settled", first.settled(&queue(number)?, 1).await)?;
+        change(&store, &lead, number, Change::Ask { successor: b.member.clone(), cause: Cause::Drain })
+            .await?;
+        let comes = [queue(number)?];
+        let mut told = second.assignment();
+        works("what comes", told.wait_for(|told| told.coming == comes).await.map(drop))?;
+        sees(&first, number, |owned| owned.is_some_and(|o| o.tenure != Tenure::Hold)).await?;
+        let clean = number == 0;
+        works("release", first.release(&queue(number)?, 1, clean).await)?;
+        works("release again", first.release(&queue(number)?, 1, clean).await)?;
+        let owned = sees(&second, number, |owned| owned.is_some()).await?;
+        let owned = owned.map(|o| (o.epoch, o.predecessor_gone, o.left_clean, o.tenure));
+        same("what it is told", owned, Some((2, clean, clean, Tenure::Hold)))?;
+        sees(&first, number, |owned| owned.is_none()).await?;
+        works("nothing comes any more", told.wait_for(|told| told.coming.is_empty()).await.map(drop))?;
+    }
+    let kept = stored(&store, 0).await?.assignment;
+    same("the owner", (kept.owner, kept.successor, kept.cause), (Some(b), None, Cause::Drain))
+}
+
+/// Nor is what an operator holds anybody else's.
+pub async fn what_is_left_for_who_leaves_too_is_nobodys<H: FleetHarness>(harness: &H) -> Outcome {
+    let store = seeded(harness).await?;
+    let lead = works("lead", store.lead().await)?;
+    let a = member("a", 1)?.owner();
+    let first = join(harness, &store, member("a", 1)?).await;
+    let other = harness.another(&store).await;
+    let _drains = join(harness, &other, Member { draining: true, ..member("b", 1)? }).await;
+    let another = harness.another(&store).await;
+    let _stays = join(harness, &another, member("c", 1)?).await;
+    until(&store, |view| view.members.len() == 3).await?;
+    for (number, successor, paused) in [(0, "b", false), (1, "c", true)] {
+        change(&store, &lead, number, assign(&a)).await?;
+        let successor = member(successor, 1)?.id;
+        change(&store, &lead, number, Change::Ask { successor: successor.clone(), cause: Cause::Drain })
+            .await?;
+        if paused {
+            change(&store, &lead, number, Change::Pause).await?;
+        }
+        sees(&first, number, |owned| owned.is_some_and(|o| o.tenure != Tenure::Hold)).await?;
+        works("release", first.release(&queue(number)?, 1, true).await)?;
+        let left = stored(&store, number).await?.assignment;
+        same("the owner", (left.owner, left.successor, left.epoch), (None, Some(successor), 1))?;
+    }
+    Ok(())
+}
+
 pub async fn an_earlier_lifes_queue_is_inherited<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
     let lead = works("lead", store.lead().await)?;
     change(&store, &lead, 1, assign(&member("s1", 1)?.owner())).await?;
-    let later = harness.join(&store, member("s1", 2)?).await;
+    let later = join(harness, &store, member("s1", 2)?).await;
     sees(&later, 1, |owned| owned.is_some_and(|o| matches!(o.tenure, Tenure::Inherited(_)) && o.epoch == 1))
         .await?;
     let claimed = works("claim", later.reclaim(&queue(1)?, 1, true).await)?;
@@ -95,12 +153,12 @@ pub async fn an_earlier_lifes_queue_is_inherited<H: FleetHarness>(harness: &H) -
 pub async fn one_of_two_claims_is_granted<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
     let lead = works("lead", store.lead().await)?;
-    let first = harness.join(&store, member("s1", 1)?).await;
+    let first = join(harness, &store, member("s1", 1)?).await;
     change(&store, &lead, 0, assign(&member("s1", 1)?.owner())).await?;
     sees(&first, 0, |owned| owned.is_some()).await?;
     // The first does not see that it is replaced: it is away until it claims.
     let other = harness.another(&store).await;
-    let second = harness.join(&other, member("s1", 2)?).await;
+    let second = join(harness, &other, member("s1", 2)?).await;
     sees(&second, 0, |owned| owned.is_some()).await?;
     let name = queue(0)?;
     let (one, two) = tokio::join!(first.reclaim(&name, 1, true), second.reclaim(&name, 1, true));
@@ -112,7 +170,7 @@ pub async fn one_of_two_claims_is_granted<H: FleetHarness>(harness: &H) -> Outco
 pub async fn a_claim_may_be_said_again<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
     let lead = works("lead", store.lead().await)?;
-    let sender = harness.join(&store, member("s1", 1)?).await;
+    let sender = join(harness, &store, member("s1", 1)?).await;
     change(&store, &lead, 0, assign(&member("s1", 1)?.owner())).await?;
     let name = queue(0)?;
     let once = works("claim", sender.reclaim(&name, 1, true).await)?;
@@ -126,8 +184,8 @@ pub async fn a_claim_may_be_said_again<H: FleetHarness>(harness: &H) -> Outcome 
 pub async fn only_the_owner_in_its_epoch_speaks<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
     let lead = works("lead", store.lead().await)?;
-    let owner = harness.join(&store, member("a", 1)?).await;
-    let stranger = harness.join(&store, member("b", 1)?).await;
+    let owner = join(harness, &store, member("a", 1)?).await;
+    let stranger = join(harness, &store, member("b", 1)?).await;
     let name = queue(0)?;
     change(&store, &lead, 0, assign(&member("a", 1)?.owner())).await?;
     let claimed = works("claim", owner.reclaim(&name, 1, true).await)?;
@@ -144,7 +202,7 @@ pub async fn a_clean_note_spares_the_grace<H: FleetHarness>(harness: &H) -> Outc
     let store = seeded(harness).await?;
     let lead = works("lead", store.lead().await)?;
     let (a, b) = (member("a", 1)?.owner(), member("b", 1)?.owner());
-    let sender = harness.join(&store, member("a", 1)?).await;
+    let sender = join(harness, &store, member("a", 1)?).await;
     for (number, clean) in [(0, true), (1, false)] {
         let name = queue(number)?;
         change(&store, &lead, number, assign(&a)).await?;
@@ -159,7 +217,7 @@ pub async fn a_clean_note_spares_the_grace<H: FleetHarness>(harness: &H) -> Outc
 pub async fn who_settled_vouches_for_its_predecessor<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
     let lead = works("lead", store.lead().await)?;
-    let sender = harness.join(&store, member("a", 1)?).await;
+    let sender = join(harness, &store, member("a", 1)?).await;
     let name = queue(0)?;
     change(&store, &lead, 0, assign(&member("a", 1)?.owner())).await?;
     let unsettled = works("claim", sender.reclaim(&name, 1, true).await)?;
@@ -174,7 +232,7 @@ pub async fn who_settled_vouches_for_its_predecessor<H: FleetHarness>(harness: &
 pub async fn the_last_assignment_stands_while_away<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
     let lead = works("lead", store.lead().await)?;
-    let sender = harness.join(&store, member("a", 1)?).await;
+    let sender = join(harness, &store, member("a", 1)?).await;
     let a = member("a", 1)?.owner();
     change(&store, &lead, 0, assign(&a)).await?;
     let owned = sees(&sender, 0, |owned| owned.is_some()).await?;

@@ -18,7 +18,7 @@ pub async fn making_twice_changes_nothing<H: FleetHarness>(harness: &H) -> Outco
 pub async fn the_epoch_only_grows<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
     let lead = works("lead", store.lead().await)?;
-    let sender = harness.join(&store, member("a", 1)?).await;
+    let sender = join(harness, &store, member("a", 1)?).await;
     let (a, b) = (member("a", 1)?.owner(), member("b", 1)?.owner());
     let name = queue(0)?;
     let mut epochs = vec![stored(&store, 0).await?.assignment.epoch];
@@ -120,7 +120,7 @@ pub async fn changes_are_told<H: FleetHarness>(harness: &H) -> Outcome {
     let lead = works("lead", store.lead().await)?;
     let monitor = harness.another(&store).await;
     works("read", monitor.read().await)?;
-    let sender = harness.join(&store, member("a", 1)?).await;
+    let sender = join(harness, &store, member("a", 1)?).await;
     told(&monitor, |view| view.members.len() == 1).await?;
     change(&store, &lead, 0, assign(&member("a", 1)?.owner())).await?;
     told(&monitor, |view| view.queues.iter().any(|stored| stored.assignment.owner.is_some())).await?;

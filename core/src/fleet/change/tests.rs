@@ -111,3 +111,35 @@ fn prefetch_grows_and_shrinks_only_when_released_and_empty() {
     assert_eq!(released.apply(&to(100, true)).unwrap().prefetch, 100);
     assert_eq!(released.apply(&to(0, true)).unwrap().prefetch, 1);
 }
+
+#[test]
+fn a_hand_over_is_a_release_and_an_assignment_in_one() {
+    let (a, b, c) = (owner("a", 1), owner("b", 4), owner("c", 1));
+    let asked = Change::Ask { successor: b.member.clone(), cause: Cause::Drain };
+    let held = after(fresh(), &[assign(&a), asked]);
+    let over = |to: &Owner, clean| Change::HandOver { by: a.clone(), to: to.clone(), clean };
+    for settled in [false, true] {
+        let held =
+            if settled { after(held.clone(), &[Change::Settled { by: a.clone() }]) } else { held.clone() };
+        for clean in [false, true] {
+            let at_once = after(held.clone(), &[over(&b, clean)]);
+            let to = b.clone();
+            let given = Change::Assign { to, cause: Cause::Drain, predecessor_dead: false, ended_ms: 0 };
+            let by_and_by = after(held.clone(), &[Change::Release { by: a.clone(), clean }, given]);
+            assert_eq!(at_once, by_and_by);
+            assert_eq!(
+                at_once.predecessor_gone,
+                settled && clean,
+                "P2: the grace is spared by the same proof"
+            );
+        }
+    }
+    assert_eq!(held.apply(&over(&c, true)), Err(Refused::NotTheSuccessor), "P2: whom the monitor named");
+    let by = c.clone();
+    let stranger = Change::HandOver { by, to: b.clone(), clean: true };
+    assert_eq!(held.apply(&stranger), Err(Refused::NotTheOwner));
+    let paused = after(held.clone(), &[Change::Pause]);
+    assert_eq!(paused.apply(&over(&b, true)), Err(Refused::NotTheSuccessor), "it is not moved");
+    let withdrawn = after(held, &[Change::Withdraw]);
+    assert_eq!(withdrawn.apply(&over(&b, true)), Err(Refused::NotTheSuccessor));
+}
