@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use skein_core::answer::{Answer, InDoubt};
-use skein_core::fleet::Wanted;
+use skein_core::fleet::{MemberId, Quarantine, Wanted};
 use skein_core::memory::ScriptedTransport;
 use skein_core::seam::{Clock, Coordinator, FleetStore};
 
@@ -154,7 +154,45 @@ impl Stage {
                 let next = self.members.borrow().len();
                 self.start(next, true);
             }
+            Fault::Succeed { member } => self.succeed(member),
+            Fault::Quarantine { member, millis } => {
+                let Some(id) = Self::member_id(member) else { return };
+                let by = || "operator".to_owned();
+                let since = skein_core::Timestamp::default();
+                let quarantine = Quarantine { member: id.clone(), by: by(), why: by(), since };
+                // A store that is away refuses: then there is none.
+                let _ = self.fleet.quarantine(quarantine).await;
+                let stage = Rc::clone(self);
+                after(millis, async move { stage.lift(&id).await });
+            }
+            Fault::Skew { member, ahead } => self.host(member).clock.set_ahead(ahead),
         }
+    }
+
+    async fn lift(&self, member: &MemberId) {
+        while self.fleet.lift(member).await.is_err() && !self.over.get() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Starts another member in the place of one, which ends when nothing is its own any more, or it has waited for long.
+    fn succeed(self: &Rc<Self>, member: usize) {
+        let Some(life) = self.life(member) else { return };
+        let next = self.members.borrow().len();
+        self.start_after(next, true, Some(life.owner.clone()));
+        let stage = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            for _ in 0..60 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                if life.seat.assignment().borrow().queues.is_empty() {
+                    break;
+                }
+            }
+            life.stop.stop();
+            life.process.ended().await;
+            stage.witness.tell(|| format!("life {} is succeeded and has left", life.number));
+            stage.bury(&life);
+        });
     }
 
     /// Writes a wish down, again until the store takes it.
@@ -294,7 +332,8 @@ impl Stage {
         }
         let count = self.members.borrow().len();
         for id in (0..count).filter_map(Self::member_id) {
-            self.wish(Wanted::Undrain { member: id }).await;
+            self.wish(Wanted::Undrain { member: id.clone() }).await;
+            self.lift(&id).await;
         }
         self.wish(Wanted::ReleaseHold).await;
     }

@@ -10,6 +10,7 @@
 //! | [`sender`] | one life: real shards, sessions, lanes and recorder |
 //! | [`process`] | its tasks: frozen none runs, killed all are dropped |
 //! | [`broker`], [`ledger`], [`coordinator`], [`wire`] | its ways to the seams, with latency, silence and loss |
+//! | [`clock`] | a host's, its wall clock set apart |
 //! | [`apns`] | what APNs makes of a write |
 //! | [`monitor`] | reads, plans, applies, kicks |
 //! | [`traffic`] | the producers |
@@ -18,6 +19,7 @@
 
 pub mod apns;
 pub mod broker;
+pub mod clock;
 pub mod coordinator;
 pub mod faults;
 pub mod flaw;

@@ -59,6 +59,12 @@ pub enum Fault {
     Rebalance,
     /// Another sender joins.
     Join,
+    /// Another sender starts in its place; it ends when its queues are handed over.
+    Succeed { member: usize },
+    /// An operator quarantines it, and lifts that.
+    Quarantine { member: usize, millis: u64 },
+    /// Its host's wall clock is set to so many milliseconds ahead of the true time, or back.
+    Skew { member: usize, ahead: i64 },
 }
 
 /// What a seed sets up.
@@ -150,7 +156,9 @@ impl Script {
     fn orderly_fault(&self, random: &Random) -> Fault {
         let member = random.below(self.members as u64) as usize;
         let millis = random.within(50, 4_000);
-        match random.below(10) {
+        match random.below(13) {
+            10 | 11 => Fault::Succeed { member },
+            12 => Fault::Quarantine { member, millis },
             0 | 1 => Fault::Restart { member, drain: random.percent(50), back: random.within(5, 2_000) },
             2 => Fault::Drain { member, millis },
             3 => Fault::Pause { queue: self.queue(random), millis },
@@ -168,7 +176,7 @@ impl Script {
         let lock = random.percent(70);
         let back = Some(random.within(5, 1_500)).filter(|_| random.percent(60));
         let millis = random.within(100, 9_000);
-        match random.below(46) {
+        match random.below(49) {
             0..=4 => Fault::Kill { member, polls, back, lock },
             5..=7 => Fault::KillOwner { queue, polls, back, lock },
             8..=11 => Fault::Freeze { member, millis, at_flush: random.percent(60) },
@@ -190,6 +198,7 @@ impl Script {
             34 if random.percent(30) => Fault::RefuseCredential { pool: 1, millis },
             35 | 36 => Fault::Twin { member, millis },
             37..=40 => Fault::CutBroker { member, millis, told: true },
+            46 | 47 => Fault::Skew { member, ahead: random.below(7_200_000) as i64 - 3_600_000 },
             _ => self.orderly_fault(random),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use skein_core::fleet::{Health, Incarnation, Load, Member, MemberId, Owner, ServedPool};
-use skein_core::memory::{MemoryCoordinator, PausedClock};
+use skein_core::memory::MemoryCoordinator;
 use skein_core::retry_schedule::RetrySchedule;
 use skein_core::seam::{Coordinator, Standing};
 use skein_core::{FingerprintKey, PoolName, SlotMap, Timestamp};
@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::broker::SimBroker;
+use crate::clock::HostClock;
 use crate::coordinator::SimCoordinator;
 use crate::ledger::SimLedger;
 use crate::links::Links;
@@ -94,8 +95,8 @@ pub struct Parts {
     pub notebook: Option<SimNotebook>,
     /// Its wires.
     pub whose: Whose,
-    /// Its clock.
-    pub clock: PausedClock,
+    /// Its host's clock.
+    pub clock: HostClock,
     /// Counters, shared by all lives.
     pub metrics: Arc<Metrics>,
     /// Chance.

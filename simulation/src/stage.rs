@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use skein_core::fleet::{Incarnation, MemberId, Policy};
+use skein_core::fleet::{Incarnation, Member, MemberId, Owner, Policy};
 use skein_core::memory::{Keeping, MemoryBroker, MemoryFleet, MemoryLedger, PausedClock};
 use skein_core::seam::{Clock, FleetStore};
 use skein_core::{PoolName, QueueName, Timestamp};
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::apns::Apns;
 use crate::broker::{LEASE, SimBroker};
+use crate::clock::HostClock;
 use crate::coordinator::SimCoordinator;
 use crate::flaw::Flaw;
 use crate::ledger::{Pace, SimLedger};
@@ -35,6 +36,15 @@ pub const HEARTBEAT: Duration = Duration::from_millis(2_500);
 pub const GRACE: Duration = Duration::from_secs(1);
 /// When every simulation begins.
 const BEGIN: Timestamp = Timestamp::from_secs(1_780_000_000);
+
+/// What outlives a member's processes.
+#[derive(Clone)]
+pub struct Host {
+    /// Its clock.
+    pub clock: HostClock,
+    /// The member's state folder.
+    pub notebook: SimNotebook,
+}
 
 /// The whole.
 pub struct Stage {
@@ -69,8 +79,7 @@ pub struct Stage {
     /// The script is over: nothing new goes wrong.
     pub over: Cell<bool>,
     metrics: Arc<Metrics>,
-    /// Each member's state folder.
-    notebooks: RefCell<HashMap<usize, SimNotebook>>,
+    hosts: RefCell<HashMap<usize, Host>>,
     requeued: Arc<std::sync::Mutex<HashMap<bytes::Bytes, u32>>>,
 }
 
@@ -131,7 +140,7 @@ impl Stage {
             members,
             over: Cell::new(false),
             metrics,
-            notebooks: RefCell::default(),
+            hosts: RefCell::default(),
             requeued: Arc::default(),
             script,
         })
@@ -157,12 +166,24 @@ impl Stage {
 
     /// Starts a life of a member. `lock`: it holds the file lock, which proves the earlier lives of the member dead.
     pub fn start(&self, member: usize, lock: bool) {
+        self.start_after(member, lock, None);
+    }
+
+    /// The host of a member.
+    pub fn host(&self, member: usize) -> Host {
+        let new = || Host { clock: HostClock::new(self.clock.clone()), notebook: SimNotebook::default() };
+        self.hosts.borrow_mut().entry(member).or_insert_with(new).clone()
+    }
+
+    /// The same, for a life that takes the place of another's.
+    pub fn start_after(&self, member: usize, lock: bool, succeeds: Option<Owner>) {
         let Some(id) = Self::member_id(member) else { return };
         let number = self.watched.lives.borrow().len() as u32;
         let seed = self.script.seed;
         let random = |part: u64| Random::stream(seed, 1_000 + u64::from(number) * 10 + part);
         let incarnation = Incarnation(Uuid::from_u128(u128::from(number) + 1));
-        let said = sender::member(&id, incarnation, &self.pools, lock);
+        let said = Member { succeeds, ..sender::member(&id, incarnation, &self.pools, lock) };
+        let host = self.host(member);
         let earlier = self.watched.lives.borrow();
         let dead = |life: &&Rc<Life>| {
             life.owner.member == id
@@ -208,7 +229,7 @@ impl Stage {
                 queues: self.queues.clone(),
                 told: Default::default(),
             },
-            notebook: lock.then(|| self.notebooks.borrow_mut().entry(member).or_default().clone()),
+            notebook: lock.then_some(host.notebook),
             whose: Whose {
                 life: number,
                 process: Rc::new(OnceCell::new()),
@@ -219,7 +240,7 @@ impl Stage {
                 pools: self.pools.clone(),
                 flaw: self.flaw,
             },
-            clock: self.clock.clone(),
+            clock: host.clock,
             metrics: Arc::clone(&self.metrics),
             random: random(4),
         });

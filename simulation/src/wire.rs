@@ -111,7 +111,8 @@ impl Transport for Wire {
     async fn progress(&mut self, answers: &mut Vec<Answered>) {
         if !self.buffer.is_empty() {
             if let Some(process) = self.whose.process.get() {
-                self.frozen |= process.freezes_now();
+                // What another of its pools buffered before it froze is as late.
+                self.frozen |= process.freezes_now() || process.is_frozen();
                 process.thawed().await;
             }
             self.flush();

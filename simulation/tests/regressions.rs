@@ -67,3 +67,24 @@ fn p3_a_late_commit_does_not_hide_the_copy_of_a_second_owner_that_died() {
         ],
     });
 }
+
+/// A retry was held until a time of the wall clock; that was set back by a quarter of an hour, and so long it waited.
+#[test]
+fn p1_a_wall_clock_that_is_set_back_holds_no_retry() {
+    keeps_its_promises(&Script {
+        seed: 0,
+        members: 3,
+        shards: 2,
+        queues: [3, 2],
+        tokens: 8,
+        messages: 41,
+        gap: 158,
+        prefetch: 13,
+        restart_grace: 488,
+        held_max: 54,
+        mood: Mood::Stormy,
+        repeats: 6,
+        orderly: false,
+        faults: vec![(1_323, Fault::Skew { member: 0, ahead: -794_219 })],
+    });
+}
