@@ -9,7 +9,6 @@ fn main() -> io::Result<()> {
     for dashboard in dashboards {
         let path = folder.join("dashboards").join(format!("{}.json", dashboard.uid));
         fs::write(&path, dashboard.json())?;
-        println!("{}", path.display());
     }
     Ok(())
 }
