@@ -87,7 +87,7 @@ impl Credentials {
         make_folder(&self.folder).map_err(io)?;
         let mut bytes = Zeroizing::new([0; PASSWORD_BYTES]);
         aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| io(io::Error::other("no random bytes")))?;
-        let password = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*bytes));
+        let password = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes));
         write_private(&path, &password).map_err(io)?;
         Ok(password)
     }

@@ -36,6 +36,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("producer-lib", &["skein-core"]),
     ("backends", &["skein-core", "skein-producer", "skein-config"]),
+    ("provision", &["skein-core", "skein-producer", "skein-backends"]),
 ];
 
 struct Source {

@@ -202,7 +202,7 @@ impl Attempt {
             Err(error) => match error.kind() {
                 ErrorKind::ProtocolError(said) if said.get_id() == 403 => Said::Refused(said.to_string()),
                 // The right was looked at before: there is no such thing, or it is a queue that is not read so.
-                ErrorKind::ProtocolError(said) if matches!(said.get_id(), 404 | 405 | 406) => Said::Done,
+                ErrorKind::ProtocolError(said) if matches!(said.get_id(), 404..=406) => Said::Done,
                 _ => Said::Other(error.to_string()),
             },
         }
