@@ -65,7 +65,7 @@ impl PostgresLedger {
     /// # Errors
     /// [`LedgerError`]; `Refused` names what the database's user may not do.
     pub async fn migrate(&self, now: Timestamp) -> Result<(), LedgerError> {
-        days::migrate(&self.pool).await?;
+        self.make_schema().await?;
         self.make_days(now).await
     }
 
@@ -76,6 +76,14 @@ impl PostgresLedger {
     pub async fn is_current(&self) -> Result<bool, LedgerError> {
         let mut connection = self.pool.acquire().await.map_err(away)?;
         Ok(days::is_current(&mut connection).await)
+    }
+
+    /// The schema alone: one question, where it is there. [`Self::make_days`] is to follow soon.
+    ///
+    /// # Errors
+    /// As [`Self::migrate`].
+    pub async fn make_schema(&self) -> Result<(), LedgerError> {
+        days::migrate(&self.pool).await
     }
 
     /// Makes the partitions from the day before now to `days::AHEAD` days after. A sender calls it now and then; ids of other

@@ -23,7 +23,7 @@ const WARM_MOST: u32 = 4;
 /// Brings the schema up to this version, as often as it takes, then keeps the days. Never returns; `tried` hears of the end of
 /// the first attempt.
 pub async fn keep(ledger: PostgresLedger, retention: Duration, tried: oneshot::Sender<()>) {
-    let mut made = ledger.migrate(wiring::now()).await;
+    let mut made = ledger.make_schema().await;
     if let Err(error) = &made {
         tell(error);
     }
@@ -31,7 +31,7 @@ pub async fn keep(ledger: PostgresLedger, retention: Duration, tried: oneshot::S
     let _ = tried.send(());
     while made.is_err() {
         tokio::time::sleep(SCHEMA_PAUSE).await;
-        made = ledger.migrate(wiring::now()).await;
+        made = ledger.make_schema().await;
         if made.is_ok() {
             tracing::info!("the ledger's schema is there");
         }
