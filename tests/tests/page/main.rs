@@ -17,6 +17,8 @@ use skein_tests::{
 
 const START_LIMIT: Duration = Duration::from_secs(120);
 const CHANGE_LIMIT: Duration = Duration::from_secs(60);
+/// A sender that a busy machine brings up late gets its share by balance, which waits for a minute.
+const SPREAD_LIMIT: Duration = Duration::from_secs(150);
 const END_LIMIT: Duration = Duration::from_secs(60);
 /// Notifications a second: half of it gathers in the dead sender's queues until another owns them.
 const LOAD: u32 = 400;
@@ -91,11 +93,11 @@ async fn queues_move_before_the_readers_eyes() {
         (of("sender-1") > 0 && of("sender-1") + of("sender-2") == owners.len() && of("sender-2") > 0)
             .then_some(())
     };
-    until("both senders to own queues on the page", CHANGE_LIMIT, spread).await.unwrap();
+    until("both senders to own queues on the page", SPREAD_LIMIT, spread).await.unwrap();
     let flowing = async || number(&mut tab, RATE).filter(|rate| *rate > u64::from(LOAD) / 2);
     until("the rate on the page", CHANGE_LIMIT, flowing).await.unwrap();
-    let link = tab.value(LINK);
-    assert!(link.as_str().unwrap().starts_with("live"), "the script runs under the page's policy: {link}");
+    let live = async || tab.value(LINK).as_str().is_some_and(|text| text == "live").then_some(());
+    until("the script to run under the page's policy", CHANGE_LIMIT, live).await.unwrap();
     let few = async || number(&mut tab, BACKLOG).filter(|backlog| *backlog < RISE);
     let calm = until("a small backlog", CHANGE_LIMIT, few).await.unwrap();
     tab.value("window.notReloaded = true");
