@@ -1,7 +1,9 @@
-//! Every file of `deploy/`, held against the tool that will read it. A tool that is not installed is named as skipped.
+//! Every file of `deploy/`, held against the tool that will read it; and the dashboards and alarms against a real Prometheus that reads a
+//! real fleet. A tool that is not installed is named as skipped.
 
 mod alarms;
 mod containers;
+mod dashboards;
 mod helm;
 mod services;
 mod systemd;
