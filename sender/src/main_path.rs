@@ -351,8 +351,11 @@ impl<C: Clock> PoolShard<C> {
     /// What keeps connections from writing: a credential that APNs refuses pauses the pool, the rest is tried again.
     fn look_at(&self, trouble: Option<&Trouble>) {
         use TroubleClass as Class;
+        // A stopped pool has no connection between its probes.
+        let is_stopped = self.work.borrow().breaker.is_open();
         let (cause, elsewhere) = match trouble {
             None => (None, None),
+            Some(Trouble { class: Class::Network, .. }) if is_stopped => (None, None),
             Some(Trouble { class: Class::NoCredential, why }) => (Some((&**why, None)), None),
             Some(Trouble { class: Class::Credential, why }) => (Some((&**why, Some(CERTIFICATE))), None),
             Some(Trouble { class: Class::Chain | Class::Network, .. }) => (None, trouble),
