@@ -351,7 +351,7 @@ tls = {{ mode = "off" }}
         MemberId::parse(&self.senders[number].name).unwrap()
     }
 
-    /// Even traffic from a backend, and a fleet at rest.
+    /// Even traffic from a backend, and a fleet at rest that writes for each queue.
     pub async fn load(&self, seed: u64) -> Load {
         let addresses: Vec<BrokerAddress> = self.urls.iter().map(|url| url.parse().unwrap()).collect();
         let pools = vec![PoolName::parse(POOL).unwrap()];
@@ -360,6 +360,7 @@ tls = {{ mode = "off" }}
         options.backoff_max = Duration::from_millis(500);
         let load = Load::shaped(Producer::connect(options), seed, PER_SECOND, Shape::EVEN);
         self.at_rest().await;
+        self.all_written(&load).await;
         load
     }
 

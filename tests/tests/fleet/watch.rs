@@ -117,6 +117,18 @@ impl Rig {
         self.taken(load, fault, 1).await;
     }
 
+    /// Waits until something was written for each queue: an owner that ends before has nothing to vouch for.
+    pub async fn all_written(&self, load: &Load) {
+        let all = async || {
+            let lives = self.senders.iter().map(|sender| sender.lives.clone()).collect();
+            let timeline = Timeline::new(&self.site.simulator.log(), load.slots(), QUEUES, lives);
+            (timeline.queues.len() == usize::from(QUEUES)).then_some(())
+        };
+        if until("a write for each queue", REST_LIMIT, all).await.is_err() {
+            panic!("not every queue is written for: {:#?}", self.fleet_page().await);
+        }
+    }
+
     async fn taken(&self, load: &Load, fault: &Fault, count: usize) {
         let mut looked = false;
         let taken = async || {
