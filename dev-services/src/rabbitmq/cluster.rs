@@ -9,8 +9,11 @@ use super::{Epmd, RabbitMq, RabbitMqAddress, on_this_host};
 use crate::{START_LIMIT, unique, until};
 
 impl RabbitMq {
-    /// Starts a cluster of three nodes (about 12 s), each as [`start`](Self::start) makes one, and waits until all have joined
+    /// Starts a cluster of three nodes (about 20 s), each as [`start`](Self::start) makes one, and waits until all have joined
     /// it. Quorum queues that are declared then have a member on each; a minority that is cut off pauses.
+    ///
+    /// One after the other, and each must know all and have its vhosts up: a vhost that is made while a node joins may never start
+    /// there, and who makes it waits for that (rabbitmq-server, pull request 11363).
     ///
     /// # Errors
     /// As [`RabbitMq::start`].
@@ -24,9 +27,16 @@ impl RabbitMq {
         let mut cluster = [node(0, 1)?, node(1, 3)?, node(2, 3)?];
         let [first, second, third] = &mut cluster;
         first.start_again().await?;
-        tokio::try_join!(second.start_again(), third.start_again())?;
-        let joined = async || (cluster[0].running_nodes().await.ok()? == cluster.len()).then_some(());
-        until("three nodes of RabbitMQ to be a cluster", START_LIMIT, joined).await?;
+        second.start_again().await?;
+        third.start_again().await?;
+        for node in &cluster {
+            let joined = async || {
+                let all = node.running_nodes().await.ok()? == cluster.len();
+                node.manage("GET", "health/checks/virtual-hosts", None).await.ok()?;
+                all.then_some(())
+            };
+            until("three nodes of RabbitMQ to be a cluster", START_LIMIT, joined).await?;
+        }
         Ok(cluster)
     }
 
