@@ -180,7 +180,7 @@ pub enum Run {
     /// The sender of a cluster: from its queues to APNs and into the ledger, until SIGTERM
     ///
     /// Restarted without a gap, the successor first: `skein run sender --succeeds sender-0 --set sender.member=sender-0b
-    /// --set http.listen=…` starts beside the running one, is given its queues one by one when it is ready, and the one that was
+    /// --set http.listen=…` starts beside the running one, is given its queues when it is ready, and the one that was
     /// there ends with 0 when it owns nothing any more.
     ///
     /// Example: skein run sender -c skein.toml
