@@ -35,6 +35,7 @@ pub mod seam;
 pub mod slot;
 pub mod time;
 pub mod token;
+pub mod trace_context;
 pub mod verdict;
 pub mod wire;
 
@@ -47,4 +48,5 @@ pub use reason::Reason;
 pub use slot::{SLOTS, Slot, SlotMap};
 pub use time::Timestamp;
 pub use token::{DeviceToken, Fingerprint, FingerprintKey};
+pub use trace_context::TraceContext;
 pub use verdict::{FinalVerdict, Verdict, judge};

@@ -12,6 +12,7 @@ use crate::push_type::PushType;
 use crate::slot::Slot;
 use crate::time::Timestamp;
 use crate::token::DeviceToken;
+use crate::trace_context::TraceContext;
 
 mod check;
 mod payload_rules;
@@ -65,6 +66,8 @@ pub struct Content {
     pub reference: Option<Box<str>>,
     /// When the producer submitted it, by its clock.
     pub submitted_at: Option<Timestamp>,
+    /// The trace it belongs to.
+    pub trace: Option<TraceContext>,
     /// The JSON payload as it is sent, within the limit of its push type.
     pub payload: Bytes,
 }

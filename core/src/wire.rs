@@ -120,6 +120,9 @@ struct ContentV1<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     submitted_at: Option<Timestamp>,
+    /// The trace it belongs to: W3C Trace Context. One that can't be read is ignored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
     /// The JSON payload, sent as it stands here: at most 4,096 bytes (5,120 for voip).
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     payload: &'a RawValue,
@@ -166,6 +169,7 @@ fn content(c: &Content) -> Result<ContentV1<'_>, serde_json::Error> {
         app: c.app.as_deref(),
         reference: c.reference.as_deref(),
         submitted_at: c.submitted_at,
+        traceparent: c.trace.map(|trace| trace.to_string()),
         payload: serde_json::from_slice(&c.payload)?,
     })
 }

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use skein_core::seam::{Clock, Confirmation, Ledger, LookUp, Submit, SubmitError};
-use skein_core::{Notification, NotificationId, PoolName};
+use skein_core::{Notification, NotificationId, PoolName, TraceContext};
 
 use crate::access::PoolRule;
 use crate::door::{self, Visitor};
@@ -46,6 +46,7 @@ async fn submit<S: Submit, L: Ledger, C: Clock>(
         None => None,
         Some(key) => Some(KeyHash::of(&visitor.caller().name, key.as_bytes())?),
     };
+    let trace = request.headers().get("traceparent").and_then(|h| TraceContext::parse(h.to_str().ok()?));
     let body = door::body(shared, request).await?;
     let work = Work {
         shared: Arc::clone(shared),
@@ -53,6 +54,7 @@ async fn submit<S: Submit, L: Ledger, C: Clock>(
         rule,
         pool: pool.clone(),
         body,
+        trace,
         ids: Arc::new(OnceLock::new()),
     };
     let ids = Arc::clone(&work.ids);
@@ -83,6 +85,8 @@ struct Work<S, L, C> {
     pool: PoolName,
     rule: PoolRule,
     body: Bytes,
+    /// The trace of the request, for what names none of its own.
+    trace: Option<TraceContext>,
     /// The ids, as soon as they are known.
     ids: Arc<OnceLock<Box<[NotificationId]>>>,
 }
@@ -168,6 +172,11 @@ impl<S: Submit, L: Ledger, C: Clock> Work<S, L, C> {
     fn read(&self, earlier: Option<&Remembered>) -> Result<submission::Submission, Problem> {
         let now = self.shared.clock.now();
         let mut submission = submission::read(&self.body, &self.rule, self.shared.options().items_max, now)?;
+        if let Some(trace) = self.trace {
+            for n in submission.notifications.iter_mut().filter(|n| n.content.trace.is_none()) {
+                Arc::make_mut(&mut n.content).trace = Some(trace);
+            }
+        }
         if let Some(earlier) = earlier {
             for (n, id) in submission.notifications.iter_mut().zip(&earlier.ids) {
                 if !id.is_near(now) {

@@ -15,6 +15,8 @@ const BATCH_FRAME_BYTES: usize = 1024;
 const ITEM_FRAME_BYTES: usize = 64;
 /// The most that a generation takes.
 const GENERATION_BYTES: usize = 20;
+/// What a `traceparent` takes.
+const TRACE_BYTES: usize = 80;
 /// The most that a badge takes.
 const BADGE_BYTES: usize = 30;
 
@@ -120,7 +122,8 @@ fn item_bytes(n: &Notification) -> usize {
 fn content_bytes(n: &Notification) -> usize {
     let c = &n.content;
     let collapse = c.collapse_id.as_ref().map(|id| id.as_str());
-    [Some(&*c.topic), c.app.as_deref(), c.reference.as_deref(), collapse].into_iter().map(text_bytes).sum()
+    let texts = [Some(&*c.topic), c.app.as_deref(), c.reference.as_deref(), collapse];
+    texts.into_iter().map(text_bytes).sum::<usize>() + c.trace.map_or(0, |_| TRACE_BYTES)
 }
 
 #[cfg(test)]

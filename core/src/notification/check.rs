@@ -12,6 +12,7 @@ use super::{
 use crate::id::{ID_DISTANCE_MAX, NotificationId};
 use crate::push_type::PushType;
 use crate::time::Timestamp;
+use crate::trace_context::TraceContext;
 
 /// Where a notification is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub struct ContentDraft {
     pub reference: Option<Box<str>>,
     /// When the producer submitted it.
     pub submitted_at: Option<Timestamp>,
+    /// The trace it belongs to.
+    pub trace: Option<TraceContext>,
     /// The JSON payload.
     pub payload: Bytes,
 }
@@ -134,6 +137,7 @@ impl ContentDraft {
             app: self.app,
             reference: self.reference,
             submitted_at: self.submitted_at,
+            trace: self.trace,
             payload: self.payload,
         })
     }

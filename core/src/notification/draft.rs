@@ -11,6 +11,7 @@ use crate::id::NotificationId;
 use crate::push_type::PushType;
 use crate::time::Timestamp;
 use crate::token::DeviceToken;
+use crate::trace_context::TraceContext;
 
 /// A notification being written; [`Draft::build`] checks it and names every fault at once.
 #[derive(Clone)]
@@ -111,6 +112,13 @@ impl Draft {
     #[must_use]
     pub fn reference(mut self, reference: &str) -> Self {
         self.content.reference = Some(reference.into());
+        self
+    }
+
+    /// The trace it belongs to, as a `traceparent` of W3C *Trace Context*. What can't be read is ignored, as the standard demands.
+    #[must_use]
+    pub fn traceparent(mut self, traceparent: &str) -> Self {
+        self.content.trace = TraceContext::parse(traceparent);
         self
     }
 

@@ -13,6 +13,7 @@ use crate::notification::{Badge, Content, ContentDraft, Edge, Expiration, Fault,
 use crate::push_type::PushType;
 use crate::time::Timestamp;
 use crate::token::DeviceToken;
+use crate::trace_context::TraceContext;
 
 /// The fields of a notification, of an item, or of a batch, unread. Unknown fields are ignored.
 #[derive(Deserialize)]
@@ -47,6 +48,8 @@ pub(super) struct Fields<'a> {
     reference: Option<&'a RawValue>,
     #[serde(borrow, default)]
     submitted_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    traceparent: Option<&'a RawValue>,
     #[serde(borrow, default)]
     payload: Option<&'a RawValue>,
 }
@@ -136,6 +139,7 @@ impl<'a> Fields<'a> {
             app: self.app.or(batch.app),
             reference: self.reference.or(batch.reference),
             submitted_at: self.submitted_at.or(batch.submitted_at),
+            traceparent: self.traceparent.or(batch.traceparent),
             payload: self.payload.or(batch.payload),
             badge: self.badge.or(batch.badge),
             user: self.user.or(batch.user),
@@ -154,6 +158,7 @@ impl<'a> Fields<'a> {
             self.app,
             self.reference,
             self.submitted_at,
+            self.traceparent,
             self.payload,
         ];
         own.iter().any(Option::is_some)
@@ -209,6 +214,7 @@ impl<'a> Fields<'a> {
             app: reader.boxed("app", self.app),
             reference: reader.boxed("ref", self.reference),
             submitted_at: reader.time("submitted_at", self.submitted_at),
+            trace: self.traceparent.and_then(|raw| TraceContext::parse(raw.get().trim_matches('"'))),
             payload: self.payload.map_or_else(Bytes::new, |raw| source.bytes(raw.get())),
         };
         let badge = self.badge(at, &mut Vec::new());

@@ -178,3 +178,17 @@ fn drafts_of_a_caller() {
         ["items[0].token", "items[1].token"]
     );
 }
+
+#[test]
+fn a_trace_goes_along_and_never_costs_a_push() {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let trace_of = |body: &[u8]| take(NOTIFICATION_V1, body).unwrap().items[0].content.trace;
+    let body = encode(&draft(1).traceparent(TRACE).build(NOW).unwrap()).unwrap();
+    assert_eq!(trace_of(&body).unwrap().to_string(), TRACE);
+    let text = String::from_utf8(body).unwrap();
+    for unreadable in ["\"00-zz\"", "7", "null", "{\"a\":[]}"] {
+        let body = text.replace(&format!("\"{TRACE}\""), unreadable);
+        assert_ne!(body, text);
+        assert_eq!(trace_of(body.as_bytes()), None, "{unreadable}");
+    }
+}
