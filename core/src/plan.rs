@@ -24,6 +24,7 @@ pub use memory::Memory;
 pub use observed::{BrokerSeen, Connection, Observed, QueueSeen, Seen};
 pub use outcome::{Answer, Answered, Held, HeldFor, Move, Plan, Standing, State};
 
+use apns_trouble::Troubled;
 use board::{Board, Presence};
 use round::{Round, Wake};
 use wishes::Orders;
@@ -150,12 +151,15 @@ impl Round<'_> {
             }
             let peer = &self.board.peers[at];
             let healthy = |pool: &_| peer.seen.is_some_and(|s| s.member.apns(pool) == Some(Health::Healthy));
-            let away = peer.kept_away.iter().filter(|(pool, _)| healthy(pool));
-            let why = |(pool, until): &(_, BootMillis)| {
-                let left = until.since(self.now).as_secs();
-                format!("APNs failed {pool} at {}, which gets no queues of it for {left} s", peer.id)
+            let away = peer.troubled.iter().filter(|trouble| healthy(&trouble.pool));
+            let why = |trouble: &Troubled| {
+                let (pool, left) = (&trouble.pool, trouble.away_until?.since(self.now).as_secs());
+                Some(format!(
+                    "APNs failed {pool} at {}, which is the last to get queues of it for {left} s",
+                    peer.id
+                ))
             };
-            let whys: Vec<String> = away.map(why).collect();
+            let whys: Vec<String> = away.filter_map(why).collect();
             whys.into_iter().for_each(|why| self.hold(HeldFor::Flapping, why));
         }
         self.plan.held.sort();

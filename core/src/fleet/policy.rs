@@ -84,8 +84,13 @@ impl Default for Policy {
 impl Policy {
     /// How long something that flaps is kept out, from its first time (1) on.
     pub(crate) fn flap_backoff(&self, level: u32) -> Duration {
+        self.backoff(self.flap_backoff_first, level)
+    }
+
+    /// The same, with another first time.
+    pub(crate) fn backoff(&self, first: Duration, level: u32) -> Duration {
         let doubled = 1u32.checked_shl(level.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.flap_backoff_first.saturating_mul(doubled).min(self.flap_backoff_max)
+        first.saturating_mul(doubled).min(self.flap_backoff_max)
     }
 }
 

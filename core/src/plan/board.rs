@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 
+use super::apns_trouble::Troubled;
 use super::observed::{Observed, QueueSeen, Seen};
 use crate::fleet::{Cause, Health, MemberId, Policy};
 use crate::lease::BootMillis;
@@ -16,8 +17,8 @@ pub(super) struct Peer<'a> {
     pub fresh: bool,
     /// It flaps and gets nothing, until then.
     pub out: Option<BootMillis>,
-    /// The pools that APNs failed there lately: it gets none of their queues, until then.
-    pub kept_away: Vec<(PoolName, BootMillis)>,
+    /// The pools that APNs fails there, or did lately.
+    pub troubled: Vec<Troubled>,
     /// It must hand its queues over, and why.
     pub leaving: Option<Cause>,
     /// Who takes its place.
@@ -59,6 +60,8 @@ pub(super) enum Tier {
     Fresh,
     /// It flaps, or APNs' service of the pool there does, or it takes another's place.
     LastResort,
+    /// APNs failed the pool there a moment ago.
+    Shunned,
     /// APNs does not answer it, or refuses the credential there.
     Sick,
     /// It is away, or leaving, or has no credential for the pool.
@@ -72,12 +75,12 @@ pub(super) enum Takers {
     Settled,
     /// Anybody who can: its owner leaves in order, or there is none.
     Able,
-    /// Only who reaches APNs.
+    /// Only who reaches APNs, and has for a while.
     Healthy,
 }
 
 /// Loads above this rank alike.
-const LOAD_MAX: u64 = (1 << 60) - 1;
+const LOAD_MAX: u64 = (1 << 59) - 1;
 
 pub(super) struct Board<'a> {
     pub peers: Vec<Peer<'a>>,
@@ -262,12 +265,12 @@ impl<'a> Board<'a> {
         let mut best: Option<(u64, u32, usize)> = None;
         for (p, peer) in self.peers.iter().enumerate() {
             let tier = match (takers, self.tiers[p * pools + pool]) {
-                (_, Tier::Never) | (Takers::Healthy, Tier::LastResort | Tier::Sick) => continue,
+                (_, Tier::Never) | (Takers::Healthy, Tier::Shunned | Tier::Sick) => continue,
                 (Takers::Able | Takers::Healthy, Tier::Fresh) => Tier::Settled,
                 (_, tier) => tier,
             };
             let crowded = u64::from(peer.count >= cap) << 1 | u64::from(self.zone_is_full(p, pool));
-            let rank = (tier as u64) << 62 | crowded << 60 | peer.load.min(LOAD_MAX);
+            let rank = (tier as u64) << 61 | crowded << 59 | peer.load.min(LOAD_MAX);
             let better = match best {
                 Some((least, count, _)) => rank < least || (rank == least && peer.count < count),
                 None => true,
@@ -288,7 +291,7 @@ impl<'a> Peer<'a> {
             presence: Presence::Present,
             fresh: false,
             out: None,
-            kept_away: Vec::new(),
+            troubled: Vec::new(),
             leaving: None,
             successor: None,
             reserved: false,
@@ -299,15 +302,23 @@ impl<'a> Peer<'a> {
         }
     }
 
+    /// What is known of APNs' failing a pool there.
+    pub fn trouble(&self, pool: &PoolName) -> Option<&Troubled> {
+        self.troubled.iter().find(|trouble| trouble.pool == *pool)
+    }
+
     fn tier(&self, pool: &PoolName) -> Tier {
         let health = self.seen.and_then(|s| s.member.apns(pool));
         match health {
             Some(_) if self.presence != Presence::Present || self.leaving.is_some() => Tier::Never,
             None => Tier::Never,
             Some(Health::Healthy) if self.out.is_some() || self.reserved => Tier::LastResort,
-            Some(Health::Healthy) if self.kept_away.iter().any(|(away, _)| away == pool) => Tier::LastResort,
-            Some(Health::Healthy) if self.fresh => Tier::Fresh,
-            Some(Health::Healthy) => Tier::Settled,
+            Some(Health::Healthy) => match self.trouble(pool) {
+                Some(trouble) if trouble.is_shunned => Tier::Shunned,
+                Some(trouble) if trouble.away_until.is_some() => Tier::LastResort,
+                _ if self.fresh => Tier::Fresh,
+                _ => Tier::Settled,
+            },
             Some(Health::CutOff | Health::Refused) => Tier::Sick,
         }
     }

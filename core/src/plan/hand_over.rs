@@ -48,7 +48,7 @@ impl Round<'_> {
                 self.ask(entry, to, cause, why);
             }
             Should::GoAnywhere { takers, cause } => {
-                let worst = if takers == Takers::Healthy { Tier::Fresh } else { Tier::Sick };
+                let worst = if takers == Takers::Healthy { Tier::LastResort } else { Tier::Sick };
                 if tier <= worst {
                     self.board.set_home(entry, named);
                 } else {

@@ -57,8 +57,8 @@ pub(super) fn judge(
             remembered.since = now;
             remembered.note_return(policy, now);
         }
-        remembered.note_apns(&seen.member.pools, policy, now);
-        peer.kept_away = remembered.kept_away(wake);
+        remembered.note_apns(&seen.member.pools, policy, wake);
+        peer.troubled = remembered.troubled(wake);
         peer.fresh = wake.before(remembered.since.plus(policy.join_debounce));
         peer.out = wake.before(remembered.out_until).then_some(remembered.out_until);
     }

@@ -1,5 +1,7 @@
 //! The rules of the plan, one small fleet each.
 
+mod apns_trouble;
+
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -104,6 +106,10 @@ impl Fleet {
 
     fn member(&mut self, name: &str) -> &mut Seen {
         self.observed.members.iter_mut().find(|seen| seen.member.id == id(name)).unwrap()
+    }
+
+    fn says(&mut self, name: &str, apns: Health) {
+        self.member(name).member.pools[0].apns = apns;
     }
 
     fn owned_by(&self, name: &str) -> usize {

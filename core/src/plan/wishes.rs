@@ -110,7 +110,7 @@ impl Round<'_> {
         match self.board.tier(peer, entry.pool) {
             Tier::Never => refused(format!("{to} is leaving or does not reach the broker")),
             Tier::Sick => refused(format!("APNs does not serve {} at {to}", queue.pool)),
-            Tier::Settled | Tier::Fresh | Tier::LastResort => None,
+            Tier::Settled | Tier::Fresh | Tier::LastResort | Tier::Shunned => None,
         }
     }
 }
