@@ -15,6 +15,9 @@ pub const SUSPECT_WINDOW: u32 = 256;
 pub const SUSPECT_MAX: u32 = 128;
 /// How many suspect answers stop it when nothing at all was accepted between them.
 pub const SUSPECT_RUN_MAX: u32 = 32;
+/// So many connections that refused the credential, none between that did not, stop the pool though each took something before: a
+/// provider token that is made at the limit of its age is good for the rest of a second.
+pub const REFUSED_RUN: usize = 4;
 
 /// Whether a pool may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct Breaker {
     run: u32,
     /// The connection whose credential was refused, if nothing was accepted since.
     refused_on: Option<u32>,
+    /// The newest connections that took something or refused the credential, and whether they refused it.
+    newest: [(u32, bool); REFUSED_RUN],
 }
 
 /// What an answer changed.
@@ -50,7 +55,15 @@ pub enum Change {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { state: State::Closed, pause: PAUSE_MIN, answers: 0, suspects: 0, run: 0, refused_on: None }
+        Self {
+            state: State::Closed,
+            pause: PAUSE_MIN,
+            answers: 0,
+            suspects: 0,
+            run: 0,
+            refused_on: None,
+            newest: [(0, false); REFUSED_RUN],
+        }
     }
 }
 
@@ -118,6 +131,7 @@ impl Breaker {
         self.answers += 1;
         if accepted {
             (self.run, self.refused_on) = (0, None);
+            self.note(connection, false);
         }
         let stops = match action {
             PoolAction::None => false,
@@ -129,13 +143,25 @@ impl Breaker {
             }
             PoolAction::SuspectCredential => {
                 // The transport gives a connection up that is answered so: what else it answers was written before.
-                *self.refused_on.get_or_insert(connection) != connection
+                let another_refused = *self.refused_on.get_or_insert(connection) != connection;
+                self.note(connection, true);
+                another_refused || self.newest.iter().all(|(_, refused)| *refused)
             }
         };
         if self.answers >= SUSPECT_WINDOW || stops {
             (self.answers, self.suspects) = (0, 0);
         }
         stops
+    }
+
+    fn note(&mut self, connection: u32, refused: bool) {
+        match self.newest.iter_mut().find(|(known, _)| *known == connection) {
+            Some(known) => known.1 |= refused,
+            None => {
+                self.newest.rotate_right(1);
+                self.newest[0] = (connection, refused);
+            }
+        }
     }
 
     /// A probe's failure makes the next pause twice as long; what was in flight when the pool stopped does not.

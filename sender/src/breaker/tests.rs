@@ -72,6 +72,29 @@ fn a_second_connection_that_refuses_the_credential_stops_the_pool() {
 }
 
 #[test]
+fn connections_that_each_refuse_the_credential_after_a_while_stop_the_pool() {
+    let mut breaker = Breaker::default();
+    let mut lives = |connections: std::ops::Range<u32>| {
+        let mut changes = connections.map(|connection| {
+            breaker.answered(PoolAction::None, true, connection, T0);
+            breaker.answered(PoolAction::SuspectCredential, false, connection, T0)
+        });
+        changes.all(|change| change == Change::None)
+    };
+    assert!(lives(1..4));
+    assert!(!lives(4..5), "the fourth in a row");
+    assert!(!lives(5..6), "a probe was accepted and its connection refused later: no better");
+    let mut breaker = Breaker::default();
+    for connection in 1..1_000 {
+        breaker.answered(PoolAction::None, true, connection, T0);
+        if connection % 4 > 0 {
+            let change = breaker.answered(PoolAction::SuspectCredential, false, connection, T0);
+            assert_eq!(change, Change::None, "one of four was good to its end");
+        }
+    }
+}
+
+#[test]
 fn a_probe_that_is_lost_is_tried_again() {
     let mut breaker = Breaker::default();
     breaker.answered(PoolAction::Pause, false, 1, T0);
