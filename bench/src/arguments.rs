@@ -15,6 +15,10 @@ pub enum Bench {
     ///
     /// Example: skein bench waiting --notifications 1000000 --batch 500 --json
     Waiting(Waiting),
+    /// The monitor's plan at full size: what it costs, how even it is, what one loss moves
+    ///
+    /// Example: skein bench plan --json
+    Plan(Plan),
     /// The APNs client alone: CPU, speed, latency and memory, beside other clients on the same server
     #[command(after_help = APNS_EXAMPLES)]
     Apns(Apns),
@@ -115,6 +119,17 @@ pub struct Waiting {
     /// The services.
     #[command(flatten)]
     pub services: Services,
+}
+
+/// `skein bench plan`
+#[derive(Debug, Clone, Args)]
+pub struct Plan {
+    /// Fleets to plan for, each three times: all new, at rest, one sender gone
+    #[arg(long, default_value_t = 51, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rounds: u32,
+    /// What the loads are drawn from
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// `skein bench apns`

@@ -10,6 +10,7 @@
 //! | [`pipeline`] | alternating rounds → one row of medians |
 //! | [`apns`] | the APNs client alone, beside other clients |
 //! | [`waiting`] | a full queue, APNs stalled: the sender's memory |
+//! | [`plan`] | the monitor's plan at full size |
 //! | `fleet` | one engine with its simulator, from start to the checked end |
 //! | `traffic` | the notifications: tokens, payloads, ids |
 //! | `producer`, `http_producer` | the parts that submit |
@@ -26,6 +27,7 @@ mod ledger;
 mod median;
 mod part;
 pub mod pipeline;
+pub mod plan;
 mod process;
 mod producer;
 mod rabbitmq;

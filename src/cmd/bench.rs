@@ -1,6 +1,6 @@
 //! `skein bench …`, and the processes it starts.
 
-use skein_bench::{Bench, Part, apns, pipeline, run_part, waiting};
+use skein_bench::{Bench, Part, apns, pipeline, plan, run_part, waiting};
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -20,6 +20,11 @@ pub fn run(bench: &Bench, settings: &[String], output: Output) -> Result<Exit, F
         }
         Bench::Waiting(arguments) => {
             let row = waiting::run(arguments, settings)?;
+            let text = serde_json::to_string_pretty(&row).map_err(anyhow::Error::from)?;
+            output.line(text, &row);
+        }
+        Bench::Plan(arguments) => {
+            let row = plan::run(arguments)?;
             let text = serde_json::to_string_pretty(&row).map_err(anyhow::Error::from)?;
             output.line(text, &row);
         }

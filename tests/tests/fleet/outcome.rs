@@ -108,6 +108,7 @@ pub async fn judge(
         Measure::LongestPause(within) => Costs::of_pauses(faults, &timeline, within),
     };
     let wall_offset_ns = i128::from(log.wall_offset_ms) * 1_000_000;
+    costs.tell_slowest(run.row, wall_offset_ns);
     let books = Books::read(&rig.ledger, &rig.database).await;
     let confirmed: Vec<Confirmed> = sent.iter().map(|sent| sent.confirmed).collect();
     let history = History {

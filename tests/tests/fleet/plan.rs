@@ -1,51 +1,31 @@
-//! What a plan of full size costs, and how even it is.
+//! What a plan of full size costs, and how even it is: by the binary, since a test's own build is not optimised.
 
-use std::time::Instant;
-
-use serde_json::json;
+use serde_json::{Value, json};
 use skein_test_site::run::{Run, commit};
-use skein_tests::figures;
+use skein_tests::{figures, process::skein};
 
-use crate::{
-    bounds::{Figure, compare},
-    takeover::quantile_ms,
-};
-
-#[path = "../../../core/tests/plan_scale/fleet.rs"]
-mod full_size;
-
-use full_size::{MEMBERS, QUEUES, Scale};
+use crate::bounds::{Figure, compare};
 
 /// Row `plan`: the load of the busiest against the mean, and what moves when one is lost.
 #[test]
 fn a_plan_of_full_size_is_even_and_moves_little() {
     let run = Run::new("plan", 3, 51);
-    let (mut plans, mut moves_max, mut worst_percent) = (Vec::new(), 0, 0);
-    for number in 0..run.runs {
-        let mut fleet = Scale::new(run.seed.wrapping_add(number));
-        let mut timed = |work: &mut dyn FnMut()| {
-            let began = Instant::now();
-            work();
-            plans.push(began.elapsed().as_nanos() as u64);
-        };
-        timed(&mut || fleet.give_out());
-        worst_percent = worst_percent.max(fleet.worst_percent());
-        fleet.lose(number as usize * 5 % MEMBERS);
-        let mut moves = 0;
-        timed(&mut || moves = fleet.step());
-        moves_max = moves_max.max(moves);
-    }
+    let (rounds, seed) = (run.runs.to_string(), run.seed.to_string());
+    let mut program = skein(["bench", "plan", "--json", "--rounds", &rounds, "--seed", &seed]).unwrap();
+    let output = program.command().output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "skein bench plan ends with {}: {said}", output.status);
+    let bench: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let number = |key: &str| bench[key].as_f64().unwrap();
+    let max_ms = [&bench["all_new"], &bench["one_loss"]].map(|cost| cost["max_ms"].as_f64().unwrap());
+    let max_ms = max_ms[0].max(max_ms[1]);
     let row = json!({
         "row": run.row,
         "runs": run.runs,
         // How long a plan takes: its share of a takeover. Nothing is sent here.
-        "takeover_ms": {
-            "p50": quantile_ms(&plans, 0.5),
-            "p95": quantile_ms(&plans, 0.95),
-            "max": quantile_ms(&plans, 1.0),
-        },
+        "takeover_ms": { "p50": bench["all_new"]["p50_ms"], "p95": bench["all_new"]["p95_ms"], "max": max_ms },
         "gap_ms": { "p50": null, "p99": null, "max": null },
-        "moves": moves_max,
+        "moves": bench["moves"],
         "lost": 0,
         "inversions": 0,
         "double_writers": 0,
@@ -54,15 +34,26 @@ fn a_plan_of_full_size_is_even_and_moves_little() {
         "seed": run.seed,
         "commit": commit(),
         "started": run.started,
+        "optimised": bench["optimised"],
     });
     eprintln!("{row}");
     figures::append("fleet", &row).unwrap();
+    // A build without optimisation says nothing about time.
+    let max_ms = bench["optimised"].as_bool().unwrap().then_some(max_ms);
     let figures = [
-        (Figure::PlanMax, quantile_ms(&plans, 1.0)),
-        (Figure::Busiest, Some(worst_percent as f64)),
-        (Figure::Moves, Some(moves_max as f64)),
+        (Figure::PlanMax, max_ms),
+        (Figure::Busiest, Some(number("worst_percent"))),
+        (Figure::Moves, Some(number("moves"))),
     ];
     compare(run.row, &figures);
-    assert!(worst_percent <= 115, "the busiest carries {worst_percent} % of the mean");
-    assert!(moves_max <= QUEUES / MEMBERS + 1, "{moves_max} queues move when one sender is lost");
+    assert!(
+        number("worst_percent") <= 115.0,
+        "the busiest carries {} % of the mean",
+        number("worst_percent")
+    );
+    assert!(
+        number("moves") <= number("moves_allowed"),
+        "{} queues move when one sender is lost",
+        number("moves")
+    );
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use skein_core::Timestamp;
+
 use crate::timeline::{Timeline, Writer};
 
 /// What was done to whom, and which queues it held.
@@ -20,6 +22,8 @@ pub struct Costs {
     pub takeovers: Vec<u64>,
     /// From the last request before it to that one.
     pub gaps: Vec<u64>,
+    /// The same with when the takeover was over, the queue's number and the fault's, from 1 on: where to look in the logs.
+    pub places: Vec<(u64, u64, u16, usize)>,
     /// Queues that nobody else wrote for.
     pub missing: usize,
 }
@@ -27,13 +31,14 @@ pub struct Costs {
 impl Costs {
     pub fn of(faults: &[Fault], timeline: &Timeline) -> Self {
         let mut costs = Self::default();
-        for fault in faults {
+        for (number, fault) in faults.iter().enumerate() {
             for queue in &fault.queues {
                 let Some(first) = timeline.first_by_another(*queue, fault.at_ns, fault.writer) else {
                     costs.missing += 1;
                     continue;
                 };
                 costs.takeovers.push(first.at_ns - fault.at_ns);
+                costs.places.push((first.at_ns - fault.at_ns, first.at_ns, *queue, number + 1));
                 let before = timeline.last_before(*queue, first.at_ns);
                 costs.gaps.extend(before.map(|before| first.at_ns - before.at_ns));
             }
@@ -56,6 +61,25 @@ impl Costs {
             }
         }
         costs
+    }
+}
+
+/// How many of the slowest are told.
+const SLOWEST: usize = 8;
+
+impl Costs {
+    /// Tells which takeovers took longest, with the wall clock as the processes' logs have it. `wall_offset_ns`: that minus the log's.
+    pub fn tell_slowest(&self, row: &str, wall_offset_ns: i128) {
+        let mut places = self.places.clone();
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        for (took_ns, at_ns, queue, fault) in places.into_iter().take(SLOWEST) {
+            let wall_ms = (i128::from(at_ns) + wall_offset_ns) / 1_000_000;
+            let at = Timestamp::from_millis(wall_ms as i64);
+            eprintln!(
+                "{row}: fault {fault}, queue {queue}: taken over after {} ms, at {at}",
+                took_ns / 1_000_000
+            );
+        }
     }
 }
 

@@ -7,13 +7,13 @@ use skein_core::{PoolName, QueueName, Timestamp};
 use uuid::Uuid;
 
 /// Queues in all.
-pub const QUEUES: usize = 4_096;
+pub(super) const QUEUES: usize = 4_096;
 /// Senders.
-pub const MEMBERS: usize = 256;
+pub(super) const MEMBERS: usize = 256;
 const POOLS: usize = 4;
 
 /// The fleet.
-pub struct Scale {
+pub(super) struct Scale {
     observed: Observed,
     memory: Memory,
     policy: Policy,
@@ -22,7 +22,7 @@ pub struct Scale {
 
 impl Scale {
     /// Everybody has joined, nothing is given out. Loads differ by a factor of up to eight, by `seed`.
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let pools: Vec<PoolName> =
             (0..POOLS).map(|n| PoolName::parse(&format!("pool-{n}")).unwrap()).collect();
         let served = |pool: &PoolName| ServedPool { pool: pool.clone(), apns: Health::Healthy };
@@ -63,18 +63,13 @@ impl Scale {
         scale
     }
 
-    /// Gives every queue its first owner.
-    pub fn give_out(&mut self) {
-        assert_eq!(self.step(), QUEUES);
-    }
-
     /// One member's session ends.
-    pub fn lose(&mut self, member: usize) {
+    pub(super) fn lose(&mut self, member: usize) {
         self.observed.members.remove(member);
     }
 
     /// Plans and carries it out. Says how many moves.
-    pub fn step(&mut self) -> usize {
+    pub(super) fn step(&mut self) -> usize {
         let memory = std::mem::take(&mut self.memory);
         let (planned, memory) = plan(&self.observed, &self.policy, memory, BootMillis(self.now));
         self.memory = memory;
@@ -89,7 +84,7 @@ impl Scale {
     }
 
     /// The busiest member's load in percent of the mean.
-    pub fn worst_percent(&self) -> u64 {
+    pub(super) fn worst_percent(&self) -> u64 {
         let load = |seen: &Seen| -> u64 {
             let owner = seen.member.owner();
             let owned = self.observed.queues.iter().filter(|q| q.assignment.is_owned_by(&owner));
@@ -98,5 +93,23 @@ impl Scale {
         let loads: Vec<u64> = self.observed.members.iter().map(load).collect();
         let mean = loads.iter().sum::<u64>() / loads.len() as u64;
         (loads.into_iter().max().unwrap_or(0) * 100).div_ceil(mean)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_fleet_is_even_and_a_loss_moves_its_share_only() {
+        let mut fleet = Scale::new(7);
+        assert_eq!(fleet.step(), QUEUES, "every queue gets its first owner");
+        assert!(fleet.worst_percent() <= 115, "max/mean is {} %", fleet.worst_percent());
+        assert_eq!(fleet.step(), 0, "at rest there is nothing to do");
+        fleet.lose(17);
+        let moves = fleet.step();
+        assert!(moves > 0 && moves <= QUEUES / MEMBERS + 1, "{moves} moves");
+        assert!(fleet.worst_percent() <= 115, "max/mean is {} % after the loss", fleet.worst_percent());
+        assert_eq!(fleet.step(), 0);
     }
 }
