@@ -2,6 +2,7 @@
 
 pub mod clock;
 mod device_changes;
+mod patience;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod sqlite;

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::RabbitBroker;
+use crate::patience::within;
 
 mod drain;
 mod spool;
@@ -63,9 +64,9 @@ impl<L: Ledger> SpooledLedger<L> {
         if self.spool.is_away() {
             return Err(LedgerError::Away("its facts wait in the facts queue".into()));
         }
-        let answer = tokio::time::timeout(ANSWER_LIMIT, asked)
+        let answer = within(ANSWER_LIMIT, asked)
             .await
-            .unwrap_or_else(|_| Err(LedgerError::Away("it does not answer".into())));
+            .unwrap_or_else(|| Err(LedgerError::Away("it does not answer".into())));
         if let Err(LedgerError::Away(why)) = &answer
             && self.spool.went_away()
         {
@@ -90,10 +91,10 @@ impl<L: Ledger> Ledger for SpooledLedger<L> {
         if self.spool.is_away() {
             return self.spool(facts, "").await;
         }
-        match tokio::time::timeout(ANSWER_LIMIT, self.inner.record(facts)).await {
-            Ok(Err(LedgerError::Away(why))) => self.spool(facts, &why).await,
-            Ok(recorded) => recorded,
-            Err(_) => self.spool(facts, "it does not answer").await,
+        match within(ANSWER_LIMIT, self.inner.record(facts)).await {
+            Some(Err(LedgerError::Away(why))) => self.spool(facts, &why).await,
+            Some(recorded) => recorded,
+            None => self.spool(facts, "it does not answer").await,
         }
     }
 
