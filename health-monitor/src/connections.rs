@@ -12,6 +12,10 @@ use std::time::Duration;
 const CLOSED_MAX: usize = 4096;
 /// How long a life is remembered whose connections are all closed.
 const KEPT: Duration = Duration::from_secs(900);
+/// How often connections are to be listed besides: those of a broker's node that dies close without an event.
+pub const LIST_EVERY: Duration = Duration::from_secs(15);
+/// How long a connection that no listing names counts as open: longer than a young one is not listed, and than to the next listing.
+const UNLISTED_MAX: Duration = Duration::from_secs(20);
 
 /// The connections of senders, by life.
 #[derive(Debug, Clone, Default)]
@@ -22,16 +26,24 @@ pub struct Connections {
 
 #[derive(Debug, Clone, Default)]
 struct Life {
-    /// What each open connection is for, by the broker's name of it.
-    open: BTreeMap<String, String>,
+    /// By the broker's name.
+    open: BTreeMap<String, Open>,
     closed_at: Option<BootMillis>,
+}
+
+#[derive(Debug, Clone)]
+struct Open {
+    /// What it is for.
+    purpose: String,
+    /// When it was opened, or listed last.
+    seen: BootMillis,
 }
 
 impl Connections {
     /// A connection was opened: the broker's name of it, and its client's. Those of others than senders are passed over.
-    pub fn opened(&mut self, broker_name: &str, client_name: &str) {
+    pub fn opened(&mut self, broker_name: &str, client_name: &str, at: BootMillis) {
         self.closed.retain(|closed| closed != broker_name);
-        self.add(broker_name, client_name);
+        self.add(broker_name, client_name, at);
     }
 
     /// A connection was closed.
@@ -46,11 +58,19 @@ impl Connections {
         life.closed_at = Some(at);
     }
 
-    /// The broker's own listing: what it names and no event has called closed is open. It lags, so what it does not name may be.
-    pub fn listed<'a>(&mut self, listed: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    /// The broker's own listing: what it names and no event has called closed is open. It lags, so what it does not name may be;
+    /// what it has not named for long is forgotten, which proves nobody's end: it may be incomplete while nodes come and go.
+    pub fn listed<'a>(&mut self, listed: impl IntoIterator<Item = (&'a str, &'a str)>, at: BootMillis) {
         for (broker_name, client_name) in listed {
             if !self.closed.iter().any(|closed| closed == broker_name) {
-                self.add(broker_name, client_name);
+                self.add(broker_name, client_name, at);
+            }
+        }
+        for life in self.lives.values_mut() {
+            let before = life.open.len();
+            life.open.retain(|_, open| at.since(open.seen) < UNLISTED_MAX);
+            if life.open.is_empty() && before > 0 {
+                life.closed_at = None;
             }
         }
     }
@@ -83,20 +103,21 @@ impl Connections {
     pub fn to_queue(&self, life: &Owner, queue: &QueueName) -> Vec<String> {
         let purpose = queue.to_string();
         let open = self.lives.get(life).map(|life| life.open.iter()).into_iter().flatten();
-        open.filter(|(_, of)| **of == purpose).map(|(name, _)| name.clone()).collect()
+        open.filter(|(_, of)| of.purpose == purpose).map(|(name, _)| name.clone()).collect()
     }
 
     /// Every life that has a connection to a queue open, with that queue.
     pub fn attached(&self) -> impl Iterator<Item = (&Owner, QueueName)> {
         self.lives.iter().flat_map(|(life, known)| {
-            let queues = known.open.values().filter_map(|purpose| QueueName::parse(purpose));
+            let queues = known.open.values().filter_map(|open| QueueName::parse(&open.purpose));
             queues.map(move |queue| (life, queue))
         })
     }
 
-    fn add(&mut self, broker_name: &str, client_name: &str) {
+    fn add(&mut self, broker_name: &str, client_name: &str, at: BootMillis) {
         if let Some((owner, purpose)) = Owner::of_connection(client_name) {
-            self.lives.entry(owner).or_default().open.insert(broker_name.to_owned(), purpose.to_owned());
+            let open = Open { purpose: purpose.to_owned(), seen: at };
+            self.lives.entry(owner).or_default().open.insert(broker_name.to_owned(), open);
         }
     }
 }
@@ -116,24 +137,56 @@ mod tests {
         let name = |purpose: &str| format!("{}/{purpose}", first.connection_name());
         let mut all = Connections::default();
         assert_eq!(all.of(&first), Connection::Open, "never seen");
-        all.opened("a", &name("presence"));
-        all.opened("b", &name("im.q3"));
-        all.opened("c", "im-backend");
+        all.opened("a", &name("presence"), BootMillis(1));
+        all.opened("b", &name("im.q3"), BootMillis(1));
+        all.opened("c", "im-backend", BootMillis(1));
         all.closed("a", &name("presence"), BootMillis(5));
         assert_eq!((all.of(&first), all.open(&first)), (Connection::Open, 1));
         let queue = QueueName::parse("im.q3").unwrap();
         assert_eq!(all.to_queue(&first, &queue), ["b"]);
         all.closed("b", &name("im.q3"), BootMillis(7));
         assert_eq!(all.of(&first), Connection::Closed { at: BootMillis(7) });
-        all.listed([("b", name("im.q3").as_str())]);
+        all.listed([("b", name("im.q3").as_str())], BootMillis(8));
         assert_eq!(all.of(&first), Connection::Closed { at: BootMillis(7) }, "the listing lags");
         let second = life("00000000-0000-0000-0000-000000000002");
         assert_eq!(all.of(&second), Connection::Open, "what an earlier life had says nothing of this one");
-        all.listed([("d", name("im.q3").as_str())]);
+        all.listed([("d", name("im.q3").as_str())], BootMillis(8));
         assert_eq!(all.of(&first), Connection::Open);
         all.closed("d", &name("im.q3"), BootMillis(9));
         all.forget_old(BootMillis(9).plus(KEPT));
         assert_eq!(all.of(&first), Connection::Open);
         assert!(all.lives.is_empty());
+    }
+
+    #[test]
+    fn what_a_dead_node_held_is_forgotten_and_proves_no_end() {
+        let life = Owner {
+            member: MemberId::parse("s1").unwrap(),
+            incarnation: Incarnation("00000000-0000-0000-0000-000000000001".parse().unwrap()),
+        };
+        let queue = QueueName::parse("im.q3").unwrap();
+        let (presence, consumer) =
+            (format!("{}/presence", life.connection_name()), format!("{}/im.q3", life.connection_name()));
+        let mut all = Connections::default();
+        let began = BootMillis(1_000);
+        let list = |all: &mut Connections, names: &[&str], at| {
+            all.listed(names.iter().map(|name| (*name, consumer.as_str())), at);
+        };
+        all.opened("node 1 presence", &presence, began);
+        all.opened("node 1 q3", &consumer, began);
+        all.opened("node 1 q4", &format!("{}/im.q4", life.connection_name()), began);
+        all.closed("node 1 q4", &format!("{}/im.q4", life.connection_name()), began);
+        list(&mut all, &[], began.plus(LIST_EVERY));
+        assert_eq!(all.to_queue(&life, &queue), ["node 1 q3"], "it may be too young to be listed");
+        list(&mut all, &[], began.plus(LIST_EVERY * 2));
+        assert_eq!(all.open(&life), 0);
+        assert_eq!(all.of(&life), Connection::Open, "nobody is taken for dead by a listing");
+        let again = began.plus(LIST_EVERY * 3);
+        all.opened("node 2 q3", &consumer, again);
+        list(&mut all, &["node 2 q3"], again.plus(LIST_EVERY));
+        list(&mut all, &[], again.plus(LIST_EVERY * 2));
+        assert_eq!(all.to_queue(&life, &queue), ["node 2 q3"]);
+        all.closed("node 2 q3", &consumer, again);
+        assert_eq!(all.of(&life), Connection::Closed { at: again }, "its end is noticed again");
     }
 }

@@ -126,9 +126,9 @@ mod tests {
         let (former, owner) = (life(1), life(2));
         let queue = QueueName::parse("im.q3").unwrap();
         let mut connections = Connections::default();
-        connections.opened("a", &format!("{}/im.q3", former.connection_name()));
-        connections.opened("b", &format!("{}/im.q3", owner.connection_name()));
-        connections.opened("c", &format!("{}/presence", former.connection_name()));
+        connections.opened("a", &format!("{}/im.q3", former.connection_name()), BootMillis(0));
+        connections.opened("b", &format!("{}/im.q3", owner.connection_name()), BootMillis(0));
+        connections.opened("c", &format!("{}/presence", former.connection_name()), BootMillis(0));
         let owns = |life: &Owner, of: &QueueName| *life == owner && *of == queue;
         let mut kicks = Kicks::default();
         let mut due = |at| {

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::events::{Event, Events};
 use super::management::{Management, ManagementOptions};
 use crate::broker::{BrokerView, BrokerWatch};
+use crate::connections::LIST_EVERY;
 use crate::queue_figures::QueueFigures;
 
 /// Kicks that wait; the next one waits to be given.
@@ -154,7 +155,7 @@ fn take(shared: &Shared, event: &Event, clock: &impl Clock) {
     {
         let mut view = shared.view();
         if *opened {
-            view.connections.opened(broker_name, client_name);
+            view.connections.opened(broker_name, client_name, now);
         } else {
             view.connections.closed(broker_name, client_name, now);
             view.connections.forget_old(now);
@@ -180,6 +181,8 @@ async fn read<C: Clock>(
     let mut management = Management::new(management);
     let mut every = tokio::time::interval(options.figures_every);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut listing = tokio::time::interval(LIST_EVERY);
+    listing.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut unlisted = false;
     loop {
         tokio::select! {
@@ -194,11 +197,12 @@ async fn read<C: Clock>(
                 continue;
             }
             () = shared.list.notified() => unlisted = true,
+            _ = listing.tick() => unlisted = true,
             _ = every.tick() => {}
         }
         if unlisted && let Ok(listed) = management.connections().await {
             let pairs = listed.iter().map(|(name, client)| (name.as_str(), client.as_str()));
-            shared.view().connections.listed(pairs);
+            shared.view().connections.listed(pairs, clock.boot());
             unlisted = false;
         }
         let figures = management.queues().await;

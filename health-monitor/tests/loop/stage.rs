@@ -39,7 +39,8 @@ impl ToldBroker {
     /// A life attaches to a queue, or to anything.
     pub fn opens(&self, owner: &Owner, purpose: &str) {
         let name = format!("{}/{purpose}", owner.connection_name());
-        self.change(|view| view.connections.opened(&name, &name));
+        let at = self.clock.boot();
+        self.change(|view| view.connections.opened(&name, &name, at));
     }
 
     pub fn closes(&self, owner: &Owner, purpose: &str) {
