@@ -10,6 +10,7 @@
 //! | `connection` | a session at a time, with pauses in between |
 //! | `nodes` | reading and writing nodes, within bounds |
 //! | `membership` | a sender joins, says how it is, reads its assignment |
+//! | `inherit` | what an earlier life owned, claimed with the place |
 //! | `seat` | what a sender knows, session or not |
 //! | `succession` | who takes whose place |
 //! | `coordinator` | a sender's words on its queues, by compare-and-set |
@@ -21,6 +22,7 @@ mod cluster;
 mod connection;
 mod coordinator;
 mod fleet;
+mod inherit;
 mod latch;
 mod lead;
 mod membership;

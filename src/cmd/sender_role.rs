@@ -90,7 +90,7 @@ pub async fn run(
         Some((life, options)) => {
             let backoff = (config.broker.backoff_min, config.broker.backoff_max);
             let seat = Seat::join(config, options, life, &credentials, succeeds)?;
-            Some((seat, Presence::keep(&link, backoff)))
+            Some((seat, Presence::keep(&link, backoff, all_declared.subscribe())))
         }
         None => None,
     };

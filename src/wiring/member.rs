@@ -169,7 +169,8 @@ impl Seat {
             pools.into_iter().map(|(pool, queues)| (pool, SlotMap::even(queues))).collect();
         let folder = config.sender.state_folder.as_ref().filter(|_| life.lock.is_some());
         let notebook = folder.map(|folder| FileNotebook::new(folder, &life.member.id));
-        let zookeeper = Arc::new(ZooKeeperCoordinator::join(options, life.member.clone(), slots.clone()));
+        let (member, dead) = (life.member.clone(), life.dead_lives());
+        let zookeeper = Arc::new(ZooKeeperCoordinator::join_after(options, member, dead, slots.clone()));
         let coordinator = Arc::new(Remembered::new(Arc::clone(&zookeeper), notebook, slots));
         let passing = Arc::clone(&coordinator);
         tokio::spawn(async move { passing.run().await });

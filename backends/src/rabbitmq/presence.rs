@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 
 /// What this connection is for, at the end of its name.
 const PURPOSE: &str = "presence";
+/// How long the first one may take before that is told as trouble: until then nothing is known against it.
+const FIRST: Duration = Duration::from_millis(500);
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -21,16 +23,32 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Begins to connect; `link.name` is the life's. `backoff`: the first and longest pause before connecting again. Must be called
-    /// within a runtime.
-    pub fn keep(link: &LinkOptions, backoff: (Duration, Duration)) -> Self {
+    /// Begins to connect once that is true; `link.name` is the life's. `backoff`: the first and longest pause before connecting
+    /// again. Must be called within a runtime.
+    pub fn keep(link: &LinkOptions, backoff: (Duration, Duration), mut once: watch::Receiver<bool>) -> Self {
         let mut link = link.clone();
         link.name = format!("{}/{PURPOSE}", link.name);
-        let (tell, trouble) = watch::channel(Some("not connected yet".to_owned()));
+        let (tell, trouble) = watch::channel(None);
         let task = tokio::spawn(async move {
             let mut pause = backoff.0;
             for turn in 0usize.. {
-                let why = match Link::connect(&link, turn).await {
+                let connected = {
+                    let mut connecting = std::pin::pin!(async {
+                        // Whoever was to say so is gone only if the process is ending.
+                        let _ = once.wait_for(|once| *once).await;
+                        Link::connect(&link, turn).await
+                    });
+                    match tokio::time::timeout(FIRST, &mut connecting).await {
+                        Ok(connected) => connected,
+                        Err(_) => {
+                            if turn == 0 {
+                                tell.send_replace(Some("not connected yet".to_owned()));
+                            }
+                            connecting.await
+                        }
+                    }
+                };
+                let why = match connected {
                     Ok(link) => {
                         pause = backoff.0;
                         tell.send_replace(None);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use skein_core::fleet::{Member, MemberId, Owner, QueueAssignment};
+use skein_core::fleet::{Incarnation, Member, MemberId, Owner, QueueAssignment};
 use skein_core::seam::{Assignment, Coordinator, CoordinatorError, OwnedQueue, Standing, Word};
 use skein_core::slot::SlotMap;
 use skein_core::{PoolName, QueueName};
@@ -33,8 +33,19 @@ impl ZooKeeperCoordinator {
     /// Begins to join as this member, and takes the place of an earlier life of it. `slots`: how the slots of each pool are bound to
     /// its queues; queues of other pools are never its own. Must be called within a runtime.
     pub fn join(options: ZooKeeperOptions, member: Member, slots: BTreeMap<PoolName, SlotMap>) -> Self {
+        Self::join_after(options, member, Vec::new(), slots)
+    }
+
+    /// The same, where these earlier lives of the member are dead for sure: nothing that they had attached can write any more. What
+    /// they owned is claimed with the place itself.
+    pub fn join_after(
+        options: ZooKeeperOptions,
+        member: Member,
+        dead: Vec<Incarnation>,
+        slots: BTreeMap<PoolName, SlotMap>,
+    ) -> Self {
         let connection = Arc::new(Connection::open(Arc::new(options)));
-        let seat = Arc::new(Seat::new(member, slots));
+        let seat = Arc::new(Seat::new(member, dead, slots));
         let keeper = tokio::spawn(membership::keep(connection.link(), Arc::clone(&seat)));
         Self { connection, seat, keeper }
     }

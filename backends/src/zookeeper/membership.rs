@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use zookeeper_client::{CreateMode, Error, OneshotWatcher};
 
 use super::connection::{Backoff, Link, Session, coordinator_error};
+use super::inherit;
 use super::nodes::{Node, Transaction as _, from_json, to_json};
 use super::seat::Seat;
 use super::succession;
@@ -33,7 +34,7 @@ pub(super) async fn keep(mut link: watch::Receiver<Link>, seat: Arc<Seat>) {
         let state = link.borrow_and_update().clone();
         let session = match state {
             Link::Up(session) => session,
-            Link::Away(_, why) => {
+            Link::Away(_, why) | Link::Refused(_, why) => {
                 seat.away(why);
                 if link.changed().await.is_err() {
                     return;
@@ -141,8 +142,13 @@ async fn take_place(
         // A server that is behind would show a node that is gone, or none where one is.
         let synced = session.client.sync(&path);
         let read = session.client.get_and_watch_data(&path);
-        session.ask(synced).await?;
-        let there = match session.within(read).await? {
+        let inherited =
+            async { if joined.once { Ok(Vec::new()) } else { inherit::claims(session, seat).await } };
+        // Sent together, answered in order.
+        let (synced, read, claims) = tokio::join!(session.ask(synced), session.within(read), inherited);
+        synced?;
+        let claims = claims?;
+        let there = match read? {
             Ok(node) => Some(node),
             Err(Error::NoNode) => None,
             Err(error) => return Err(coordinator_error(&error)),
@@ -167,8 +173,10 @@ async fn take_place(
         let ephemeral = session.creating(&path, CreateMode::Ephemeral);
         writer.add_create(&path, &to_json(&member)?, &ephemeral).map_err(|e| coordinator_error(&e))?;
         writer.set(tree::BELL, b"", None)?;
+        inherit::add(&mut writer, &claims)?;
         match session.commit(writer).await? {
-            Ok(_) => {
+            Ok(results) => {
+                inherit::granted(seat, claims, &results);
                 joined.once = true;
                 joined.said = Some(member);
                 joined.load = None;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use skein_core::fleet::{Incarnation, Member, MemberId, Owner, QueueAssignment};
 use skein_core::seam::{Assignment, Clock as _, OwnedQueue, Standing};
-use skein_core::slot::SlotMap;
+use skein_core::slot::{Slot, SlotMap};
 use skein_core::{PoolName, QueueName};
 use tokio::sync::watch;
 
@@ -15,6 +15,8 @@ use crate::clock::SystemClock;
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) me: Owner,
+    /// The earlier lives of this member that are dead for sure.
+    pub(super) dead: Vec<Incarnation>,
     pub(super) described: watch::Sender<Member>,
     pub(super) assignment: watch::Sender<Assignment>,
     pub(super) standing: watch::Sender<Standing>,
@@ -26,10 +28,11 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(member: Member, slots: BTreeMap<PoolName, SlotMap>) -> Self {
+    pub(super) fn new(member: Member, dead: Vec<Incarnation>, slots: BTreeMap<PoolName, SlotMap>) -> Self {
         let away = Standing::Away { since: SystemClock.now(), why: "not joined yet".to_owned() };
         Self {
             me: member.owner(),
+            dead,
             described: watch::Sender::new(member),
             assignment: watch::Sender::new(Assignment::default()),
             standing: watch::Sender::new(away),
@@ -71,6 +74,15 @@ impl Seat {
     /// What a record means to this sender.
     pub(super) fn owned(&self, stored: &QueueAssignment) -> Option<OwnedQueue> {
         OwnedQueue::of(stored, &self.me, self.slots.get(&stored.queue.pool)?)
+    }
+
+    /// Every queue that could be its own.
+    pub(super) fn served(&self) -> Vec<QueueName> {
+        let of = |(pool, slots): (&PoolName, &SlotMap)| {
+            let (pool, last) = (pool.clone(), Slot::all().map(|slot| slots.queue(slot)).max());
+            (0..=last.unwrap_or_default()).map(move |number| QueueName { pool: pool.clone(), number })
+        };
+        self.slots.iter().flat_map(of).collect()
     }
 
     /// The queues whose records it has read.
@@ -136,7 +148,7 @@ mod tests {
         let text = r#"{"id":"s1","incarnation":"00000000-0000-0000-0000-000000000001","host":"h","version":"1",
             "pools":[],"connection_prefix":"s1","since":"2026-11-21T12:00:00Z"}"#;
         let pool = PoolName::parse("im").unwrap();
-        Seat::new(serde_json::from_str(text).unwrap(), BTreeMap::from([(pool, SlotMap::even(4))]))
+        Seat::new(serde_json::from_str(text).unwrap(), Vec::new(), BTreeMap::from([(pool, SlotMap::even(4))]))
     }
 
     fn assigned(queue: &str, to: &Owner) -> QueueAssignment {

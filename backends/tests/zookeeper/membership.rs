@@ -4,7 +4,8 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use skein_backends::zookeeper::{ZooKeeperCoordinator, ZooKeeperOptions};
-use skein_core::seam::{Coordinator as _, FleetStore as _, Standing, Tenure};
+use skein_core::fleet::Change;
+use skein_core::seam::{Coordinator as _, FleetStore as _, Lead as _, Planned, Standing, Tenure};
 use skein_tests::need;
 use tokio::process::Command;
 
@@ -54,6 +55,32 @@ async fn a_killed_member_is_gone_after_its_session_and_its_next_life_inherits_at
     let cut = Instant::now();
     until_view(&store, |view| view.members.is_empty()).await;
     eprintln!("a silent member is gone after {:?} of a session of {SESSION:?}", cut.elapsed());
+}
+
+/// P2: only what the kernel vouches for is claimed with the place, and only what is to be attached to.
+#[tokio::test]
+async fn a_life_whose_predecessor_is_dead_claims_with_its_place() {
+    need!("zookeeper");
+    let world = World::shared("vouched").await;
+    let store = world.made().await;
+    let lead = store.lead().await.unwrap();
+    let (dead, unknown, other) = (life("s1", 1).owner(), life("s1", 9).owner(), life("s2", 1).owner());
+    let given = give(&store, &lead, &[(0, &dead), (1, &unknown), (2, &other), (3, &dead)]).await;
+    let on = given.into_iter().find(|stored| stored.assignment.queue == queue(3)).unwrap();
+    lead.apply(&[Planned { on, change: Change::Pause }]).await.unwrap();
+
+    let next = world.join_after(life("s1", 2), vec![dead.incarnation]).await;
+    let owned = next.owns(|assignment| assignment.queues.len() == 3).await;
+    let of = |number| owned.queues.iter().find(|owned| owned.queue == queue(number)).unwrap();
+    assert_eq!((of(0).epoch, &of(0).tenure), (2, &Tenure::Hold));
+    assert_eq!((of(1).epoch, &of(1).tenure), (1, &Tenure::Inherited(unknown.incarnation)));
+    assert_eq!((of(3).epoch, &of(3).tenure), (1, &Tenure::Inherited(dead.incarnation)), "it is paused");
+    let view = until_view(&store, |view| view.members.len() == 1).await;
+    let claimed = stored(&view, 0).assignment;
+    assert_eq!((claimed.epoch, claimed.owner), (2, Some(life("s1", 2).owner())));
+    assert_eq!(stored(&view, 2).assignment.owner, Some(other), "P2: nobody else's");
+    let again = next.reclaim(&queue(0), 1, true).await.unwrap();
+    assert_eq!(again.epoch, 2, "who has it gets it as it is");
 }
 
 #[tokio::test]

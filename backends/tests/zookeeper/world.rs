@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use skein_backends::zookeeper::{ZooKeeperCoordinator, ZooKeeperFleet, ZooKeeperLead, ZooKeeperOptions};
 use skein_core::contract::fleet::{QUEUES, member};
-use skein_core::fleet::{Cause, Change, Member, Owner};
+use skein_core::fleet::{Cause, Change, Incarnation, Member, Owner};
 use skein_core::seam::{
     Assignment, Coordinator, CoordinatorError, FleetStore as _, Lead as _, OwnedQueue, Planned,
 };
@@ -118,10 +118,15 @@ impl World {
     }
 
     pub async fn join(&self, member: Member) -> Sender {
+        self.join_after(member, Vec::new()).await
+    }
+
+    /// The same, with earlier lives that are dead for sure.
+    pub async fn join_after(&self, member: Member, dead: Vec<Incarnation>) -> Sender {
         let relay = Relay::start(self.address.client()).await.unwrap();
         let options = ZooKeeperOptions { servers: vec![relay.address().to_string()], ..self.options.clone() };
         Sender {
-            coordinator: ZooKeeperCoordinator::join(options, member, slots(16)),
+            coordinator: ZooKeeperCoordinator::join_after(options, member, dead, slots(16)),
             relay,
             world: self.clone(),
         }
