@@ -34,7 +34,7 @@ mod seat;
 mod succession;
 mod tree;
 
-pub use cluster::{Node, Wrong, ZooKeeperTree};
+pub use cluster::{Node, Wrong, ZooKeeperTree, clock_of};
 pub use coordinator::ZooKeeperCoordinator;
 pub use fleet::ZooKeeperFleet;
 pub use lead::ZooKeeperLead;

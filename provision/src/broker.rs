@@ -13,11 +13,13 @@ use crate::step::Service::RabbitMq;
 use crate::step::{Kind, Step};
 
 pub(crate) mod api;
+mod server;
 mod topology;
 mod users;
 
 pub use api::ManagementAddress;
 use api::{Api, encoded};
+pub use server::BrokerServer;
 
 /// The policy by which new queues get their leaders on all nodes, not all on the one that declares them.
 const LEADERS: &str = "skein-leaders";

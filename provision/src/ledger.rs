@@ -80,7 +80,9 @@ impl LedgerAdmin {
         ledger.close().await;
         if !current {
             let what = format!("schema {}, its tables and functions", cluster.schema);
-            steps.push((step(Kind::Make, what, "at this version"), LedgerDeed::Schema));
+            let other = is_made(&mut connection, cluster).await?;
+            let kind = if other { Kind::Change } else { Kind::Make };
+            steps.push((step(kind, what, "at this version"), LedgerDeed::Schema));
         }
         self.roles(&mut connection, cluster, credentials, &mut steps).await?;
         let wanted = grants::wanted(&cluster.schema);
@@ -208,6 +210,15 @@ impl LedgerAdmin {
         .map_err(sql_error)?;
         Ok(names.into_iter().filter(|name| !bounded.contains(name)).collect())
     }
+}
+
+/// Whether there is a schema of any version.
+async fn is_made(connection: &mut PgConnection, cluster: &Cluster) -> Result<bool, ProvisionError> {
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(format!("{}._sqlx_migrations", quoted(&cluster.schema)))
+        .fetch_one(connection)
+        .await
+        .map_err(sql_error)
 }
 
 /// A login as it is.

@@ -18,11 +18,14 @@ mod probe;
 mod role;
 mod step;
 
-pub use broker::{BrokerAdmin, ManagementAddress};
+pub use broker::{BrokerAdmin, BrokerServer, ManagementAddress};
 pub use coordinator::CoordinatorAdmin;
 pub use credentials::{Credentials, CredentialsError};
 pub use ledger::LedgerAdmin;
-pub use probe::{Finding, Proved, probe_broker, probe_coordinator, probe_ledger};
+pub use probe::{
+    Finding, Proved, probe_broker, probe_broker_as, probe_coordinator, probe_coordinator_as, probe_ledger,
+    probe_ledger_as,
+};
 pub use role::{Cluster, Pool, Role};
 pub use step::{Kind, Service, Step};
 

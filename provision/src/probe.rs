@@ -9,9 +9,9 @@ mod broker;
 mod coordinator;
 mod ledger;
 
-pub use broker::probe_broker;
-pub use coordinator::probe_coordinator;
-pub use ledger::probe_ledger;
+pub use broker::{probe_broker, probe_broker_as};
+pub use coordinator::{probe_coordinator, probe_coordinator_as};
+pub use ledger::{probe_ledger, probe_ledger_as};
 
 /// What an attempt must come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use skein_core::fleet::QueueAssignment;
 use skein_core::seam::CoordinatorError;
-use skein_core::{PoolName, QueueName};
+use skein_core::{PoolName, QueueName, Timestamp};
 use zookeeper_client::{CreateMode, Error};
 
 use super::connection::{Connection, Session, coordinator_error};
@@ -129,6 +129,19 @@ impl ZooKeeperTree {
     async fn session(&self) -> Result<Session, CoordinatorError> {
         self.connection.connected(self.limit).await
     }
+}
+
+/// The clock of ZooKeeper's leader, by ringing the bell, which makes the monitors look and changes nothing. Any role may. Must be
+/// called within a runtime.
+///
+/// # Errors
+/// [`CoordinatorError`].
+pub async fn clock_of(options: ZooKeeperOptions) -> Result<Timestamp, CoordinatorError> {
+    let limit = options.session_timeout;
+    let connection = Connection::open_bare(Arc::new(options));
+    let session = connection.connected(limit).await?;
+    let rung = session.ask(session.client.set_data(tree::BELL, b"", None)).await?;
+    Ok(Timestamp::from_millis(rung.mtime))
 }
 
 /// Every node below the chroot.

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::handshake;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST};
 use hyper::{Method, Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
@@ -56,6 +56,8 @@ pub(crate) struct Api {
 pub(crate) struct Answer {
     pub status: u16,
     pub body: Bytes,
+    /// Its clock, to the second, as it writes it.
+    pub date: Option<String>,
 }
 
 impl Api {
@@ -67,7 +69,7 @@ impl Api {
 
     /// What is there, read; `None` where there is nothing.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ProvisionError> {
-        let Answer { status, body } = self.ask(Method::GET, path, None).await?;
+        let Answer { status, body, .. } = self.ask(Method::GET, path, None).await?;
         match status {
             404 => Ok(None),
             200 => serde_json::from_slice(&body)
@@ -133,8 +135,9 @@ impl Api {
             }
         };
         let status = response.status().as_u16();
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        Ok(Answer { status, body: body.map_err(|error| error.to_string())?.to_bytes() })
+        Ok(Answer { status, body: body.map_err(|error| error.to_string())?.to_bytes(), date })
     }
 }
 
@@ -148,7 +151,7 @@ where
     sender.send_request(request).await.map_err(|error| error.to_string())
 }
 
-fn refusal(status: u16, doing: &str, path: &str) -> ProvisionError {
+pub(super) fn refusal(status: u16, doing: &str, path: &str) -> ProvisionError {
     let why = match status {
         401 | 403 => "the user of monitor.management_url needs the tag administrator".to_owned(),
         other => format!("status {other}"),

@@ -63,7 +63,17 @@ pub(super) async fn look(
         found.exchanges = exchanges.into_iter().map(|row| (row.name, row.kind)).collect();
     }
     let mut steps = Vec::new();
-    shared(cluster, &found, &mut steps);
+    let mut bound = BTreeSet::new();
+    for queue in [DEAD_QUEUE, FACTS_QUEUE] {
+        if found.exchanges.contains_key(queue) {
+            let path = format!("exchanges/{vhost}/{}/bindings/source", encoded(queue));
+            let bindings: Vec<BindingRow> = api.get(&path).await?.unwrap_or_default();
+            if bindings.iter().any(|row| row.destination == queue) {
+                bound.insert(queue);
+            }
+        }
+    }
+    shared(cluster, &found, &bound, &mut steps);
     for (number, pool) in cluster.pools.iter().enumerate() {
         let exchange = pool.name.exchange();
         let path = format!("exchanges/{vhost}/{}/bindings/source", encoded(&exchange));
@@ -81,7 +91,8 @@ pub(super) async fn look(
     Ok(steps)
 }
 
-fn shared(cluster: &Cluster, found: &Found, steps: &mut Vec<(Step, BrokerDeed)>) {
+/// `bound`: the queues that the exchange of their name leads to.
+fn shared(cluster: &Cluster, found: &Found, bound: &BTreeSet<&str>, steps: &mut Vec<(Step, BrokerDeed)>) {
     let mut missing = Vec::new();
     for queue in [DEAD_QUEUE, FACTS_QUEUE] {
         match found.queues.get(queue) {
@@ -96,9 +107,12 @@ fn shared(cluster: &Cluster, found: &Found, steps: &mut Vec<(Step, BrokerDeed)>)
             None => missing.push(exchange),
         }
     }
-    if !missing.is_empty() {
+    let unbound = [DEAD_QUEUE, FACTS_QUEUE].into_iter().filter(|queue| !bound.contains(queue));
+    let mut named: Vec<String> = missing.iter().map(|name| (*name).to_owned()).collect();
+    named.extend(unbound.filter(|queue| !missing.contains(queue)).map(|queue| format!("binding of {queue}")));
+    if !named.is_empty() {
         let what = "queues of dead letters and facts, exchange of token events";
-        steps.push((step(Kind::Make, what, ""), BrokerDeed::Shared));
+        steps.push((step(Kind::Make, what, named.join(", ")), BrokerDeed::Shared));
     }
 }
 
@@ -122,10 +136,17 @@ fn of_pool(
         number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
     };
     let there: BTreeSet<&String> = found.queues.keys().filter(of_pool).collect();
-    if !there.is_empty() && there.len() != wanted.len() {
+    let missing: Vec<&str> =
+        wanted.iter().filter(|queue| !there.contains(queue)).map(String::as_str).collect();
+    // A hole was deleted by hand; where the first or last is missing, the pool may have been made with another number.
+    let is_hole = there.iter().all(|queue| wanted.contains(*queue))
+        && [0, pool.queues - 1].into_iter().all(|end| there.contains(&name(end)));
+    if !there.is_empty() && there.len() != wanted.len() && !is_hole {
+        let which =
+            if missing.is_empty() { String::new() } else { format!("; missing: {}", missing.join(", ")) };
         let how = format!(
             "{} are there, and their number cannot change while the pool is in use; set the number it has, or drain the pool and \
-             delete its queues",
+             delete its queues{which}",
             there.len()
         );
         let what = format!("pool {}: {} queues", pool.name, pool.queues);
@@ -151,7 +172,12 @@ fn of_pool(
     }
     if unbound > 0 || there.len() < wanted.len() || !marked {
         let what = format!("pool {}: exchange {exchange}, {} queues", pool.name, pool.queues);
-        let how = format!("{unbound} of {} slots to bind", right.len());
+        let queues = if there.is_empty() || missing.is_empty() {
+            String::new()
+        } else {
+            format!("queues to declare: {}; ", missing.join(", "))
+        };
+        let how = format!("{queues}{unbound} of {} slots to bind", right.len());
         steps.push((step(Kind::Make, what, how), BrokerDeed::Pool(number)));
     }
 }

@@ -79,18 +79,9 @@ pub async fn probe_broker(
             findings.push(finding(RabbitMq, &user, format!("enter {words} {vhost}"), Must::Refuse, said));
         }
         if let Some(vhost) = &own {
-            let link = Link::connect(&as_user(link, &user, &password, vhost), 0).await;
-            let link = link.map_err(|error| match error {
-                LinkError::Away(why) => ProvisionError::away(RabbitMq, why),
-                LinkError::Refused(why) => {
-                    ProvisionError::refused(RabbitMq, format!("{user}: {why}; run `skein cluster init`"))
-                }
-            })?;
-            for (must, attempt) in attempts(&role, cluster) {
-                let said = tokio::time::timeout(ANSWER_LIMIT, attempt.on(&link)).await;
-                let said = said.unwrap_or_else(|_| Said::Other(format!("no answer in {ANSWER_LIMIT:?}")));
-                findings.push(finding(RabbitMq, &user, attempt.words(), must, said));
-            }
+            findings.extend(
+                probe_broker_as(&role, &user, cluster, &as_user(link, &user, &password, vhost)).await?,
+            );
         }
         if role != Role::MonitorApi {
             let api = Api::new(management.clone(), &user, &password);
@@ -102,6 +93,31 @@ pub async fn probe_broker(
             };
             findings.push(finding(RabbitMq, &user, "use the management API".into(), Must::Refuse, said));
         }
+    }
+    Ok(findings)
+}
+
+/// Lets one role try, by the login and the virtual host of `link`; `user` is its name in what is found.
+///
+/// # Errors
+/// As [`probe_broker`].
+pub async fn probe_broker_as(
+    role: &Role,
+    user: &str,
+    cluster: &Cluster,
+    link: &LinkOptions,
+) -> Result<Vec<Finding>, ProvisionError> {
+    let link = Link::connect(link, 0).await.map_err(|error| match error {
+        LinkError::Away(why) => ProvisionError::away(RabbitMq, why),
+        LinkError::Refused(why) => {
+            ProvisionError::refused(RabbitMq, format!("{user}: {why}; run `skein cluster init`"))
+        }
+    })?;
+    let mut findings = Vec::new();
+    for (must, attempt) in attempts(role, cluster) {
+        let said = tokio::time::timeout(ANSWER_LIMIT, attempt.on(&link)).await;
+        let said = said.unwrap_or_else(|_| Said::Other(format!("no answer in {ANSWER_LIMIT:?}")));
+        findings.push(finding(RabbitMq, user, attempt.words(), must, said));
     }
     Ok(findings)
 }

@@ -34,10 +34,24 @@ pub async fn probe_coordinator(
         let user = cluster.zookeeper_user(role);
         let password = super::ledger::password(credentials, ZooKeeper, &user)?;
         let login = Some(Login::new(&user, &password));
-        let all = everything(cluster).filter_map(|attempt| Some((must(role, &attempt)?, attempt)));
-        findings.extend(try_all(&user, ZooKeeperOptions { login, ..options.clone() }, all.collect()).await?);
+        let options = ZooKeeperOptions { login, ..options.clone() };
+        findings.extend(probe_coordinator_as(role, &user, cluster, options).await?);
     }
     Ok(findings)
+}
+
+/// Lets one role try, by the login of `options`; `user` is its name in what is found.
+///
+/// # Errors
+/// As [`super::probe_broker`].
+pub async fn probe_coordinator_as(
+    role: ZooKeeperRole,
+    user: &str,
+    cluster: &Cluster,
+    options: ZooKeeperOptions,
+) -> Result<Vec<Finding>, ProvisionError> {
+    let all = everything(cluster).filter_map(|attempt| Some((must(role, &attempt)?, attempt)));
+    try_all(user, options, all.collect()).await
 }
 
 /// Each deed at each node; the root is the administrator's alone.

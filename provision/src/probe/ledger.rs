@@ -53,24 +53,38 @@ pub async fn probe_ledger(
             password: Some(password.to_string()),
             ..options.clone()
         };
-        let mut connection = options.connect().await.map_err(ledger_error)?;
-        let forbidden = NOBODY.iter().map(|said| (Must::Refuse, (*said).to_owned()));
-        for (must, statement) in forbidden.chain(of_group(&role, cluster)) {
-            let mut transaction =
-                connection.begin().await.map_err(|e| ProvisionError::away(PostgreSql, e))?;
-            let done = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut *transaction).await;
-            let said = match done {
-                Ok(_) => Said::Done,
-                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NO_RIGHT) => {
-                    Said::Refused(error.message().to_owned())
-                }
-                Err(error) => Said::Other(error.to_string()),
-            };
-            transaction.rollback().await.map_err(|e| ProvisionError::away(PostgreSql, e))?;
-            findings.push(finding(PostgreSql, &user, statement, must, said));
-        }
-        drop(connection.close().await);
+        findings.extend(probe_ledger_as(&role, &user, cluster, &options).await?);
     }
+    Ok(findings)
+}
+
+/// Lets one role try, by the login of `options`; `user` is its name in what is found.
+///
+/// # Errors
+/// As [`super::probe_broker`].
+pub async fn probe_ledger_as(
+    role: &Role,
+    user: &str,
+    cluster: &Cluster,
+    options: &PostgresOptions,
+) -> Result<Vec<Finding>, ProvisionError> {
+    let mut findings = Vec::new();
+    let mut connection = options.connect().await.map_err(ledger_error)?;
+    let forbidden = NOBODY.iter().map(|said| (Must::Refuse, (*said).to_owned()));
+    for (must, statement) in forbidden.chain(of_group(role, cluster)) {
+        let mut transaction = connection.begin().await.map_err(|e| ProvisionError::away(PostgreSql, e))?;
+        let done = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut *transaction).await;
+        let said = match done {
+            Ok(_) => Said::Done,
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NO_RIGHT) => {
+                Said::Refused(error.message().to_owned())
+            }
+            Err(error) => Said::Other(error.to_string()),
+        };
+        transaction.rollback().await.map_err(|e| ProvisionError::away(PostgreSql, e))?;
+        findings.push(finding(PostgreSql, user, statement, must, said));
+    }
+    drop(connection.close().await);
     Ok(findings)
 }
 
