@@ -181,17 +181,32 @@ fn address(config: &Config, url: &ServiceUrl) -> Result<BrokerAddress, Failure> 
 
 fn broker_tls(config: &Config) -> anyhow::Result<Arc<rustls::ClientConfig>> {
     let tls = &config.broker.tls;
-    let roots = match &tls.ca_file {
-        Some(path) => read(path)?,
-        None => read(
-            system_roots().context("this system has no bundle of public roots; set broker.tls.ca_file")?,
-        )?,
-    };
-    let client = match pair(&tls.cert_file, &tls.key_file) {
+    let (roots, client) = tls_files("broker.tls", &tls.ca_file, &tls.cert_file, &tls.key_file)?;
+    Ok(tls_config(&roots, client.as_ref().map(|(chain, key)| (chain.as_slice(), key.as_slice())))?)
+}
+
+/// A client certificate's chain and its key, PEM.
+type ClientPem = (Vec<u8>, Vec<u8>);
+
+/// The files of a section: whom to trust, and who we are, if that is set.
+fn tls_files(
+    section: &str,
+    ca: &Option<PathBuf>,
+    chain: &Option<PathBuf>,
+    key: &Option<PathBuf>,
+) -> anyhow::Result<(Vec<u8>, Option<ClientPem>)> {
+    let roots =
+        match ca {
+            Some(path) => read(path)?,
+            None => read(system_roots().with_context(|| {
+                format!("this system has no bundle of public roots; set {section}.ca_file")
+            })?)?,
+        };
+    let client = match pair(chain, key) {
         Some((chain, key)) => Some((read(&chain)?, read(&key)?)),
         None => None,
     };
-    Ok(tls_config(&roots, client.as_ref().map(|(chain, key)| (chain.as_slice(), key.as_slice())))?)
+    Ok((roots, client))
 }
 
 /// The system's bundle of public roots, if it has one.

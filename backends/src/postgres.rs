@@ -24,6 +24,7 @@ mod fault;
 mod options;
 mod read;
 mod record;
+mod refusal;
 mod statements;
 mod trace;
 
@@ -31,6 +32,7 @@ pub use options::{PostgresOptions, TLS_VERIFIES};
 
 use cuts::Cuts;
 use fault::away;
+use refusal::Refusal;
 
 /// The ledger over PostgreSQL. Clones share its connections.
 #[derive(Clone)]
@@ -38,6 +40,7 @@ pub struct PostgresLedger {
     pool: PgPool,
     cipher: TokenCipher,
     cuts: Arc<Cuts>,
+    refusal: Refusal,
     /// The days whose partitions are known to exist.
     days: Arc<Mutex<BTreeSet<i32>>>,
 }
@@ -56,7 +59,9 @@ impl PostgresLedger {
     /// [`LedgerError::Refused`] if the options cannot be read.
     pub fn new(options: PostgresOptions, cipher: TokenCipher) -> Result<Self, LedgerError> {
         let cuts = Arc::new(Cuts::default());
-        Ok(Self { pool: options.into_pool(Arc::clone(&cuts))?, cipher, cuts, days: Arc::default() })
+        let refusal = options.refusal()?;
+        let pool = options.into_pool(Arc::clone(&cuts))?;
+        Ok(Self { pool, cipher, cuts, refusal, days: Arc::default() })
     }
 
     /// Makes the schema, or brings it up to this version, and makes the partitions of the days around now. Safe to run from
@@ -74,7 +79,7 @@ impl PostgresLedger {
     /// # Errors
     /// [`LedgerError`] if the database cannot be asked.
     pub async fn is_current(&self) -> Result<bool, LedgerError> {
-        let mut connection = self.pool.acquire().await.map_err(away)?;
+        let mut connection = self.refusal.explain(self.pool.acquire().await.map_err(away)).await?;
         Ok(days::is_current(&mut connection).await)
     }
 
@@ -83,7 +88,7 @@ impl PostgresLedger {
     /// # Errors
     /// As [`Self::migrate`].
     pub async fn make_schema(&self) -> Result<(), LedgerError> {
-        days::migrate(&self.pool).await
+        self.refusal.explain(days::migrate(&self.pool).await).await
     }
 
     /// Makes the partitions from the day before now to `days::AHEAD` days after. A sender calls it now and then; ids of other
@@ -162,6 +167,6 @@ impl Ledger for PostgresLedger {
 
     async fn ping(&self) -> Result<(), LedgerError> {
         let answer = sqlx::query("SELECT 1 FROM final_default LIMIT 0").execute(&self.pool).await;
-        self.cuts.see(answer.map(drop).map_err(away))
+        self.cuts.see(self.refusal.explain(answer.map(drop).map_err(away)).await)
     }
 }

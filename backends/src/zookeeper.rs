@@ -3,6 +3,7 @@
 //! | file | what it decides or holds |
 //! | --- | --- |
 //! | `options` | how ZooKeeper is reached, and whose the nodes are |
+//! | `tls` | whom to trust, who we are, why a server refuses |
 //! | `rights` | who may do what to which node |
 //! | `cluster` | what `skein cluster init` makes |
 //! | `probe` | trying what must be refused |
@@ -32,6 +33,7 @@ mod probe;
 mod rights;
 mod seat;
 mod succession;
+mod tls;
 mod tree;
 
 pub use cluster::{Node, Wrong, ZooKeeperTree, clock_of};
@@ -41,3 +43,4 @@ pub use lead::ZooKeeperLead;
 pub use options::{Login, ZooKeeperOptions};
 pub use probe::{Answer, Attempt, Deed, attempt};
 pub use rights::{Rights, ZooKeeperRole, digest_of};
+pub use tls::Tls;

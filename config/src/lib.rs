@@ -58,8 +58,8 @@ pub use schema::{DEFAULT_TOML, Key, Reload, key_table};
 pub use secret::{Key32, Secret};
 pub use service_url::ServiceUrl;
 pub use settings::{
-    Broker, ClientTls, Config, Coordinator, Embedded, Engine, Gateway, GatewayTls, Http, Ledger, LedgerTls,
-    Log, LogFormat, LogLevel, Ownership, OwnershipMode, Retry, Sender, Synchronous, TlsMode,
+    Broker, ClientTls, Config, Coordinator, Embedded, Engine, Gateway, GatewayTls, Http, Ledger, Log, LogFormat,
+    LogLevel, Ownership, OwnershipMode, Retry, Sender, ServiceTls, Synchronous, TlsMode,
 };
 pub use show::{Shown, show, shown};
 pub use sources::Sources;

@@ -134,7 +134,7 @@ impl Rules<'_> {
                 );
             }
         }
-        for section in ["gateway.tls", "broker.tls", "ledger.tls"] {
+        for section in ["gateway.tls", "broker.tls", "coordinator.tls", "ledger.tls"] {
             let [cert, key] = ["cert_file", "key_file"].map(|name| join(section, name));
             if self.values.is_set(&cert) != self.values.is_set(&key) {
                 let (set, missing) = if self.values.is_set(&cert) { (cert, key) } else { (key, cert) };
@@ -152,9 +152,14 @@ impl Rules<'_> {
                 );
             }
         }
-        for key in tls_keys("ledger.tls") {
-            if self.values.is_set(&key) && self.values.get("ledger.tls.mode") == Some(TlsMode::Off) {
-                self.fault(&[&key], "is set, but ledger.tls.mode is off", "set ledger.tls.mode = \"verify\"");
+        for section in ["coordinator.tls", "ledger.tls"] {
+            let mode = join(section, "mode");
+            for key in tls_keys(section) {
+                if self.values.is_set(&key) && self.values.get(&mode) == Some(TlsMode::Off) {
+                    let (what, remedy) =
+                        (format!("is set, but {mode} is off"), format!("set {mode} = \"verify\""));
+                    self.fault(&[&key], what, remedy);
+                }
             }
         }
     }

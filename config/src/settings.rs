@@ -227,11 +227,13 @@ section! {
         username: Option<String>,
         /// The user's password; set exactly when the user is.
         password: Option<Secret>,
+        /// TLS towards the servers.
+        tls: ServiceTls,
     }
 }
 
 section! {
-    /// `[broker.tls]`, and part of `[ledger.tls]`: certificate and key are both set or none.
+    /// `[broker.tls]`: certificate and key are both set or none.
     ClientTls {
         /// Roots to trust, PEM.
         ca_file: Option<PathBuf>,
@@ -252,7 +254,7 @@ section! {
         /// The user's password.
         password: Option<Secret>,
         /// TLS towards the database.
-        tls: LedgerTls,
+        tls: ServiceTls,
         /// Connections of one process.
         connections: NonZeroU32,
         /// Longest wait for a connection.
@@ -271,8 +273,8 @@ section! {
 }
 
 section! {
-    /// `[ledger.tls]`.
-    LedgerTls {
+    /// `[coordinator.tls]` and `[ledger.tls]`: certificate and key are both set or none.
+    ServiceTls {
         /// Whether TLS is demanded.
         mode: TlsMode,
         /// Roots to trust, PEM.

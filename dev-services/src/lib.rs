@@ -25,6 +25,7 @@ mod postgres_wire;
 mod postgresql;
 mod programs;
 mod rabbitmq;
+mod tls;
 mod wait;
 mod zookeeper;
 
@@ -32,6 +33,7 @@ pub use postgres_wire::Row;
 pub use postgresql::{PostgreSql, PostgreSqlAddress};
 pub use programs::{chromium, is_present, missing};
 pub use rabbitmq::{Quorum, RabbitMq, RabbitMqAddress};
+pub use tls::ServerTls;
 pub use wait::{TimedOut, until};
 pub use zookeeper::{ZooKeeper, ZooKeeperAddress};
 

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use tokio::sync::OnceCell;
 
 use super::{Folder, postgres_wire, postgres_wire::Row, programs, start_process, unique};
-use crate::{guard::Guarded, ports::Port, until};
+use crate::{guard::Guarded, ports::Port, tls::ServerTls, until};
 
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const BACKENDS_GONE_LIMIT: Duration = Duration::from_secs(10);
@@ -91,6 +91,40 @@ impl PostgreSql {
     /// # Errors
     /// When it is not installed, or does not answer within 90 s; the message ends with its log.
     pub async fn start() -> Result<Self> {
+        let mut this = Self::make().await?;
+        this.start_again().await?;
+        Ok(this)
+    }
+
+    /// As [`start`](Self::start), for a server that demands a client certificate of those that come with TLS. In clear it lets in
+    /// anybody.
+    ///
+    /// # Errors
+    /// As [`PostgreSql::start`].
+    pub async fn start_with_tls(files: ServerTls) -> Result<Self> {
+        let mut this = Self::make().await?;
+        let data = this.folder.join("data");
+        for (from, to) in [
+            (files.clients(), "clients.pem"),
+            (files.certificate(), "server.crt"),
+            (files.key(), "server.key"),
+        ] {
+            let to = data.join(to);
+            std::fs::copy(from, &to)?;
+            std::fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+            if let Some((uid, gid)) = this.user {
+                chown(&to, Some(uid), Some(gid))?;
+            }
+        }
+        append(&data.join("postgresql.conf"), "ssl = on\nssl_ca_file = 'clients.pem'\n")?;
+        let who = "local all all trust\nhostnossl all all 127.0.0.1/32 trust\n\
+                   hostssl all all 127.0.0.1/32 trust clientcert=verify-ca\n";
+        std::fs::write(data.join("pg_hba.conf"), who)?;
+        this.start_again().await?;
+        Ok(this)
+    }
+
+    async fn make() -> Result<Self> {
         let folder = Folder::new("postgresql")?;
         let user = if rustix::process::geteuid().is_root() { Some(unprivileged_user()?) } else { None };
         if let Some((uid, gid)) = user {
@@ -98,9 +132,8 @@ impl PostgreSql {
         }
         let port = Port::claim();
         let address = PostgreSqlAddress { server: (Ipv4Addr::LOCALHOST, port.number()).into() };
-        let mut this = Self { address, server: None, user, _port: port, folder };
+        let this = Self { address, server: None, user, _port: port, folder };
         this.make_cluster().await?;
-        this.start_again().await?;
         Ok(this)
     }
 

@@ -74,7 +74,10 @@ pub(super) fn zookeeper_class_path() -> Option<String> {
     }
     let debian = "/usr/share/java/zookeeper.jar";
     if PathBuf::from(debian).is_file() {
-        return Some(format!("{debian}:/usr/share/java/slf4j-simple.jar"));
+        // Its own list of jars leaves out two that the connections over TLS need.
+        let more = ["slf4j-simple", "netty-codec", "netty-resolver"];
+        let more = more.map(|jar| format!(":/usr/share/java/{jar}.jar"));
+        return Some(debian.to_owned() + &more.concat());
     }
     let homes = [
         std::env::var("ZOOKEEPER_HOME").unwrap_or_default(),

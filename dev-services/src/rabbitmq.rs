@@ -20,8 +20,10 @@ use super::{Folder, programs, start_process, unique};
 use crate::{TimedOut, guard::Guarded, http, ports::Port, until};
 
 mod cluster;
+mod encrypted;
 
 pub use cluster::Quorum;
+use encrypted::Encrypted;
 
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 const REGISTER_LIMIT: Duration = Duration::from_secs(20);
@@ -125,6 +127,7 @@ pub struct RabbitMq {
     epmd: Arc<Epmd>,
     ports: [Port; 4],
     name: String,
+    encrypted: Option<Encrypted>,
     folder: Folder,
 }
 
@@ -167,7 +170,7 @@ impl RabbitMq {
         std::fs::write(folder.join("rabbitmq.conf"), conf)?;
         std::fs::write(folder.join("enabled_plugins"), PLUGINS)?;
         std::fs::write(folder.join("advanced.config"), ADVANCED)?;
-        Ok(Self { address, node: None, epmd, ports, name: on_this_host(name), folder })
+        Ok(Self { address, node: None, epmd, ports, name: on_this_host(name), encrypted: None, folder })
     }
 
     /// One broker for all tests: the one `RABBITMQ_URL` and `RABBITMQ_MANAGEMENT` name, else one of this process.

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{Folder, programs, start_process, unique};
-use crate::{guard::Guarded, ports::Port};
+use crate::{guard::Guarded, ports::Port, tls::ServerTls};
 
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 const WORD_LIMIT: Duration = Duration::from_secs(2);
@@ -80,6 +80,7 @@ pub struct ZooKeeper {
     address: ZooKeeperAddress,
     server: Option<Guarded>,
     _ports: Vec<Port>,
+    encrypted: Option<(SocketAddr, ServerTls)>,
     folder: Folder,
 }
 
@@ -100,6 +101,34 @@ impl ZooKeeper {
         let mut this = Self::prepare(Port::claim(), "", Vec::new())?;
         this.start_again().await?;
         Ok(this)
+    }
+
+    /// As [`start`](Self::start), with a port of its own for TLS, at which a client certificate is demanded.
+    ///
+    /// # Errors
+    /// As [`ZooKeeper::start`].
+    pub async fn start_with_tls(files: ServerTls) -> Result<Self> {
+        let port = Port::claim();
+        let (both, clients) = (files.both(), files.clients());
+        let lines = format!(
+            "secureClientPort={port}\nsecureClientPortAddress=127.0.0.1\n\
+             serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
+             ssl.keyStore.location={}\nssl.keyStore.type=PEM\nssl.trustStore.location={}\nssl.trustStore.type=PEM\n\
+             ssl.clientAuth=need\n",
+            both.display(),
+            clients.display(),
+        );
+        let secure = (Ipv4Addr::LOCALHOST, port.number()).into();
+        let mut this = Self::prepare(Port::claim(), &lines, vec![port])?;
+        this.encrypted = Some((secure, files));
+        this.start_again().await?;
+        Ok(this)
+    }
+
+    /// Where TLS is spoken, of a server that was started so.
+    #[must_use]
+    pub fn tls(&self) -> Option<SocketAddr> {
+        self.encrypted.as_ref().map(|(secure, _)| *secure)
     }
 
     /// Starts an ensemble of three servers (about 1 s) and waits until all have joined it.
@@ -124,7 +153,7 @@ impl ZooKeeper {
         Ok(ensemble)
     }
 
-    fn prepare(port: Port, ensemble: &str, mut ports: Vec<Port>) -> Result<Self> {
+    fn prepare(port: Port, further: &str, mut ports: Vec<Port>) -> Result<Self> {
         let folder = Folder::new("zookeeper")?;
         let data = folder.join("data");
         std::fs::create_dir(&data)?;
@@ -132,12 +161,12 @@ impl ZooKeeper {
         let cfg = format!(
             "tickTime=500\nminSessionTimeout=1000\nmaxSessionTimeout=60000\ninitLimit=20\nsyncLimit=10\n\
              dataDir={data}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=*\nmaxClientCnxns=0\n{ensemble}"
+             4lw.commands.whitelist=*\nmaxClientCnxns=0\n{further}"
         );
         std::fs::write(folder.join("zoo.cfg"), cfg)?;
         let address = ZooKeeperAddress { client: (Ipv4Addr::LOCALHOST, port.number()).into() };
         ports.push(port);
-        Ok(Self { address, server: None, _ports: ports, folder })
+        Ok(Self { address, server: None, _ports: ports, encrypted: None, folder })
     }
 
     /// One ZooKeeper for all tests: the one `ZOOKEEPER` names, else one of this process. Use a

@@ -42,6 +42,6 @@ mod session;
 
 #[cfg(feature = "a2")]
 pub use a2::{FromA2Error, draft_from_a2};
-pub use link::{BrokerAddress, LinkOptions, tls_config};
+pub use link::{BadTls, Before, BrokerAddress, LinkOptions, tls_config, tls_refusal, tls_remedy};
 pub use options::{ProducerOptions, Wait};
 pub use producer::{Producer, Taken};

@@ -15,11 +15,13 @@ use tokio::sync::oneshot;
 
 mod address;
 mod cutter;
+mod refusal;
 mod tls;
 mod version;
 
 pub use address::{BadAddress, BrokerAddress};
 pub use cutter::Cutter;
+pub use refusal::{Before, tls_refusal, tls_remedy};
 pub use tls::{BadTls, tls_config};
 pub use version::ServerVersion;
 
@@ -112,12 +114,23 @@ impl Link {
                 Ok(Ok(link)) => return Ok(link),
                 Ok(Err(e)) => last = e,
                 Err(_) => {
-                    last =
-                        LinkError::Away(format!("{address} does not answer in {:?}", options.connect_limit));
+                    let late = format!("{address} does not answer in {:?}", options.connect_limit);
+                    last = Self::explained(options, address, LinkError::Away(late)).await;
                 }
             }
         }
         Err(last)
+    }
+
+    /// The driver says of a refused handshake as much as its socket did: often only that it was closed.
+    async fn explained(options: &LinkOptions, address: &BrokerAddress, error: LinkError) -> LinkError {
+        let encrypted = address.uri().scheme == AMQPScheme::AMQPS;
+        let Some(config) = options.tls.as_ref().filter(|_| encrypted) else { return error };
+        let authority = &address.uri().authority;
+        match tls_refusal((&authority.host, authority.port), Before::Nothing, config).await {
+            Some(why) => LinkError::Refused(format!("RabbitMQ at {address}: {why}")),
+            None => error,
+        }
     }
 
     async fn connect_to(options: &LinkOptions, address: &BrokerAddress) -> Result<Self, LinkError> {
@@ -161,11 +174,11 @@ impl Link {
         let refused = |why: String| LinkError::Refused(format!("{address}: TLS: {why}"));
         let opened = tokio::select! {
             biased;
-            Ok(why) = &mut said => return Err(refused(why)),
+            Ok(why) = &mut said => return Err(Self::explained(options, address, refused(why)).await),
             opened = opening => opened,
         };
         if let (Err(_), Ok(why)) = (&opened, said.try_recv()) {
-            return Err(refused(why));
+            return Err(Self::explained(options, address, refused(why)).await);
         }
         match opened {
             Ok(connection) => Ok(Self {
@@ -176,7 +189,9 @@ impl Link {
                 limit: options.connect_limit,
             }),
             Err(e) => Err(match LinkError::of(&e) {
-                LinkError::Away(why) => LinkError::Away(format!("{address}: {why}")),
+                LinkError::Away(why) => {
+                    Self::explained(options, address, LinkError::Away(format!("{address}: {why}"))).await
+                }
                 LinkError::Refused(why) => LinkError::Refused(format!("{address}: {why}")),
             }),
         }

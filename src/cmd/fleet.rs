@@ -50,7 +50,7 @@ impl Access {
             let why = "with engine = \"embedded\" one process owns every queue: there is no fleet; name the cluster's configuration with -c";
             return Err(Failure::Usage(why.to_owned()));
         }
-        let options = wiring::zookeeper::options(config).ok_or_else(|| {
+        let options = wiring::zookeeper::options(config)?.ok_or_else(|| {
             Failure::Usage("coordinator.servers is not set: without ZooKeeper each sender keeps the queues of its own configuration; set it to the servers that the senders use".to_owned())
         })?;
         Ok(Self {

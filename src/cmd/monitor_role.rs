@@ -27,7 +27,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Runs until it is asked to end; then another monitor leads.
 pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exit, Failure> {
     let mut signals = Signals::listen().context("signals cannot be listened to")?;
-    let Some(options) = wiring::zookeeper::options(config) else {
+    let Some(options) = wiring::zookeeper::options(config)? else {
         let why = "coordinator.servers is not set; a monitor needs ZooKeeper";
         return Err(Failure::Usage(why.to_owned()));
     };

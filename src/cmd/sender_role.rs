@@ -49,7 +49,7 @@ pub async fn run(
     let signals = Signals::listen().context("signals cannot be listened to")?;
     let registry = Registry::new();
     let fleet = match config.ownership_mode() {
-        OwnershipMode::Fleet => wiring::zookeeper::options(config),
+        OwnershipMode::Fleet => wiring::zookeeper::options(config)?,
         OwnershipMode::All | OwnershipMode::Listed => None,
     };
     if succeeds.is_some() && fleet.is_none() {

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use skein_backends::clock::SystemClock;
 use skein_config::{Config, ServiceUrl};
 use skein_core::fleet::Policy;
 use skein_health_monitor::rabbitmq::{ManagementOptions, ManagementUrl, RabbitWatch, WatchOptions};
 
-use super::{pair, read, system_roots};
 use crate::exit::Failure;
 
 /// Ports of a management address that names none.
@@ -91,19 +89,7 @@ fn tls(config: &Config, url: &ServiceUrl) -> anyhow::Result<Option<Arc<rustls::C
     if url.scheme != "https" {
         return Ok(None);
     }
-    let broker = &config.broker.tls;
-    let roots = match &broker.ca_file {
-        Some(path) => read(path)?,
-        None => read(
-            system_roots().context("this system has no bundle of public roots; set broker.tls.ca_file")?,
-        )?,
-    };
-    let client = match pair(&broker.cert_file, &broker.key_file) {
-        Some((chain, key)) => Some((read(&chain)?, read(&key)?)),
-        None => None,
-    };
-    let client = client.as_ref().map(|(chain, key)| (chain.as_slice(), key.as_slice()));
-    Ok(Some(skein_producer::tls_config(&roots, client)?))
+    super::broker_tls(config).map(Some)
 }
 
 #[cfg(test)]

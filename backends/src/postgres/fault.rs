@@ -1,6 +1,7 @@
 //! What an error of PostgreSQL means: away, refused, or a row that can never be stored.
 
 use skein_core::seam::LedgerError;
+use skein_producer::tls_remedy;
 
 /// Why a statement failed.
 #[derive(Debug)]
@@ -45,13 +46,19 @@ pub(super) fn away(error: sqlx::Error) -> LedgerError {
                 "42P01" | "42883" | "3F000" => LedgerError::Refused(format!(
                     "{text}; the schema is missing or older than this version: migrate it"
                 )),
+                "28000" => LedgerError::Refused(format!(
+                    "PostgreSQL: {text}; check ledger.username, pg_hba.conf and, where that demands one, the client certificate: \
+                     cert_file and key_file"
+                )),
                 code if is_refused(code) || is_data(code) => LedgerError::Refused(text),
                 _ => LedgerError::Away(text),
             }
         }
-        sqlx::Error::Io(io) if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            LedgerError::Refused(format!("{io}; check the roots, the certificate and the server's name"))
-        }
+        sqlx::Error::Io(io) => match io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            // What the server thinks of our certificate it says again when it is asked, in full.
+            Some(rustls::Error::AlertReceived(_)) | None => LedgerError::Away(error.to_string()),
+            Some(tls) => LedgerError::Refused(format!("PostgreSQL: TLS: {tls}; {}", tls_remedy(tls, false))),
+        },
         sqlx::Error::Configuration(_) | sqlx::Error::Tls(_) => LedgerError::Refused(error.to_string()),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
             LedgerError::Refused(format!("{error}; the schema is another than this version's: migrate it"))

@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool};
 
 use super::cuts::Cuts;
 use super::fault::away;
+use super::refusal::Refusal;
 
 /// How long a released connection may take for a sign of life.
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
@@ -107,10 +108,17 @@ impl PostgresOptions {
     pub async fn connect(&self) -> Result<PgConnection, LedgerError> {
         let options = self.connect_options()?;
         let limit = self.connect_timeout;
-        match tokio::time::timeout(limit, PgConnection::connect_with(&options)).await {
+        let connected = match tokio::time::timeout(limit, PgConnection::connect_with(&options)).await {
             Ok(connected) => connected.map_err(away),
             Err(_) => Err(LedgerError::Away(format!("the database does not answer in {limit:?}"))),
-        }
+        };
+        self.refusal()?.explain(connected).await
+    }
+
+    /// Who is asked when TLS may be the reason of an error.
+    pub(super) fn refusal(&self) -> Result<Refusal, LedgerError> {
+        let options = self.connect_options()?;
+        Ok(Refusal::new(self, (options.get_host(), options.get_port())))
     }
 
     pub(super) fn into_pool(self, cuts: Arc<Cuts>) -> Result<PgPool, LedgerError> {

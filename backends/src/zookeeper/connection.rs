@@ -15,6 +15,7 @@ use zookeeper_client::{Acls, Client, CreateMode, CreateOptions, Error, SessionSt
 use super::nodes::from_json;
 use super::options::ZooKeeperOptions;
 use super::rights::Rights;
+use super::tls::unnamed;
 use super::tree::RIGHTS;
 use crate::clock::SystemClock;
 
@@ -25,6 +26,8 @@ pub(super) enum Link {
     Up(Session),
     /// It does not answer since then, for this reason.
     Away(Timestamp, String),
+    /// It or we refuse to speak, since then, for this reason. It is tried again, and helps only when somebody has mended that.
+    Refused(Timestamp, String),
 }
 
 /// One session. What is asked of it is bounded in time.
@@ -130,16 +133,17 @@ impl Connection {
         match &*self.link.borrow() {
             Link::Up(session) => Ok(session.clone()),
             Link::Away(_, why) => Err(CoordinatorError::Away(why.clone())),
+            Link::Refused(_, why) => Err(CoordinatorError::Refused(why.clone())),
         }
     }
 
-    /// Waits for a session. Cancellation safe.
+    /// Waits for a session, or until it is refused. Cancellation safe.
     ///
     /// # Errors
     /// With the reason of the last attempt, when there is none within that time.
     pub(super) async fn connected(&self, limit: Duration) -> Result<Session, CoordinatorError> {
         let mut link = self.link();
-        let up = link.wait_for(|link| matches!(link, Link::Up(_)));
+        let up = link.wait_for(|link| !matches!(link, Link::Away(..)));
         // Its task ends with this value alone, so there is nothing to tell apart here.
         let _ = tokio::time::timeout(limit, up).await;
         self.session()
@@ -170,8 +174,8 @@ async fn keep(options: Arc<ZooKeeperOptions>, told: watch::Sender<Link>, asks: A
                     AsksRights::No => Ok(session),
                 };
                 let why = match known {
-                    Ok(session) => follow(session, &told).await,
-                    Err(error) => error.to_string(),
+                    Ok(session) => Cause::Silence(follow(session, &told).await),
+                    Err(error) => Cause::Silence(error.to_string()),
                 };
                 if began.elapsed() > options.session_timeout {
                     backoff = Backoff::new(options.backoff);
@@ -185,18 +189,50 @@ async fn keep(options: Arc<ZooKeeperOptions>, told: watch::Sender<Link>, asks: A
     }
 }
 
-async fn connect(options: &ZooKeeperOptions) -> Result<Client, String> {
+/// Why there is no session.
+#[derive(Debug)]
+enum Cause {
+    /// Nobody answers, or no longer.
+    Silence(String),
+    /// Whoever answers is refused, or refuses us.
+    Refusal(String),
+}
+
+async fn connect(options: &ZooKeeperOptions) -> Result<Client, Cause> {
     let mut connector = Client::connector().with_session_timeout(options.session_timeout).with_fail_eagerly();
     if let Some(login) = &options.login {
         connector = connector.with_auth("digest", &login.credentials());
     }
     // Without a path: the nodes above the chroot may not exist yet.
-    let connecting = connector.connect(&options.servers.join(",")).await;
-    let client = connecting.map_err(|error| match error {
-        Error::NoHosts | Error::Timeout => format!("none of {} answers", options.servers.join(", ")),
-        other => other.to_string(),
-    })?;
-    client.chroot(options.chroot.clone()).map_err(|_| format!("{} is no path", options.chroot))
+    let servers = options.servers.join(",");
+    let connected = match &options.tls {
+        None => connector.connect(&servers).await,
+        Some(tls) => {
+            if let Some(server) = unnamed(&options.servers) {
+                let why = format!("{server} is no name that a certificate has; check coordinator.servers");
+                return Err(Cause::Refusal(why));
+            }
+            connector.with_tls(tls.driver.clone()).secure_connect(&servers).await
+        }
+    };
+    let client = match connected {
+        Ok(client) => client,
+        Err(Error::NoHosts | Error::Timeout | Error::ConnectionLoss) => return Err(no_answer(options).await),
+        Err(other) => return Err(Cause::Silence(other.to_string())),
+    };
+    client
+        .chroot(options.chroot.clone())
+        .map_err(|_| Cause::Refusal(format!("{} is no path", options.chroot)))
+}
+
+/// Why no server took us: the driver says only that none did.
+async fn no_answer(options: &ZooKeeperOptions) -> Cause {
+    let refusal = match &options.tls {
+        Some(tls) => tls.refusal(&options.servers).await,
+        None => None,
+    };
+    let silence = || Cause::Silence(format!("none of {} answers", options.servers.join(", ")));
+    refusal.map_or_else(silence, Cause::Refusal)
 }
 
 /// Tells of a session's ups and downs until it is over; says why.
@@ -208,7 +244,7 @@ async fn follow(session: Session, told: &watch::Sender<Link>) -> String {
             SessionState::SyncConnected | SessionState::ConnectedReadOnly => {
                 told.send_replace(Link::Up(session.clone()));
             }
-            SessionState::Disconnected => away(told, "the connection is lost".to_owned()),
+            SessionState::Disconnected => away(told, Cause::Silence("the connection is lost".to_owned())),
             SessionState::AuthFailed => return "the login is refused".to_owned(),
             SessionState::Expired => return "the session has expired".to_owned(),
             SessionState::Closed => return "the session is closed".to_owned(),
@@ -218,13 +254,16 @@ async fn follow(session: Session, told: &watch::Sender<Link>) -> String {
 }
 
 /// Keeps the time of the first bad news.
-fn away(told: &watch::Sender<Link>, why: String) {
+fn away(told: &watch::Sender<Link>, cause: Cause) {
     told.send_modify(|link| {
         let since = match link {
-            Link::Away(since, _) => *since,
+            Link::Away(since, _) | Link::Refused(since, _) => *since,
             Link::Up(_) => SystemClock.now(),
         };
-        *link = Link::Away(since, why);
+        *link = match cause {
+            Cause::Silence(why) => Link::Away(since, why),
+            Cause::Refusal(why) => Link::Refused(since, why),
+        };
     });
 }
 

@@ -49,7 +49,9 @@ impl ZooKeeperFleet {
     pub fn standing(&self) -> Standing {
         match &*self.connection.link().borrow() {
             Link::Up(_) => Standing::Joined,
-            Link::Away(since, why) => Standing::Away { since: *since, why: why.clone() },
+            Link::Away(since, why) | Link::Refused(since, why) => {
+                Standing::Away { since: *since, why: why.clone() }
+            }
         }
     }
 

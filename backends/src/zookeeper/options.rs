@@ -6,6 +6,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 use zookeeper_client::Acls;
 
+use super::tls::Tls;
+
 /// How ZooKeeper is reached.
 #[derive(Debug, Clone)]
 pub struct ZooKeeperOptions {
@@ -21,6 +23,8 @@ pub struct ZooKeeperOptions {
     pub backoff: (Duration, Duration),
     /// The user whose nodes they are. Without one, anybody who reaches ZooKeeper may change them.
     pub login: Option<Login>,
+    /// TLS with the servers, which must then name a port that speaks it. Without it the login crosses the wire as it is.
+    pub tls: Option<Tls>,
 }
 
 impl ZooKeeperOptions {
@@ -33,6 +37,7 @@ impl ZooKeeperOptions {
             server_tick: Duration::from_secs(2),
             backoff: (Duration::from_millis(100), Duration::from_secs(2)),
             login: None,
+            tls: None,
         }
     }
 

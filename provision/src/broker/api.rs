@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use skein_producer::{Before, tls_refusal};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -111,7 +112,16 @@ impl Api {
             ProvisionError::away(RabbitMq, format!("its management API at {:?}: {why}", self.address))
         };
         let asked = tokio::time::timeout(ANSWER_LIMIT, self.exchange(method, path, value)).await;
-        asked.unwrap_or_else(|_| Err(format!("no answer in {ANSWER_LIMIT:?}"))).map_err(away)
+        match asked.unwrap_or_else(|_| Err(format!("no answer in {ANSWER_LIMIT:?}"))) {
+            Ok(answer) => Ok(answer),
+            Err(why) => Err(self.tls_refusal().await.unwrap_or_else(|| away(why))),
+        }
+    }
+
+    async fn tls_refusal(&self) -> Option<ProvisionError> {
+        let ManagementAddress { host, port, tls } = &self.address;
+        let why = tls_refusal((host, *port), Before::Nothing, tls.as_ref()?).await?;
+        Some(ProvisionError::refused(RabbitMq, format!("its management API at {:?}: {why}", self.address)))
     }
 
     async fn exchange(&self, method: Method, path: &str, value: Option<&Value>) -> Result<Answer, String> {

@@ -48,7 +48,7 @@ impl Admin {
         let login = (management.username.as_str(), management.password.as_str());
         let database = wiring::postgres_options(config)?;
         let cipher = wiring::token_cipher(config)?;
-        let zookeeper = wiring::zookeeper::options(config);
+        let zookeeper = wiring::zookeeper::options(config)?;
         let coordinator = zookeeper.clone().map(|options| coordinator(config, options)).transpose()?;
         Ok(Self {
             cluster: cluster(config, who, &database.schema)?,
