@@ -5,6 +5,7 @@ mod cluster;
 mod credential;
 mod dev;
 mod fleet;
+mod live;
 mod simulate;
 
 pub use channel::{App, Channel, Publish, Storage};
@@ -12,6 +13,7 @@ pub use cluster::{Cluster, Who};
 pub use credential::{Check, Credential, List, Rotate};
 pub use dev::{Dev, DevCluster};
 pub use fleet::{Follow, MonitorAt, OneQueue, OneSender, Queue, Sender, Wait};
+pub use live::{Changing, Live};
 pub use simulate::{Environment, SimulateApns};
 
 use std::path::PathBuf;
@@ -157,6 +159,9 @@ pub enum Config {
         #[arg(long, conflicts_with = "changed")]
         defaults: bool,
     },
+    /// Show and change the settings that a whole fleet takes up while it runs
+    #[command(subcommand)]
+    Live(Live),
     /// Make an API key for the gateway, and the line for its file of keys
     ///
     /// The key is shown once, or goes to a file that only its owner can read; the file of keys gets only its hash.

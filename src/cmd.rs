@@ -6,13 +6,15 @@ mod cluster;
 mod completions;
 mod config;
 mod credential;
+mod credential_fleet;
 mod demo;
 mod dev_cluster;
 mod fleet;
 mod ledger_upkeep;
+mod live;
 mod monitor_role;
 mod queue;
-mod reload;
+pub mod reload;
 mod run;
 mod sender;
 mod sender_role;
@@ -21,7 +23,7 @@ mod standalone;
 mod submit;
 mod trace;
 
-use skein_config::{Config, Loaded, Log, Sources};
+use skein_config::{Config, Live, Loaded, Log, Sources};
 
 use crate::args::{Arguments, Command, Common};
 use crate::exit::{Exit, Failure};
@@ -52,7 +54,13 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
 
 /// The configuration that a command runs with.
 fn load(common: &Common) -> Result<Loaded, Failure> {
-    Ok(Config::load(&Sources::of_process(common.files.clone(), common.settings.clone()))?)
+    load_with(common, None)
+}
+
+/// The same, with these live settings over all of it.
+fn load_with(common: &Common, live: Option<Live>) -> Result<Loaded, Failure> {
+    let sources = Sources::of_process(common.files.clone(), common.settings.clone());
+    Ok(Config::load(&Sources { live, ..sources })?)
 }
 
 /// How a command logs that needs nothing else of the configuration: its faults are not this command's unless it was named.

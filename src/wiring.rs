@@ -3,6 +3,7 @@
 pub mod apns;
 pub mod credentials;
 pub mod embedded;
+pub mod live;
 pub mod member;
 pub mod monitor;
 pub mod sender;
@@ -21,9 +22,9 @@ use skein_backends::clock::SystemClock;
 use skein_backends::postgres::{PostgresLedger, PostgresOptions};
 use skein_backends::token_cipher::TokenCipher;
 use skein_config::{Config, GatewayTls, Key32, ServiceUrl, TlsMode};
-use skein_core::seam::Clock as _;
+use skein_core::seam::{Clock, Ledger, Submit};
 use skein_core::{FingerprintKey, PoolName, Timestamp};
-use skein_gateway::{Access, ApiKey, MemoryStore, Options, PoolRule, ServeOptions};
+use skein_gateway::{Access, ApiKey, Gateway, MemoryStore, Options, PoolRule, ServeOptions};
 use skein_producer::{BrokerAddress, LinkOptions, Producer, ProducerOptions, Wait, tls_config};
 
 use crate::exit::Failure;
@@ -61,6 +62,16 @@ pub fn access(config: &Config) -> Result<Access, Failure> {
     let rules =
         config.pools.iter().map(|(name, pool)| Ok((named(name)?, PoolRule { topics: pool.topics.clone() })));
     Ok(Access { keys: keys.collect(), pools: rules.collect::<Result<BTreeMap<_, _>, Failure>>()? })
+}
+
+/// A running gateway goes by other keys, topics and bounds.
+pub fn take_up<S: Submit, L: Ledger, C: Clock>(
+    gateway: &Gateway<S, L, C>,
+    config: &Config,
+) -> Result<(), Failure> {
+    gateway.replace_access(access(config)?);
+    gateway.replace_options(gateway_options(config));
+    Ok(())
 }
 
 /// The memory of Idempotency-Keys.

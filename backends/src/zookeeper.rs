@@ -17,6 +17,8 @@
 //! | `coordinator` | a sender's words on its queues, by compare-and-set |
 //! | `fleet` | the whole fleet, for monitors and commands |
 //! | `latch` | the leader latch and its lease |
+//! | `live` | the live settings, their versions, who has them in force |
+//! | `live_watch` | a process follows them |
 //! | `lead` | what the leader writes, checked against its latch |
 
 mod cluster;
@@ -26,6 +28,8 @@ mod fleet;
 mod inherit;
 mod latch;
 mod lead;
+mod live;
+mod live_watch;
 mod membership;
 mod nodes;
 mod options;
@@ -40,7 +44,9 @@ pub use cluster::{Node, Wrong, ZooKeeperTree, clock_of};
 pub use coordinator::ZooKeeperCoordinator;
 pub use fleet::ZooKeeperFleet;
 pub use lead::ZooKeeperLead;
+pub use live::{InForce, LIVE_HISTORY_MAX, LiveDocument, LiveVersion, Refused, ZooKeeperLive};
+pub use live_watch::LiveWatch;
 pub use options::{Login, ZooKeeperOptions};
-pub use probe::{Answer, Attempt, Deed, attempt};
+pub use probe::{Answer, Attempt, Deed, ProbeCall, attempt};
 pub use rights::{Rights, ZooKeeperRole, digest_of};
 pub use tls::Tls;

@@ -2,7 +2,7 @@
 //!
 //! `default.toml` is compiled in and is the documentation and the truth at once: a setting's default, type, range,
 //! description, and whether a change needs a restart all stand there and nowhere else. Over it come files, then the
-//! environment (`SKEIN_…`), then flags. [`Config::load`] returns either a configuration in which every value is valid,
+//! environment (`SKEIN_…`), then flags, then what a fleet was told while it runs ([`Live`]). [`Config::load`] returns either a configuration in which every value is valid,
 //! with where each came from, or all faults of the run at once, each with its place, key and remedy.
 //!
 //! Secrets come from files of their own or from the environment, and nothing here prints one.
@@ -25,6 +25,7 @@ mod fault;
 mod file_layer;
 mod kind;
 mod layer;
+mod live_layer;
 mod load;
 mod monitor;
 mod nearest;
@@ -49,6 +50,7 @@ pub use byte_size::ByteSize;
 pub use credential_files::CredentialBytes;
 pub use duration::{format_duration, parse_duration};
 pub use fault::{Fault, Faults, render_faults};
+pub use live_layer::{Files, Live};
 pub use load::{Change, Loaded};
 pub use monitor::{Monitor, Policy};
 pub use origin::Origin;

@@ -52,9 +52,16 @@ impl Config {
         layers.push(read_flags(&sources.flags, &mut faults));
 
         put_defaults(&mut values, defaults, &layers, &mut faults);
+        let live_layer = layers.len() + 1;
         for (number, layer) in (1..).zip(layers) {
             for leaf in layer.leaves {
                 put_leaf(&mut values, leaf, number, &mut faults);
+            }
+        }
+        if let Some(live) = &sources.live {
+            values.files = live.files;
+            for leaf in live.leaves(&mut values, &mut faults) {
+                put_leaf(&mut values, leaf, live_layer, &mut faults);
             }
         }
         resolve_secrets(&mut values, &sources.environment, &mut faults);

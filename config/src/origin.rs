@@ -30,6 +30,11 @@ pub enum Origin {
         /// Which one, from 1; the text itself is not kept, since it may hold what must not be printed.
         number: usize,
     },
+    /// The live settings of the fleet.
+    Live {
+        /// Which version of them.
+        version: u64,
+    },
 }
 
 impl Origin {
@@ -48,6 +53,7 @@ impl fmt::Display for Origin {
             Self::File { file, line: None } => write!(f, "{}", file.display()),
             Self::Environment { name } => write!(f, "environment {name}"),
             Self::Flag { number } => write!(f, "flag --set ({number})"),
+            Self::Live { version } => write!(f, "live settings, version {version}"),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What a configuration is loaded from.
 
+use crate::live_layer::Live;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Files, environment and flags, in the order of the layers.
+/// Files, environment, flags and live settings, in the order of the layers.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     /// Configuration files, each over the one before.
@@ -13,6 +14,8 @@ pub struct Sources {
     pub environment: BTreeMap<String, String>,
     /// The texts of `--set key=value`, each over the one before.
     pub flags: Vec<String>,
+    /// What the fleet was told while it runs, over all the others.
+    pub live: Option<Live>,
 }
 
 impl Sources {
@@ -22,7 +25,7 @@ impl Sources {
         let utf8 = |(name, text): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, text.into_string().ok()?))
         };
-        Self { files, environment: std::env::vars_os().filter_map(utf8).collect(), flags }
+        Self { files, environment: std::env::vars_os().filter_map(utf8).collect(), flags, live: None }
     }
 }
 
@@ -33,6 +36,7 @@ impl fmt::Debug for Sources {
             .field("files", &self.files)
             .field("environment", &self.environment.len())
             .field("flags", &self.flags.len())
+            .field("live", &self.live)
             .finish()
     }
 }

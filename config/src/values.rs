@@ -1,6 +1,7 @@
 //! The merged and checked values, and reading the settings' structs from them.
 
 use crate::fault::Faults;
+use crate::live_layer::Files;
 use crate::origin::Origin;
 use crate::schema::schema;
 use crate::value::{FromValue, Value};
@@ -23,6 +24,8 @@ pub(crate) struct Values {
     pub(crate) sections: BTreeMap<String, Origin>,
     /// Keys whose own fault is reported; nothing more is said about them.
     pub(crate) faulty: BTreeSet<String>,
+    /// Which files that live settings name are on this host.
+    pub(crate) files: Files,
 }
 
 impl Values {
@@ -45,6 +48,11 @@ impl Values {
     /// Where a key's value stands; the default's place counts only if nothing else does.
     pub(crate) fn origin(&self, key: &str) -> Option<&Origin> {
         self.entries.get(key).map(|entry| &entry.origin)
+    }
+
+    /// Whether a file that this entry names can't be looked at here.
+    pub(crate) fn is_elsewhere(&self, key: &str, entry: &Entry) -> bool {
+        matches!(entry.origin, Origin::Live { .. }) && !self.files.has(key)
     }
 
     /// The names of all pools.

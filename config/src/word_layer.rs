@@ -73,7 +73,7 @@ fn environment_key(rest: &str) -> String {
 }
 
 /// A list may also be written as TOML: `["a", "b"]`.
-fn word(key: &str, text: &str) -> Raw {
+pub(crate) fn word(key: &str, text: &str) -> Raw {
     let is_list = schema().key(key).is_some_and(|k| matches!(k.kind, Kind::List(_)));
     if is_list
         && text.starts_with('[')

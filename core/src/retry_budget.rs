@@ -21,6 +21,11 @@ impl RetryBudget {
         Self { share, floor_per_second: f64::from(floor_per_second), credit: CREDIT_MAX, at: None }
     }
 
+    /// Another share and floor from now on; the credit stays.
+    pub fn set(&mut self, share: f64, floor_per_second: u32) {
+        (self.share, self.floor_per_second) = (share, f64::from(floor_per_second));
+    }
+
     /// A notification is written for the first time.
     pub fn earn(&mut self) {
         self.credit = (self.credit + self.share).min(CREDIT_MAX);

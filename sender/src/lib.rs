@@ -50,4 +50,4 @@ pub mod window;
 pub mod work;
 
 pub use options::{Options, PoolOptions};
-pub use shard::{Seams, Sender, Shard};
+pub use shard::{Seams, Sender, Shard, Tuning};

@@ -23,7 +23,7 @@ use crate::badge::with_badge;
 use crate::breaker::Change;
 use crate::facts::{count, dead_letter, gone_at, is_load, words};
 use crate::metrics::PoolMetrics;
-use crate::options::{Options, PoolOptions};
+use crate::options::{Options, PoolOptions, Tuned};
 use crate::permits::Permits;
 use crate::recorder::{Batch, Done};
 use crate::startup::Milestone;
@@ -41,10 +41,12 @@ const SEND_MOST: usize = 1024;
 
 /// One pool on one shard.
 pub struct PoolShard<C: Clock> {
-    /// The sender's settings.
+    /// The sender's settings, as they were at the start.
     pub options: Arc<Options>,
-    /// The pool's own.
+    /// The pool's own, as they were at the start.
     pub pool: PoolOptions,
+    /// What of all of them may change.
+    pub tuned: RefCell<Rc<Tuned>>,
     /// The clock.
     pub clock: C,
     /// Permits for items in lanes.
@@ -66,6 +68,22 @@ pub struct PoolShard<C: Clock> {
 }
 
 impl<C: Clock> PoolShard<C> {
+    /// What may change, as it is now.
+    pub fn tuned(&self) -> Rc<Tuned> {
+        Rc::clone(&self.tuned.borrow())
+    }
+
+    /// Goes by other settings from now on; what of them can't change while it runs stays as it is.
+    pub fn tune(&self, options: &Options) {
+        let Some(pool) = options.pools.iter().find(|pool| pool.name == self.pool.name) else { return };
+        self.tuned.replace(Rc::new(options.tuned(pool)));
+        let (items, bytes) = options.held();
+        self.permits.resize(items, bytes);
+        let (share, floor) = options.retry_budget;
+        self.work.borrow_mut().budget.set(share, floor);
+        self.wake.notify_one();
+    }
+
     /// Runs until `stop` is true and nothing that had begun is left.
     pub async fn run<T: Transport>(
         self: Rc<Self>,
@@ -103,7 +121,9 @@ impl<C: Clock> PoolShard<C> {
         let now = self.clock.now();
         let notification = &item.notification;
         let fresh = !item.possible_copy && !notification.is_expired(now);
-        if let (true, true, Some(id)) = (self.pool.collapse, fresh, &notification.content.collapse_id) {
+        if let (true, true, Some(id)) =
+            (self.tuned.borrow().pool.collapse, fresh, &notification.content.collapse_id)
+        {
             // It stays in its place and is concluded in its turn: what comes after it waits until that is durable.
             for older in work.lanes.waiting_of(&notification.token) {
                 let same = older.notification.content.collapse_id.as_ref() == Some(id);
@@ -120,6 +140,7 @@ impl<C: Clock> PoolShard<C> {
     /// pool's, its token is not known gone, and a retry is within the pool's budget.
     fn send<T: Transport>(&self, transport: &mut T) {
         let (now, boot) = (self.clock.now(), self.clock.boot());
+        let tuned = self.tuned();
         let mut work = self.work.borrow_mut();
         let Work { lanes, breaker, budget, gone, outbox, gate_shut, .. } = &mut *work;
         lanes.wake(boot);
@@ -139,14 +160,14 @@ impl<C: Clock> PoolShard<C> {
                 Some((FinalVerdict::Superseded, "superseded"))
             } else if item.notification.is_expired(now) {
                 Some((FinalVerdict::Expired, "expired"))
-            } else if !self.pool.covers(&item.notification.content) {
+            } else if !tuned.pool.covers(&item.notification.content) {
                 Some((FinalVerdict::Failed, "topic_not_in_pool"))
             } else if !transport.covers(&item.notification.content) {
                 Some((FinalVerdict::Failed, "topic_not_in_credential"))
             } else if gone.contains_key(&item.device.short()) {
                 Some((FinalVerdict::Suppressed, "token_gone"))
             } else if item.owes && !budget.take(boot) {
-                if boot.since(item.taken_at) < self.options.retry.hold_max {
+                if boot.since(item.taken_at) < tuned.retry.hold_max {
                     starved.push(lane);
                     continue;
                 }
@@ -198,6 +219,7 @@ impl<C: Clock> PoolShard<C> {
     /// **judge**: each answer becomes a verdict: final, or held at the head of its lane.
     fn judge(&self, answers: &mut Vec<Answered>) {
         let (now, boot) = (self.clock.now(), self.clock.boot());
+        let tuned = self.tuned();
         let mut work = self.work.borrow_mut();
         for Answered { key, answer, evidence } in answers.drain(..) {
             let lane = LaneId::from_u64(key);
@@ -207,7 +229,7 @@ impl<C: Clock> PoolShard<C> {
                 continue;
             };
             let held = boot.since(item.taken_at);
-            let mut judgement = judge(&answer, &item.attempts, &self.options.retry, held);
+            let mut judgement = judge(&answer, &item.attempts, &tuned.retry, held);
             let accepted = judgement.verdict == Verdict::Final(FinalVerdict::Accepted);
             let change = work.breaker.answered(judgement.pool, accepted, evidence.connection, boot);
             self.tell(change, &answer);

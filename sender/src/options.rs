@@ -66,10 +66,42 @@ impl PoolOptions {
     }
 }
 
+/// What may change of a pool while it runs: whoever acts by it asks each time.
+#[derive(Debug, Clone)]
+pub struct Tuned {
+    /// When a notification is written again.
+    pub retry: RetrySchedule,
+    /// How long those that need a look-up are held while the ledger is away.
+    pub away_hold: Duration,
+    /// How often a message has come back before it is a suspect.
+    pub quarantine_after: u32,
+    /// The shortest and longest wait before attaching anew.
+    pub backoff: (Duration, Duration),
+    /// The pool's own.
+    pub pool: PoolOptions,
+}
+
 impl Options {
+    /// What may change of this pool.
+    pub fn tuned(&self, pool: &PoolOptions) -> Tuned {
+        Tuned {
+            retry: self.retry.clone(),
+            away_hold: self.away_hold,
+            quarantine_after: self.quarantine_after,
+            backoff: self.backoff,
+            pool: pool.clone(),
+        }
+    }
+
     /// Each pool's and shard's part of what may be held, at least one item.
     pub fn permits(&self) -> Permits {
+        let (items, bytes) = self.held();
+        Permits::new(items, bytes)
+    }
+
+    /// The same, in items and bytes.
+    pub fn held(&self) -> (usize, usize) {
         let parts = self.shards.max(1) * self.pools.len().max(1);
-        Permits::new((self.held_max / parts).max(1), (self.held_bytes_max / parts).max(1))
+        ((self.held_max / parts).max(1), (self.held_bytes_max / parts).max(1))
     }
 }

@@ -7,8 +7,10 @@ use tokio::sync::Notify;
 /// The permits of one pool on one shard.
 #[derive(Debug)]
 pub struct Permits {
-    items: Cell<usize>,
+    /// Below zero after the bound was lowered, until enough is given back.
+    items: Cell<isize>,
     bytes: Cell<isize>,
+    bounds: Cell<(isize, isize)>,
     grown: Notify,
 }
 
@@ -19,8 +21,24 @@ pub struct Cost(pub u32);
 impl Permits {
     /// For so many items and bytes.
     pub fn new(items: usize, bytes: usize) -> Self {
-        let bytes = isize::try_from(bytes).unwrap_or(isize::MAX);
-        Self { items: Cell::new(items), bytes: Cell::new(bytes), grown: Notify::new() }
+        let (items, bytes) = (whole(items), whole(bytes));
+        Self {
+            items: Cell::new(items),
+            bytes: Cell::new(bytes),
+            bounds: Cell::new((items, bytes)),
+            grown: Notify::new(),
+        }
+    }
+
+    /// Changes the bounds; what is out stays out until it is given back.
+    pub fn resize(&self, items: usize, bytes: usize) {
+        let (items, bytes) = (whole(items), whole(bytes));
+        let (items_before, bytes_before) = self.bounds.replace((items, bytes));
+        self.items.set(self.items.get() + items - items_before);
+        self.bytes.set(self.bytes.get() + bytes - bytes_before);
+        if self.is_free() {
+            self.grown.notify_waiters();
+        }
     }
 
     /// Takes one, if one is free. The last one's bytes may go over the bound.
@@ -46,7 +64,7 @@ impl Permits {
 
     /// How many items may still come.
     pub fn free(&self) -> usize {
-        self.items.get()
+        usize::try_from(self.items.get()).unwrap_or_default()
     }
 
     /// How many bytes may still come.
@@ -70,6 +88,11 @@ impl Permits {
     }
 }
 
+/// Half the range, so that bounds can be changed without an overflow.
+fn whole(n: usize) -> isize {
+    isize::try_from(n).unwrap_or(isize::MAX).min(isize::MAX / 2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +106,13 @@ mod tests {
         permits.give([Cost(60)]);
         assert!(permits.take(Cost(1)) && permits.take(Cost(1)));
         assert!(!permits.take(Cost(0)), "three items");
+
+        permits.resize(1, 100);
+        permits.give([Cost(1)]);
+        assert!(!permits.take(Cost(0)), "two are out, and one is the bound");
+        permits.give([Cost(60), Cost(1)]);
+        assert_eq!(permits.free(), 1);
+        permits.resize(2, 100);
+        assert!(permits.take(Cost(60)) && permits.take(Cost(60)));
     }
 }

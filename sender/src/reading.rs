@@ -228,7 +228,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
                 Err(error) => {
                     let now = tokio::time::Instant::now();
                     let (since, told) = *self.away.get_or_insert((now, false));
-                    let over = now - since >= self.pool.options.away_hold;
+                    let over = now - since >= self.pool.tuned().away_hold;
                     if hold && over && !told {
                         *self.away = Some((since, true));
                         tracing::warn!(queue = %self.attachment.queue, %error, "look-ups can't be answered: what may have been here before is sent as a possible copy");

@@ -12,6 +12,7 @@ use skein_core::seam::{
     Broker, BrokerError, Clock, Coordinator, CoordinatorError, Delivery, Inbox, Ledger, OwnedQueue,
 };
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::attachment::Attachment;
 use crate::main_path::PoolShard;
@@ -60,7 +61,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         let Some(first) = wanted.borrow().clone() else { return };
         self.reached(Milestone::Assigned);
         let mut tenancy = Tenancy::new(first);
-        let mut backoff = Backoff::new(self.pool.options.backoff, (&self.pool.options.member, &self.queue));
+        let mut backoff = Backoff::new(self.pool.tuned().backoff, (&self.pool.options.member, &self.queue));
         loop {
             let now = wanted.borrow_and_update().clone();
             let pause = match tenancy.next(now.as_ref(), &self.dead_lives) {
@@ -197,8 +198,10 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         let mut loaded = false;
         let options = &pool.options;
         let name = self.queue.to_string();
-        let mut quarantine = Quarantine::open(options.state_folder.as_ref(), &name, options.quarantine_after)
-            .map_err(|error| BrokerError::Refused(format!("sender.state_folder cannot be used: {error}")))?;
+        let mut quarantine =
+            Quarantine::open(options.state_folder.as_ref(), &name, pool.tuned().quarantine_after).map_err(
+                |error| BrokerError::Refused(format!("sender.state_folder cannot be used: {error}")),
+            )?;
         let mut tags = Vec::new();
         pool.status.queue(&self.queue, None);
         loop {
@@ -331,10 +334,10 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                     return true;
                 }
                 Err(error) => {
-                    let now = tokio::time::Instant::now();
+                    let now = Instant::now();
                     let (since, _) = *away.get_or_insert((now, false));
                     self.pool.status.ledger(Some(error.to_string()));
-                    if now - since >= self.pool.options.away_hold {
+                    if now - since >= self.pool.tuned().away_hold {
                         return false;
                     }
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -360,8 +363,17 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
 
 /// Waits until this tenancy is over. Cancellation safe.
 async fn stopped(wanted: &mut Wanted, tenancy: &Tenancy) {
-    // Its other end lives as long as the shard wants the session; without it nobody does.
-    let _ = wanted.wait_for(|wanted| !tenancy.may_go_on(wanted.as_ref())).await;
+    loop {
+        // Its other end lives as long as the shard wants the session; without it nobody does.
+        let _ = wanted.wait_for(|wanted| !tenancy.may_go_on(wanted.as_ref())).await;
+        let until = tenancy.notice(wanted.borrow().as_ref(), Instant::now());
+        let Some(until) = until else { return };
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(until) => return,
+            changed = wanted.changed() => if changed.is_err() { return },
+        }
+    }
 }
 
 /// What comes of something, unless this tenancy is over first.

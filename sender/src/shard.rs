@@ -37,9 +37,22 @@ pub struct Seams<B, L, K, C> {
     pub dead_lives: Vec<Incarnation>,
 }
 
+/// Changes the settings of a running sender.
+#[derive(Clone)]
+pub struct Tuning(Arc<watch::Sender<Arc<Options>>>);
+
+impl Tuning {
+    /// Its settings as they are, changed so. What can't change while it runs stays as it is: its name, shards, pools, folder,
+    /// times of the lease.
+    pub fn change(&self, change: impl FnOnce(&mut Options)) {
+        self.0.send_modify(|options| change(Arc::make_mut(options)));
+    }
+}
+
 /// A running sender. Dropped, its process is expected to end: nothing is left politely.
 pub struct Sender {
     stop: watch::Sender<bool>,
+    tuning: Tuning,
     shards: Vec<oneshot::Receiver<()>>,
     recorder: JoinHandle<()>,
     status: Arc<Status>,
@@ -69,6 +82,7 @@ impl Sender {
         let options = Arc::new(options);
         let status = Arc::new(Status::default());
         let (stop, stopped) = watch::channel(false);
+        let (tune, tuned) = watch::channel(Arc::clone(&options));
         #[expect(clippy::disallowed_methods, reason = "no more facts are under way than there are permits")]
         let (facts, batches) = mpsc::unbounded_channel();
         let recorder = tokio::spawn(recorder::run(
@@ -95,6 +109,7 @@ impl Sender {
                 status: Arc::clone(&status),
                 metrics: Arc::clone(&metrics),
                 connect: connect.clone(),
+                tuned: tuned.clone(),
                 stopped: stopped.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("shard-{number}"));
@@ -119,7 +134,12 @@ impl Sender {
             start.recv().map_err(std::io::Error::other)??;
             shards.push(end);
         }
-        Ok(Self { stop, shards, recorder, status, metrics })
+        Ok(Self { stop, tuning: Tuning(Arc::new(tune)), shards, recorder, status, metrics })
+    }
+
+    /// What changes its settings while it runs.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning.clone()
     }
 
     /// What the pages say.
@@ -173,6 +193,8 @@ pub struct Shard<B, L, K, C, F> {
     pub metrics: Arc<Metrics>,
     /// Makes the transport of a pool.
     pub connect: F,
+    /// Its settings, whenever they change.
+    pub tuned: watch::Receiver<Arc<Options>>,
     /// True once the sender is to leave every queue and end.
     pub stopped: watch::Receiver<bool>,
 }
@@ -253,6 +275,10 @@ where
                 biased;
                 _ = self.stopped.wait_for(|stop| *stop) => break,
                 Ok(()) = self.assignment.changed() => {}
+                Ok(()) = self.tuned.changed() => {
+                    let options = Arc::clone(&self.tuned.borrow_and_update());
+                    pools.values().for_each(|pool| pool.tune(&options));
+                }
                 () = tokio::time::sleep(GAUGES_EVERY) => {
                     self.metrics.away(&self.status.view());
                     for pool in pools.values() {
@@ -302,6 +328,7 @@ where
         let pool = Rc::new(PoolShard {
             options: Arc::clone(&self.options),
             pool: options.clone(),
+            tuned: std::cell::RefCell::new(Rc::new(self.options.tuned(options))),
             clock: self.clock.clone(),
             permits: self.options.permits(),
             backlog: std::cell::Cell::new(0),

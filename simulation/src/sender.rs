@@ -236,6 +236,8 @@ impl Life {
                         let whose = whose.clone();
                         move |pool: &PoolName| Wire::new(whose.clone(), pool)
                     },
+                    // Nobody changes its settings.
+                    tuned: watch::channel(Arc::clone(&options)).1,
                     stopped: stops.0[number].subscribe(),
                 })
                 .map(|shard| tokio::task::spawn_local(shard.run()))

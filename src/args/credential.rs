@@ -55,14 +55,21 @@ pub struct List {
     /// The pages of a running sender or standalone, such as http://127.0.0.1:9180; without it, the files are read
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// What every sender of the fleet has in place
+    #[arg(long, conflicts_with = "url")]
+    pub fleet: bool,
 }
 
 /// `skein credential rotate`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     skein credential rotate enterprise -c skein.toml\n  \
-    skein credential rotate enterprise --url http://127.0.0.1:9180 --json\n\n\
-    The files are those of the running process' configuration; SIGHUP makes it read the configuration itself again.\n\
+    skein credential rotate enterprise --url http://127.0.0.1:9180 --json\n  \
+    skein credential rotate enterprise --to key_file=/etc/skein/AuthKey_XYZ.p8 --to key_id=XYZ1234567 --reason 'yearly'\n  \
+    skein credential rotate enterprise --back --reason 'the new one is for the sandbox'\n\n\
+    Without --to, the files are those of the running process' configuration; SIGHUP makes it read the configuration itself again.\n\
+    With --to or --back the whole fleet is told, as by `skein config live set pools.<pool>.credential.…`: each sender loads, \
+    checks and tries the new credential, puts it in place, and lets the old one's connections end.\n\
     It ends with 1 if the new credential is refused (the old one stays), 3 if the process or APNs can't be reached.")]
 pub struct Rotate {
     /// The pool
@@ -70,4 +77,13 @@ pub struct Rotate {
     /// The pages of the running sender, on this machine; without it, http.listen of the configuration
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// On every sender of the fleet: a setting of the new credential, such as key_file=/etc/skein/new.p8
+    #[arg(long = "to", value_name = "NAME=VALUE", conflicts_with = "url", requires = "reason")]
+    pub to: Vec<String>,
+    /// On every sender of the fleet: the credential that the live settings named before this one
+    #[arg(long, conflicts_with_all = ["url", "to"], requires = "reason")]
+    pub back: bool,
+    /// With --to or --back: what goes with every change of live settings.
+    #[command(flatten)]
+    pub change: Option<super::Changing>,
 }

@@ -199,7 +199,7 @@ fn address(text: &str) -> Result<String, String> {
     names_one.then(|| text.to_owned()).ok_or_else(|| "an address such as http://127.0.0.1:9190".to_owned())
 }
 
-fn wait(text: &str) -> Result<Duration, String> {
+pub(super) fn wait(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }

@@ -1,4 +1,6 @@
-//! `skein config check|show|new-key`
+//! `skein config check|show|live|new-key`
+
+pub mod live;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -46,6 +48,7 @@ pub fn run(common: &Common, command: &Config, output: Output) -> Result<Exit, Fa
                 output.raw(&show(&loaded, *changed));
             }
         }
+        Config::Live(live) => return live::run(common, live, output),
         Config::NewKey { name, append, out } => new_key(name, append.as_deref(), out.as_deref(), output)?,
     }
     Ok(Exit::Done)

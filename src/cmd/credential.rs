@@ -11,7 +11,7 @@ use skein_apns::{Credential, CredentialError, TokenKey, probe};
 use skein_config::Config;
 use skein_sender::credential::view::CredentialView;
 
-use super::{load, small_runtime};
+use super::{credential_fleet, load, small_runtime};
 use crate::args::{Check, Common, Credential as Asked, List, Rotate};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -22,8 +22,16 @@ use crate::wiring::apns::{certificate, check, client_config, credential};
 pub fn run(common: &Common, asked: &Asked, output: Output) -> Result<Exit, Failure> {
     match asked {
         Asked::Check(arguments) => small_runtime()?.block_on(checked(common, arguments, output)),
-        Asked::List(List { url: None }) => Ok(list(&load(common)?.config, output)),
-        Asked::List(List { url: Some(url) }) => small_runtime()?.block_on(running(url, output)),
+        Asked::List(List { fleet: true, .. }) => {
+            let config = load(common)?.config;
+            small_runtime()?.block_on(credential_fleet::list(&config, output))
+        }
+        Asked::List(List { url: None, .. }) => Ok(list(&load(common)?.config, output)),
+        Asked::List(List { url: Some(url), .. }) => small_runtime()?.block_on(running(url, output)),
+        Asked::Rotate(arguments) if arguments.back || !arguments.to.is_empty() => {
+            let config = load(common)?.config;
+            small_runtime()?.block_on(credential_fleet::rotate(common, &config, arguments, output))
+        }
         Asked::Rotate(arguments) => {
             let url = match &arguments.url {
                 Some(url) => url.clone(),

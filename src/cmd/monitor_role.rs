@@ -6,27 +6,28 @@ use std::time::Duration;
 use anyhow::Context as _;
 use prometheus::Registry;
 use skein_backends::clock::SystemClock;
-use skein_backends::zookeeper::ZooKeeperFleet;
-use skein_config::Config;
+use skein_backends::zookeeper::{LiveVersion, ZooKeeperFleet};
+use skein_config::{Config, Files, Live};
 use skein_core::fleet::Policy;
 use skein_core::seam::{CoordinatorError, FleetStore as _};
 use skein_gateway::{Part, pages, serve};
 use skein_health_monitor::{Events, FleetMetrics, Monitor, Shown, routes};
 
+use super::reload::{Refusal, Reload};
 use super::sender_role::pages_options;
-use super::{bind, load};
+use super::{bind, load_with};
 use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::Signals;
-use crate::wiring;
+use crate::{logging, wiring};
 
 /// How long between attempts to make the tree while ZooKeeper is away.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Runs until it is asked to end; then another monitor leads.
 pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exit, Failure> {
-    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+    let signals = Signals::listen().context("signals cannot be listened to")?;
     let Some(options) = wiring::zookeeper::options(config)? else {
         let why = "coordinator.servers is not set; a monitor needs ZooKeeper";
         return Err(Failure::Usage(why.to_owned()));
@@ -67,26 +68,18 @@ pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exi
         shown,
     };
     let running = async {
-        prepare(&store, config).await?;
+        prepare(&store, config, common).await?;
         monitor.run().await;
         Ok::<(), Failure>(())
     };
+    let reload = Reload::new(common, config, &signals).follow(store.live(), Files::None);
+    let reloading = reload.run(async |_, new, _| {
+        let written = write_policy(&store, &wiring::monitor::policy(new)).await;
+        written.map_err(|error| Refusal { why: error.to_string(), again: true })?;
+        logging::level(new.log.level);
+        Ok(())
+    });
     let ending = signals.clone();
-    let reloading = async {
-        loop {
-            signals.reload().await;
-            match load(common) {
-                Ok(loaded) => write_policy(&store, &wiring::monitor::policy(&loaded.config)).await,
-                Err(failure) => {
-                    let label = failure.label();
-                    tracing::error!(
-                        label,
-                        "the configuration has faults: all stays as it is; run `skein config check`"
-                    );
-                }
-            }
-        }
-    };
     tokio::select! {
         ended = running => ended?,
         () = reloading => {}
@@ -96,7 +89,7 @@ pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exi
 }
 
 /// Makes what the fleet needs in ZooKeeper, as long as it takes. Idempotent.
-async fn prepare(store: &ZooKeeperFleet, config: &Config) -> Result<(), Failure> {
+async fn prepare(store: &ZooKeeperFleet, config: &Config, common: &Common) -> Result<(), Failure> {
     let pools = wiring::sender::pools(config)?;
     let prefetch = config.broker.prefetch.get();
     let mut told = false;
@@ -122,23 +115,29 @@ async fn prepare(store: &ZooKeeperFleet, config: &Config) -> Result<(), Failure>
             }
         }
     }
-    write_policy(store, &wiring::monitor::policy(config)).await;
+    if let Err(error) = write_policy(store, &first_policy(store, config, common).await).await {
+        tracing::warn!(%error, "the plan's numbers are not written; what is stored stands");
+    }
     Ok(())
 }
 
-/// Stores the numbers of the plan, if others are stored.
-async fn write_policy(store: &ZooKeeperFleet, policy: &Policy) {
-    let written = async {
-        if store.read().await?.policy == *policy {
-            return Ok(false);
-        }
-        store.set_policy(policy).await.map(|()| true)
+/// The numbers of the plan by the configuration and the live settings: a monitor that starts must not undo these.
+async fn first_policy(store: &ZooKeeperFleet, config: &Config, common: &Common) -> Policy {
+    let files = wiring::monitor::policy(config);
+    let Ok(LiveVersion { version, document: Ok(document) }) = store.live_version().await else {
+        return files;
     };
-    match written.await {
-        Ok(true) => tracing::info!(?policy, "the plan goes by the numbers of this monitor's configuration"),
-        Ok(false) => {}
-        Err(error) => tracing::warn!(%error, "the plan's numbers are not written; what is stored stands"),
+    let live = Live { version, settings: document.settings, files: Files::None };
+    load_with(common, Some(live)).map_or(files, |loaded| wiring::monitor::policy(&loaded.config))
+}
+
+/// Stores the numbers of the plan, if others are stored.
+async fn write_policy(store: &ZooKeeperFleet, policy: &Policy) -> Result<(), CoordinatorError> {
+    if store.read().await?.policy != *policy {
+        store.set_policy(policy).await?;
+        tracing::info!(?policy, "the plan goes by the numbers of this monitor's configuration");
     }
+    Ok(())
 }
 
 /// What `/readyz` names.

@@ -1,56 +1,197 @@
-//! SIGHUP: what a running process reads again.
+//! What a process takes up while it runs: its configuration read again at SIGHUP, and the live settings of its fleet.
+//!
+//! One way for both: the whole is loaded and checked, then applied; what can't be used changes nothing, and is told.
 
-use skein_core::seam::{Clock, Ledger, Submit};
-use skein_gateway::Gateway;
+use std::time::Duration;
 
-use super::load;
+use skein_backends::zookeeper::{LiveVersion, LiveWatch, Refused};
+use skein_config::{Config, Files, Live, Origin};
+
+use super::load_with;
 use crate::args::Common;
 use crate::exit::Failure;
 use crate::signals::Signals;
-use crate::wiring;
-use crate::wiring::credentials::Credentials;
+use crate::wiring::live::Notebook;
 
-/// At each SIGHUP: the credentials of the pools anew. A configuration with faults changes nothing.
-pub async fn credentials(credentials: &Credentials, common: &Common, signals: &mut Signals) {
-    loop {
-        signals.reload().await;
-        match load(common) {
-            Ok(loaded) => credentials.reconfigure(&loaded.config).await,
-            Err(failure) => faulty(&failure),
-        }
+/// How soon what could not be tried, since a service was away, is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Why a configuration is not taken up.
+#[derive(Debug)]
+pub struct Refusal {
+    /// In words.
+    pub why: String,
+    /// It may be taken up when a service answers again.
+    pub again: bool,
+}
+
+impl Refusal {
+    /// Nothing but another configuration helps.
+    pub fn of(failure: &Failure) -> Self {
+        Self { why: told(failure), again: false }
     }
 }
 
-fn faulty(failure: &Failure) {
-    let label = failure.label();
-    tracing::error!(label, "the configuration has faults: all stays as it is; run `skein config check`");
+/// Why the configuration is read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// SIGHUP: what its files hold may have changed, too.
+    Signal,
+    /// The live settings changed.
+    Live,
 }
 
-/// At each SIGHUP: the configuration's keys and topics anew, and the pools' credentials where this process sends. A
-/// configuration with faults changes nothing.
-pub async fn access<S: Submit, L: Ledger, C: Clock>(
-    gateway: &Gateway<S, L, C>,
-    common: &Common,
-    signals: &mut Signals,
-    credentials: Option<&Credentials>,
-) {
-    loop {
-        signals.reload().await;
-        let loaded = load(common).and_then(|loaded| Ok((wiring::access(&loaded.config)?, loaded.config)));
-        match loaded {
-            Ok((access, config)) => {
-                tracing::info!(
-                    keys = access.keys.len(),
-                    pools = access.pools.len(),
-                    "API keys, topics and rates are read again"
-                );
-                gateway.replace_access(access);
-                gateway.replace_options(wiring::gateway_options(&config));
-                if let Some(credentials) = credentials {
-                    credentials.reconfigure(&config).await;
+/// The configuration that a process goes by, and what may change it.
+pub struct Reload<'a> {
+    common: &'a Common,
+    signals: Signals,
+    live: Option<LiveWatch>,
+    notebook: Option<Notebook>,
+    /// Which files of the live settings this process reads.
+    files: Files,
+    /// The live settings in force.
+    in_force: Live,
+    config: Config,
+    /// The version that is not in force, with why, if there is one.
+    refused: Option<(LiveVersion, Refusal)>,
+}
+
+impl<'a> Reload<'a> {
+    /// For a process that began with this configuration.
+    pub fn new(common: &'a Common, config: &Config, signals: &Signals) -> Self {
+        Self {
+            common,
+            signals: signals.clone(),
+            live: None,
+            notebook: None,
+            files: Files::All,
+            in_force: Live::default(),
+            config: config.clone(),
+            refused: None,
+        }
+    }
+
+    /// Follows the live settings of its fleet, too; of the files that they name this process reads these.
+    pub fn follow(self, live: LiveWatch, files: Files) -> Self {
+        let in_force = Live { files, ..self.in_force };
+        Self { live: Some(live), files, in_force, ..self }
+    }
+
+    /// It keeps them for its next life, and has begun with those of its last one, if it had kept any.
+    pub fn keep(self, notebook: Option<Notebook>, begun: Option<Live>) -> Self {
+        Self { notebook, in_force: begun.unwrap_or(self.in_force), ..self }
+    }
+
+    /// Takes up what comes, as long as it is polled. `apply` changes the process from one configuration to another, or changes
+    /// nothing and says why; it is not cancelled by what comes meanwhile.
+    pub async fn run(mut self, apply: impl AsyncFn(&Config, &Config, Cause) -> Result<(), Refusal>) {
+        loop {
+            let again = self.refused.as_ref().is_some_and(|(_, refusal)| refusal.again);
+            let version = tokio::select! {
+                () = self.signals.reload() => None,
+                version = changed(self.live.as_mut()) => Some(version),
+                () = tokio::time::sleep(AGAIN), if again => self.refused.take().map(|(version, _)| version),
+            };
+            match version {
+                Some(version) => self.take_up(version, &apply).await,
+                None => {
+                    self.read_again(&apply).await;
+                    // What is missing may be there now.
+                    if let Some((version, _)) = self.refused.take() {
+                        self.take_up(version, &apply).await;
+                    }
                 }
             }
-            Err(failure) => faulty(&failure),
         }
     }
+
+    async fn read_again(&mut self, apply: &impl AsyncFn(&Config, &Config, Cause) -> Result<(), Refusal>) {
+        let loaded = match load_with(self.common, Some(self.in_force.clone())) {
+            Ok(loaded) => loaded,
+            Err(failure) => {
+                let label = failure.label();
+                tracing::error!(
+                    label,
+                    "the configuration has faults: all stays as it is; run `skein config check`"
+                );
+                return;
+            }
+        };
+        match apply(&self.config, &loaded.config, Cause::Signal).await {
+            Ok(()) => {
+                tracing::info!("the configuration is read again");
+                self.config = loaded.config;
+            }
+            Err(Refusal { why, .. }) => {
+                tracing::error!(why, "the configuration is not taken up: all stays as it is")
+            }
+        }
+    }
+
+    async fn take_up(
+        &mut self,
+        version: LiveVersion,
+        apply: &impl AsyncFn(&Config, &Config, Cause) -> Result<(), Refusal>,
+    ) {
+        let (number, before) = (version.version, self.in_force.version);
+        match self.tried(&version, apply).await {
+            Ok(settings) => {
+                if number != before {
+                    tracing::info!(version = number, settings, "the live settings are in force");
+                }
+                self.in_force.version = number;
+                self.refused = None;
+            }
+            Err(refusal) => {
+                let why = &refusal.why;
+                tracing::error!(version = number, why, "the live settings are refused: all stays as it is");
+                self.refused = Some((version, refusal));
+            }
+        }
+        let refused = self.refused.as_ref();
+        let refused = refused.map(|(of, refusal)| Refused { version: of.version, why: refusal.why.clone() });
+        if let Some(live) = &self.live {
+            live.say(self.in_force.version, refused);
+        }
+    }
+
+    /// Gives how many settings there are.
+    async fn tried(
+        &mut self,
+        version: &LiveVersion,
+        apply: &impl AsyncFn(&Config, &Config, Cause) -> Result<(), Refusal>,
+    ) -> Result<usize, Refusal> {
+        let never = |why| Refusal { why, again: false };
+        let document = version.document.clone().map_err(never)?;
+        let live = Live { version: version.version, settings: document.settings, files: self.files };
+        let settings = live.settings.len();
+        if live.settings == self.in_force.settings {
+            return Ok(settings);
+        }
+        let loaded = load_with(self.common, Some(live.clone())).map_err(|failure| never(told(&failure)))?;
+        apply(&self.config, &loaded.config, Cause::Live).await?;
+        if let Some(notebook) = &self.notebook {
+            notebook.keep(&live);
+        }
+        self.config = loaded.config;
+        self.in_force = live;
+        Ok(settings)
+    }
+}
+
+async fn changed(live: Option<&mut LiveWatch>) -> LiveVersion {
+    match live {
+        Some(live) => live.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The faults of the live settings; those of the files are this host's own matter, and may quote what no other should read.
+fn told(failure: &Failure) -> String {
+    let elsewhere =
+        || "the configuration of this process has faults; run `skein config check` there".to_owned();
+    let Failure::Config(faults) = failure else { return elsewhere() };
+    let of_live = faults.0.iter().filter(|fault| matches!(fault.origin, Some(Origin::Live { .. })));
+    let said: Vec<String> = of_live.map(|fault| format!("{} {}", fault.key, fault.what)).collect();
+    if said.is_empty() { elsewhere() } else { said.join("; ") }
 }

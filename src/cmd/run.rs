@@ -4,12 +4,13 @@ use anyhow::Context as _;
 use prometheus::Registry;
 use skein_backends::clock::SystemClock;
 use skein_backends::postgres::PostgresLedger;
-use skein_config::{Config, Engine, Loaded};
+use skein_config::{Config, Engine, Files, Loaded};
 use skein_gateway::{Gateway, Part, ServeOptions, pages, serve};
 use skein_producer::Producer;
 use tokio::net::TcpListener;
 
-use super::{bind, ledger_upkeep, monitor_role, reload, sender_role};
+use super::reload::{Refusal, Reload};
+use super::{bind, ledger_upkeep, monitor_role, sender_role};
 use crate::args::{Common, Run};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -40,9 +41,14 @@ pub fn run(loaded: &Loaded, common: &Common, role: &Run, output: Output) -> Resu
         // The shards have threads of their own; what is left here is the ledger and the pages.
         Run::Sender { succeeds } => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let begun = sender_role::begun(loaded, common);
+            let (config, live) = begun
+                .as_ref()
+                .map_or((&loaded.config, None), |(loaded, live)| (&loaded.config, Some(live.clone())));
             runtime.context("cannot start a runtime")?.block_on(sender_role::run(
-                &loaded.config,
+                config,
                 common,
+                live,
                 succeeds.as_ref(),
                 output,
             ))
@@ -51,7 +57,7 @@ pub fn run(loaded: &Loaded, common: &Common, role: &Run, output: Output) -> Resu
 }
 
 async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exit, Failure> {
-    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+    let signals = Signals::listen().context("signals cannot be listened to")?;
     let registry = Registry::new();
     let producer = wiring::producer(config, "skein-gateway")?;
     let ledger = wiring::postgres_ledger(config)?;
@@ -79,10 +85,19 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
     let ending = signals.clone();
     let door =
         serve(front, gateway.router(), wiring::front_door(config)?, async move { ending.ended().await });
+    let mut reload = Reload::new(common, config, &signals);
+    if let Some(live) = wiring::live::as_gateway(config)? {
+        reload = reload.follow(live, Files::Gateway);
+    }
+    let reloading = reload.run(async |_, new, _| {
+        wiring::take_up(&gateway, new).map_err(|failure| Refusal::of(&failure))?;
+        logging::level(new.log.level);
+        Ok(())
+    });
     tokio::select! {
         ended = door => ended.context("the front door ended")?,
         ended = served_pages => ended.context("the role pages ended")?,
-        () = reload::access(&gateway, common, &mut signals, None) => {}
+        () = reloading => {}
     }
     Ok(Exit::Done)
 }

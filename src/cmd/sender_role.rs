@@ -10,7 +10,7 @@ use skein_backends::postgres::PostgresLedger;
 use skein_backends::rabbitmq::{
     Presence, RabbitBroker, RabbitOptions, SpooledLedger, Topology, declare_shared,
 };
-use skein_config::{Config, OwnershipMode};
+use skein_config::{Config, Files, Live, Loaded, OwnershipMode};
 use skein_core::PoolName;
 use skein_core::fleet::MemberId;
 use skein_core::seam::BrokerError;
@@ -21,14 +21,16 @@ use skein_sender::startup::Milestone;
 use skein_sender::status::Status;
 use tokio::sync::{oneshot, watch};
 
-use super::{bind, ledger_upkeep, reload};
+use super::reload::{Refusal, Reload};
+use super::{bind, ledger_upkeep, load_with};
 use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::Signals;
 use crate::wiring::credentials::Credentials;
+use crate::wiring::live::Notebook;
 use crate::wiring::member::{Life, Seat};
-use crate::{operator, wiring};
+use crate::{logging, operator, wiring};
 
 /// How long between attempts to declare while the broker is away.
 const DECLARE_PAUSE: Duration = Duration::from_secs(1);
@@ -42,6 +44,7 @@ const SCHEMA_WAIT: Duration = Duration::from_secs(1);
 pub async fn run(
     config: &Config,
     common: &Common,
+    live: Option<Live>,
     succeeds: Option<&MemberId>,
     output: Output,
 ) -> Result<Exit, Failure> {
@@ -124,13 +127,20 @@ pub async fn run(
         std::future::pending::<Result<Infallible, Failure>>().await
     };
     let mut preparing = std::pin::pin!(preparing);
-    let mut reloads = signals.clone();
+    let tuning = sender.tuning();
+    let apply = async |old: &Config, new: &Config, cause| {
+        credentials.reconfigure(old, new, cause).await?;
+        wiring::sender::tune(new, &tuning).map_err(|failure| Refusal::of(&failure))?;
+        logging::level(new.log.level);
+        Ok(())
+    };
+    let reload = Reload::new(common, config, &signals);
     let Some((seat, presence)) = seat else {
         tokio::select! {
             () = signals.ended() => {}
             () = &mut upkeep => {}
             Err(refused) = &mut preparing => return Err(refused),
-            () = reload::credentials(&credentials, common, &mut reloads) => {}
+            () = reload.run(apply) => {}
         }
         return end(sender, config).await;
     };
@@ -141,7 +151,7 @@ pub async fn run(
         () = signals.ended() => None,
         () = &mut upkeep => None,
         Err(refused) = &mut preparing => return Err(refused),
-        () = reload::credentials(&credentials, common, &mut reloads) => None,
+        () = reload.follow(seat.live(), Files::Pools).keep(Notebook::of(config), live).run(apply) => None,
         () = &mut describing => None,
         () = seat.succeeded() => None,
         other = seat.replaced() => Some(other),
@@ -157,6 +167,25 @@ pub async fn run(
         Some(other) => Err(Failure::Failed(anyhow::anyhow!(
             "another process named {member} has joined the fleet as {other}; each sender needs a sender.member of its own"
         ))),
+    }
+}
+
+/// The configuration with the live settings that this sender went by last, if it kept any that can be used.
+pub fn begun(loaded: &Loaded, common: &Common) -> Option<(Loaded, Live)> {
+    if loaded.config.ownership_mode() != OwnershipMode::Fleet {
+        return None;
+    }
+    let live = Notebook::of(&loaded.config)?.read()?;
+    match load_with(common, Some(live.clone())) {
+        Ok(loaded) => Some((loaded, live)),
+        Err(_) => {
+            let version = live.version;
+            tracing::warn!(
+                version,
+                "the live settings of before can't be used any more; starting by the files alone"
+            );
+            None
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use skein_backends::sqlite::EmbeddedLedger;
 use skein_config::{Config, Engine, Loaded};
 use skein_gateway::{Gateway, pages, serve};
 
-use super::{bind, reload, sender_role};
+use super::reload::{Refusal, Reload};
+use super::{bind, sender_role};
 use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -33,7 +34,7 @@ pub fn run(loaded: &Loaded, common: &Common, output: Output) -> Result<Exit, Fai
 }
 
 async fn serve_all(config: &Config, common: &Common, output: Output) -> Result<Exit, Failure> {
-    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+    let signals = Signals::listen().context("signals cannot be listened to")?;
     let registry = Registry::new();
     let engine = wiring::embedded::open(config).await?;
     let gateway = Gateway::new(
@@ -78,9 +79,17 @@ async fn serve_all(config: &Config, common: &Common, output: Output) -> Result<E
     let ending = signals.clone();
     let door =
         serve(front, gateway.router(), wiring::front_door(config)?, async move { ending.ended().await });
+    let tuning = sender.tuning();
+    let reloading = Reload::new(common, config, &signals).run(async |old, new, cause| {
+        credentials.reconfigure(old, new, cause).await?;
+        let changed = wiring::take_up(&gateway, new).and_then(|()| wiring::sender::tune(new, &tuning));
+        changed.map_err(|failure| Refusal::of(&failure))?;
+        logging::level(new.log.level);
+        Ok(())
+    });
     tokio::select! {
         ended = door => ended.context("the front door ended")?,
-        () = reload::access(&gateway, common, &mut signals, Some(&credentials)) => {}
+        () = reloading => {}
         () = keep(engine.embedded.ledger(), config) => {}
     }
     let exit = sender_role::end(sender, config).await?;

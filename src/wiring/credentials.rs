@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use skein_apns::CredentialError;
@@ -14,7 +15,11 @@ use skein_sender::credential::view::CredentialView;
 use skein_sender::metrics::Metrics;
 
 use super::{apns, named};
+use crate::cmd::reload::{self, Refusal};
 use crate::exit::Failure;
+
+/// Longest wait for a push with a new credential, and for APNs' word on it; without traffic there is none.
+const TRIAL_LIMIT: Duration = Duration::from_secs(2);
 
 /// The keepers of a process.
 #[derive(Clone)]
@@ -80,18 +85,52 @@ impl Credentials {
         Some(keeper.rotate(Cause::Command, None).await)
     }
 
-    /// The configuration was read again: each pool's credential as it says now. Pools that it adds or leaves out need a
-    /// restart.
-    pub async fn reconfigure(&self, config: &Config) {
+    /// The configuration changed: each pool's credential as it says now, or all as they were. Pools that it adds or leaves out
+    /// need a restart.
+    ///
+    /// # Errors
+    /// When a credential that it names is refused, or can't be tried now: the others are put back. At a signal, what the same
+    /// names hold now is taken up as well; that harms its own pool alone.
+    pub async fn reconfigure(&self, old: &Config, new: &Config, cause: reload::Cause) -> Result<(), Refusal> {
+        let mut changed = Vec::new();
         for (name, keeper) in self.0.iter() {
-            if let Some(pool) = config.pools.get(name.as_str()) {
-                keeper.rotate(Cause::Configuration, Some(source(pool))).await;
+            let (before, now) = (old.pools.get(name.as_str()), new.pools.get(name.as_str()));
+            let Some(now) = now else { continue };
+            if before.is_some_and(|before| is_same(before, now)) {
+                if cause == reload::Cause::Signal {
+                    keeper.rotate(Cause::Configuration, Some(source(now))).await;
+                }
+                continue;
             }
+            let refusal = match keeper.rotate(Cause::Configuration, Some(source(now))).await {
+                Outcome::Rotated => keeper.judged(TRIAL_LIMIT).await.map(|why| (why, false)),
+                Outcome::Unchanged => None,
+                Outcome::Refused(why) => Some((why, false)),
+                Outcome::Away(why) => Some((why, true)),
+            };
+            let Some((why, again)) = refusal else {
+                changed.push((keeper, before));
+                continue;
+            };
+            // Its keeper has the old one back in place; if it was not even tried, it must not go on trying.
+            changed.extend(again.then_some((keeper, before)));
+            for (keeper, before) in changed {
+                if let Some(before) = before {
+                    keeper.rotate(Cause::Configuration, Some(source(before))).await;
+                }
+            }
+            return Err(Refusal { why: format!("pool {name}: {why}"), again });
         }
-        if !config.pools.keys().map(String::as_str).eq(self.0.keys().map(PoolName::as_str)) {
+        if !new.pools.keys().map(String::as_str).eq(self.0.keys().map(PoolName::as_str)) {
             tracing::warn!("the configuration has other pools than this process; restart it to take them up");
         }
+        Ok(())
     }
+}
+
+/// Whether both mean the same credential for the same use.
+fn is_same(a: &Pool, b: &Pool) -> bool {
+    (&a.credential, a.environment, &a.topics) == (&b.credential, b.environment, &b.topics)
 }
 
 fn check(name: &str, pool: &Pool) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use skein_backends::clock::SystemClock;
 use skein_backends::rabbitmq::Presence;
-use skein_backends::zookeeper::{ZooKeeperCoordinator, ZooKeeperOptions};
+use skein_backends::zookeeper::{LiveWatch, ZooKeeperCoordinator, ZooKeeperOptions};
 use skein_config::Config;
 use skein_core::fleet::{CredentialReport, Incarnation, Member, MemberId, Report, ServedPool};
 use skein_core::memory::StaticCoordinator;
@@ -176,6 +176,11 @@ impl Seat {
         tokio::spawn(async move { passing.run().await });
         let succession = Succession::new(succeeds.cloned());
         Ok(Self { coordinator, zookeeper, life, succession, draining: watch::Sender::new(false) })
+    }
+
+    /// Follows the live settings.
+    pub fn live(&self) -> LiveWatch {
+        self.zookeeper.live()
     }
 
     /// What the sender owns by.

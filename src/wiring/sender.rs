@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use skein_apns::ClientConfig;
 use skein_backends::clock::SystemClock;
-use skein_config::{Config, Engine, OwnershipMode};
+use skein_config::{Config, Engine, OwnershipMode, Retry};
 use skein_core::memory::StaticCoordinator;
 use skein_core::retry_schedule::RetrySchedule;
 use skein_core::seam::{Broker, Ledger};
@@ -15,7 +15,7 @@ use skein_sender::apns_transport::ApnsTransport;
 use skein_sender::connection_metrics::ConnectionMetrics;
 use skein_sender::credential::slot::Slot;
 use skein_sender::metrics::Metrics;
-use skein_sender::{Options, PoolOptions, Seams, Sender};
+use skein_sender::{Options, PoolOptions, Seams, Sender, Tuning};
 
 use super::credentials::Credentials;
 use super::member::{Coordinating, Ownership};
@@ -46,23 +46,12 @@ pub fn pools(config: &Config) -> Result<Vec<(PoolName, u16)>, Failure> {
 
 fn options(config: &Config, fingerprint_key: FingerprintKey) -> Result<Options, Failure> {
     let (sender, retry) = (&config.sender, &config.retry);
-    let pools = config.pools.iter();
-    let pools = pools.map(|(name, pool)| {
-        Ok(PoolOptions { name: named(name)?, topics: pool.topics.clone(), collapse: pool.collapse })
-    });
     Ok(Options {
         member: member(config).into(),
         shards: shards(config),
         held_max: sender.held_max,
         held_bytes_max: usize::try_from(sender.held_bytes_max.bytes()).unwrap_or(usize::MAX),
-        retry: RetrySchedule {
-            service: retry.service.clone(),
-            transport: retry.transport.clone(),
-            throttle: retry.throttle.clone(),
-            credential: retry.credential,
-            hold_max: retry.hold_max,
-            attempts_max: u16::try_from(retry.attempts_max.get()).unwrap_or(u16::MAX),
-        },
+        retry: schedule(retry),
         grace: sender.grace,
         away_hold: config.ledger.away_hold,
         id_memory: sender.id_memory,
@@ -72,9 +61,44 @@ fn options(config: &Config, fingerprint_key: FingerprintKey) -> Result<Options, 
         retry_budget: (retry.budget_share, retry.budget_floor),
         backoff: (config.broker.backoff_min, config.broker.backoff_max),
         record_rows_max: config.ledger.batch_rows_max,
-        pools: pools.collect::<Result<_, Failure>>()?,
+        pools: pool_options(config)?,
         fingerprint_key,
     })
+}
+
+fn pool_options(config: &Config) -> Result<Vec<PoolOptions>, Failure> {
+    let pools = config.pools.iter().map(|(name, pool)| {
+        Ok(PoolOptions { name: named(name)?, topics: pool.topics.clone(), collapse: pool.collapse })
+    });
+    pools.collect()
+}
+
+fn schedule(retry: &Retry) -> RetrySchedule {
+    RetrySchedule {
+        service: retry.service.clone(),
+        transport: retry.transport.clone(),
+        throttle: retry.throttle.clone(),
+        credential: retry.credential,
+        hold_max: retry.hold_max,
+        attempts_max: u16::try_from(retry.attempts_max.get()).unwrap_or(u16::MAX),
+    }
+}
+
+/// What the configuration says of a running sender that can change while it runs.
+pub fn tune(config: &Config, tuning: &Tuning) -> Result<(), Failure> {
+    let (sender, retry) = (&config.sender, &config.retry);
+    let pools = pool_options(config)?;
+    tuning.change(|options| {
+        options.retry = schedule(retry);
+        options.retry_budget = (retry.budget_share, retry.budget_floor);
+        options.held_max = sender.held_max;
+        options.held_bytes_max = super::bytes(sender.held_bytes_max.bytes());
+        options.away_hold = config.ledger.away_hold;
+        options.quarantine_after = sender.quarantine_after.get();
+        options.backoff = (config.broker.backoff_min, config.broker.backoff_max);
+        options.pools = pools;
+    });
+    Ok(())
 }
 
 /// Which queues this process owns, by its configuration alone.

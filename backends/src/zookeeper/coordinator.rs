@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use zookeeper_client::{Error, Stat};
 
 use super::connection::{Connection, Session, coordinator_error};
+use super::live_watch::LiveWatch;
 use super::membership;
 use super::nodes::{Transaction as _, from_json, to_json};
 use super::options::ZooKeeperOptions;
@@ -48,6 +49,11 @@ impl ZooKeeperCoordinator {
         let seat = Arc::new(Seat::new(member, dead, slots));
         let keeper = tokio::spawn(membership::keep(connection.link(), Arc::clone(&seat)));
         Self { connection, seat, keeper }
+    }
+
+    /// Begins to follow the live settings, over this sender's session.
+    pub fn live(&self) -> LiveWatch {
+        LiveWatch::start(Arc::clone(&self.connection), "sender", self.seat.me.member.as_str())
     }
 
     /// Who this sender is.

@@ -16,6 +16,8 @@ use zookeeper_client::{CreateMode, Error, MultiWriteResult, OneshotWatcher, Stat
 use super::connection::{Connection, Link, Session, coordinator_error};
 use super::latch::Latch;
 use super::lead::ZooKeeperLead;
+use super::live::LiveVersion;
+use super::live_watch::LiveWatch;
 use super::nodes::{Node, Transaction as _, from_json, to_json};
 use super::options::ZooKeeperOptions;
 use super::tree;
@@ -25,7 +27,7 @@ use crate::clock::SystemClock;
 #[derive(Debug)]
 pub struct ZooKeeperFleet {
     name: String,
-    connection: Connection,
+    connection: Arc<Connection>,
     session_timeout: Duration,
     news: Arc<Notify>,
     watching: Mutex<Option<JoinHandle<()>>>,
@@ -38,7 +40,7 @@ impl ZooKeeperFleet {
         let session_timeout = options.session_timeout;
         Self {
             name: name.into(),
-            connection: Connection::open(Arc::new(options)),
+            connection: Arc::new(Connection::open(Arc::new(options))),
             session_timeout,
             news: Arc::new(Notify::new()),
             watching: Mutex::new(None),
@@ -53,6 +55,19 @@ impl ZooKeeperFleet {
                 Standing::Away { since: *since, why: why.clone() }
             }
         }
+    }
+
+    /// Begins to follow the live settings as this monitor, over this session.
+    pub fn live(&self) -> LiveWatch {
+        LiveWatch::start(Arc::clone(&self.connection), "monitor", &self.name)
+    }
+
+    /// The live settings as they are now.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`]; `Refused` where the tree has no place for them.
+    pub async fn live_version(&self) -> Result<LiveVersion, CoordinatorError> {
+        LiveVersion::latest(&self.session().await?).await
     }
 
     async fn row(&self) -> Result<Vec<String>, CoordinatorError> {
@@ -207,7 +222,16 @@ impl FleetStore for ZooKeeperFleet {
         let session = self.session().await?;
         session.make_root().await?;
         for path in tree::ALL {
-            session.make(path, b"", &session.creating(path, CreateMode::Persistent)).await?;
+            match session.make(path, b"", &session.creating(path, CreateMode::Persistent)).await {
+                Err(CoordinatorError::Refused(why)) if tree::ADDED.contains(&path) => {
+                    tracing::warn!(
+                        path,
+                        why,
+                        "the tree is of an older version: run `skein cluster init` for live settings"
+                    );
+                }
+                made => made?,
+            }
         }
         Ok(())
     }

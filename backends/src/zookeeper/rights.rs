@@ -96,11 +96,16 @@ enum Kind {
     Monitors,
     Monitor,
     Bell,
+    Live,
+    LiveHistory,
+    LiveVersion,
+    LiveInForce,
+    LiveWord,
     /// A node that a later version adds: read by all roles, written by the administrator until it has a row here.
     Other,
 }
 
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 22] = [
     Kind::Root,
     Kind::Rights,
     Kind::Members,
@@ -117,6 +122,11 @@ const KINDS: [Kind; 17] = [
     Kind::Monitors,
     Kind::Monitor,
     Kind::Bell,
+    Kind::Live,
+    Kind::LiveHistory,
+    Kind::LiveVersion,
+    Kind::LiveInForce,
+    Kind::LiveWord,
     Kind::Other,
 ];
 
@@ -134,12 +144,17 @@ impl Kind {
             tree::POLICY => Self::Policy,
             tree::MONITORS => Self::Monitors,
             tree::BELL => Self::Bell,
+            tree::LIVE => Self::Live,
+            tree::LIVE_HISTORY => Self::LiveHistory,
+            tree::LIVE_IN_FORCE => Self::LiveInForce,
             _ if below(tree::MEMBERS) || below(tree::LOADS) => Self::Member,
             _ if below(tree::CALLS) => Self::Call,
             _ if below(tree::QUEUES) => Self::Queue,
             _ if below(tree::WISHES) => Self::Wish,
             _ if below(tree::QUARANTINES) => Self::Quarantine,
             _ if below(tree::MONITORS) => Self::Monitor,
+            _ if below(tree::LIVE_HISTORY) => Self::LiveVersion,
+            _ if below(tree::LIVE_IN_FORCE) => Self::LiveWord,
             _ => Self::Other,
         }
     }
@@ -166,6 +181,12 @@ impl Kind {
             Self::Monitors => ["", "rcd", "r"],
             Self::Monitor => ["", "rw", "r"],
             Self::Bell => ["rw", "rw", "rw"],
+            // Written by operators alone: who could write them could name another credential.
+            Self::Live => ["r", "r", "rw"],
+            Self::LiveHistory => ["", "", "rcd"],
+            Self::LiveVersion => ["", "", "r"],
+            Self::LiveInForce => ["rcd", "rcd", "r"],
+            Self::LiveWord => ["rw", "rw", "r"],
         }
     }
 }
@@ -272,6 +293,9 @@ mod tests {
         assert_eq!(may("/members/a", "monitor:x"), "READ");
         assert_eq!(may("/wishes", "operator:x"), "READ|CREATE");
         assert_eq!(may("/queues/im.q0", "operator:x"), "READ");
+        assert_eq!(may("/live", "sender:x"), "READ", "a sender is told, it does not tell");
+        assert_eq!(may("/live", "operator:x"), "READ|WRITE");
+        assert_eq!(may("/live-history/v-0000000001", "monitor:x"), "");
     }
 
     #[test]

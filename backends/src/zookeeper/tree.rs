@@ -22,12 +22,33 @@ pub(super) const MONITORS: &str = "/monitors";
 /// Changed with everything that a monitor must look at: its only watch besides the list of members.
 pub(super) const BELL: &str = "/bell";
 
+/// The live settings of the fleet; its version is theirs.
+pub(super) const LIVE: &str = "/live";
+/// One node for each version of them that is kept.
+pub(super) const LIVE_HISTORY: &str = "/live-history";
+/// One ephemeral node for each process: which version it goes by.
+pub(super) const LIVE_IN_FORCE: &str = "/live-in-force";
+
 /// The users, and with them everybody's rights. Made by `skein cluster init` alone.
 pub(super) const RIGHTS: &str = "/rights";
 
 /// Every node that must be there before anything else.
-pub(super) const ALL: [&str; 9] =
-    [MEMBERS, LOADS, CALLS, QUEUES, WISHES, QUARANTINES, POLICY, MONITORS, BELL];
+pub(super) const ALL: [&str; 12] = [
+    MEMBERS,
+    LOADS,
+    CALLS,
+    QUEUES,
+    WISHES,
+    QUARANTINES,
+    POLICY,
+    MONITORS,
+    BELL,
+    LIVE,
+    LIVE_HISTORY,
+    LIVE_IN_FORCE,
+];
+/// Those of them that a tree of an older version has not, and without which a fleet works.
+pub(super) const ADDED: [&str; 3] = [LIVE, LIVE_HISTORY, LIVE_IN_FORCE];
 
 const WISH: &str = "w-";
 
@@ -68,6 +89,21 @@ pub(super) fn wish(wish: WishId) -> String {
 /// The number of a wish, from its node's name or path.
 pub(super) fn wish_id(name: &str) -> Option<WishId> {
     name.rsplit('/').next()?.strip_prefix(WISH)?.parse().ok().map(WishId)
+}
+
+const VERSION: &str = "v-";
+
+pub(super) fn live_history(version: u64) -> String {
+    format!("{LIVE_HISTORY}/{VERSION}{version:010}")
+}
+
+/// The number of a version, from its node's name.
+pub(super) fn live_version(name: &str) -> Option<u64> {
+    name.strip_prefix(VERSION)?.parse().ok()
+}
+
+pub(super) fn live_in_force(role: &str, name: &str) -> String {
+    format!("{LIVE_IN_FORCE}/{role}:{name}")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod bad_files;
 mod examples;
 mod layers;
+mod live;
 mod secrets;
 
 use skein_config::{Config, Faults, Loaded, Sources};
@@ -45,6 +46,7 @@ fn words(environment: &[(&str, &str)], flags: &[&str]) -> Sources {
         files: Vec::new(),
         environment: environment.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect(),
         flags: flags.iter().map(|flag| (*flag).into()).collect(),
+        live: None,
     }
 }
 

@@ -81,6 +81,17 @@ impl Handle {
         self.view.borrow().clone().at(SystemTime::now())
     }
 
+    /// Waits until the one in place is on trial no more, so long at most; says why it was given back, if it was. Cancellation
+    /// safe.
+    pub async fn judged(&self, limit: Duration) -> Option<String> {
+        let mut view = self.view.clone();
+        let judged = view.wait_for(|view| view.state != "on_trial");
+        match tokio::time::timeout(limit, judged).await {
+            Ok(Ok(view)) => view.trouble.clone(),
+            Ok(Err(_)) | Err(_) => None,
+        }
+    }
+
     /// Asks to look for a new credential now, from another source if one is given, and waits for what becomes of it.
     pub async fn rotate(&self, cause: Cause, source: Option<Source>) -> Outcome {
         let gone = || Outcome::Away("this process is ending".to_owned());
@@ -158,11 +169,13 @@ impl Keeper {
             tokio::select! {
                 order = orders.recv() => {
                     let Some(Order { cause, source, reply }) = order else { return };
-                    if let Some(source) = source {
-                        self.setup.source = source;
-                    }
+                    let before = source.map(|source| std::mem::replace(&mut self.setup.source, source));
                     self.watch = Watch::new(Stamp::of(&self.setup.source.files));
                     let outcome = self.rotate(cause).await;
+                    if let (Outcome::Refused(_), Some(before)) = (&outcome, before) {
+                        self.setup.source = before;
+                        self.watch = Watch::new(Stamp::of(&self.setup.source.files));
+                    }
                     self.show();
                     // Who asked may have gone.
                     let _ = reply.send(outcome);

@@ -187,7 +187,8 @@ pub async fn judge(
     Judged { sent, timeline, wall_offset_ns }
 }
 
-async fn settled(rig: &Rig, count: usize) -> bool {
+/// Waits until each of so many has a verdict; `false` if that takes too long.
+pub async fn settled(rig: &Rig, count: usize) -> bool {
     let all = async || {
         let sql = format!("SELECT count(*) >= {count} FROM skein.final");
         let rows = rig.ledger.query(&rig.database, &sql).await.ok()?;
@@ -197,7 +198,7 @@ async fn settled(rig: &Rig, count: usize) -> bool {
 }
 
 /// SIGTERM to every sender that runs; each ends with 0.
-async fn end(rig: &mut Rig) {
+pub async fn end(rig: &mut Rig) {
     let mut ending: Vec<_> = rig.senders.iter_mut().filter(|sender| sender.is_running()).collect();
     for sender in &mut ending {
         sender.terminate();

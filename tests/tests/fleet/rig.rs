@@ -353,12 +353,17 @@ tls = {{ mode = "off" }}
 
     /// Even traffic from a backend, and a fleet at rest that writes for each queue.
     pub async fn load(&self, seed: u64) -> Load {
+        self.load_at(seed, PER_SECOND).await
+    }
+
+    /// The same, of so many a second.
+    pub async fn load_at(&self, seed: u64, per_second: u32) -> Load {
         let addresses: Vec<BrokerAddress> = self.urls.iter().map(|url| url.parse().unwrap()).collect();
         let pools = vec![PoolName::parse(POOL).unwrap()];
         let mut options = ProducerOptions::new(LinkOptions::new(addresses, PRODUCER), pools);
         options.outcome_limit = Duration::from_secs(900);
         options.backoff_max = Duration::from_millis(500);
-        let load = Load::shaped(Producer::connect(options), seed, PER_SECOND, Shape::EVEN);
+        let load = Load::shaped(Producer::connect(options), seed, per_second, Shape::EVEN);
         self.at_rest().await;
         self.all_written(&load).await;
         load

@@ -1,0 +1,119 @@
+//! The layer of live settings: what a fleet was told while it runs, over everything that a process was started with.
+
+use crate::fault::Faults;
+use crate::kind::Kind;
+use crate::layer::Leaf;
+use crate::origin::Origin;
+use crate::schema::{Reload, Resolved, schema};
+use crate::value::Raw;
+use crate::values::Values;
+use crate::word_layer::word;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Settings that a fleet was told while it runs.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Live {
+    /// Which version of them.
+    pub version: u64,
+    /// The text of each, as after `--set`; an empty one takes back what the files say, of a setting without default.
+    pub settings: BTreeMap<String, String>,
+    /// Which of the files that they name are on this host.
+    pub files: Files,
+}
+
+/// Which of the files that live settings name are on this host: those that its process reads. The others are not looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Files {
+    /// All.
+    #[default]
+    All,
+    /// Those of the pools, as on a sender's.
+    Pools,
+    /// Those of the front door, as on a gateway's.
+    Gateway,
+    /// None.
+    None,
+}
+
+impl Files {
+    pub(crate) fn has(self, key: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Pools => key.starts_with("pools."),
+            Self::Gateway => key.starts_with("gateway."),
+            Self::None => false,
+        }
+    }
+}
+
+/// Like a flag's, a text may turn out to hold what must not be printed: only the keys are shown.
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live")
+            .field("version", &self.version)
+            .field("settings", &self.settings.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// The pool that a setting belongs to, if it belongs to one.
+    #[must_use]
+    pub fn pool_of(key: &str) -> Option<&str> {
+        key.strip_prefix("pools.")?.split('.').next()
+    }
+
+    /// What is said of the pools that the other layers have: a process knows those that it serves.
+    pub(crate) fn leaves(&self, values: &mut Values, faults: &mut Faults) -> Vec<Leaf> {
+        let pools = values.pools();
+        let served = |key: &str| Self::pool_of(key).is_none_or(|pool| pools.iter().any(|p| p == pool));
+        let origin = Origin::Live { version: self.version };
+        let mut leaves = Vec::new();
+        for (key, text) in self.settings.iter().filter(|(key, _)| served(key)) {
+            match checked(key, text) {
+                Err((what, remedy)) => faults.add(Some(&origin), key, what, remedy),
+                Ok(None) => {
+                    values.entries.remove(key);
+                    values.faulty.remove(key);
+                }
+                Ok(Some(raw)) => leaves.push(Leaf {
+                    key: key.clone(),
+                    raw,
+                    origin: origin.clone(),
+                    folder: PathBuf::new(),
+                }),
+            }
+        }
+        leaves
+    }
+}
+
+fn checked(key: &str, text: &str) -> Result<Option<Raw>, (String, String)> {
+    if schema().source_of_secret(key).is_some() {
+        let remedy = format!("set {key}_file to a file that each sender has");
+        return Err(("is a secret, and live settings are read by the whole fleet".to_owned(), remedy));
+    }
+    let known = match schema().resolve(key) {
+        Resolved::Known(known) => known,
+        Resolved::Unknown { what, remedy } => return Err((what, remedy)),
+    };
+    if known.reload != Reload::Live {
+        let remedy = "set it in the configuration file and restart the process";
+        return Err(("takes effect at a start only".to_owned(), remedy.to_owned()));
+    }
+    if text.is_empty() {
+        if known.default.is_some() {
+            let remedy = format!("give {}, or leave it out of the live settings", known.kind);
+            return Err(("is empty".to_owned(), remedy));
+        }
+        return Ok(None);
+    }
+    let is_path =
+        matches!(known.kind, Kind::PrivateFile | Kind::ApiKeysFile | Kind::SecretFile { .. } | Kind::File);
+    if is_path && !Path::new(text).is_absolute() {
+        let remedy = "name the whole path: each process has a folder of its own".to_owned();
+        return Err((format!("{text:?} is no absolute path"), remedy));
+    }
+    Ok(Some(word(key, text)))
+}

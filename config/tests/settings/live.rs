@@ -1,0 +1,75 @@
+//! Live settings: the topmost layer, checked as the others are, and narrower.
+
+use super::*;
+use skein_config::{Files, Live, Origin};
+
+fn live(settings: &[(&str, &str)], files: Files) -> Option<Live> {
+    let settings = settings.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+    Some(Live { version: 7, settings, files })
+}
+
+fn load(files: Files, settings: &[(&str, &str)]) -> Result<skein_config::Loaded, skein_config::Faults> {
+    Config::load(&Sources { live: live(settings, files), ..words(&[], &["log.level=warn"]) })
+}
+
+#[test]
+fn they_stand_over_everything_else() {
+    let loaded = load(Files::All, &[("log.level", "debug"), ("retry.service", r#"["1s", "2s"]"#)]).unwrap();
+    assert_eq!(loaded.config.log.level.label(), "debug");
+    assert_eq!(loaded.config.retry.service.len(), 2);
+    assert_eq!(loaded.origin("log.level"), Some(&Origin::Live { version: 7 }));
+}
+
+#[test]
+fn what_can_not_be_live_is_refused() {
+    for (key, text, why) in [
+        ("sender.lease", "1s", "takes effect at a start only"),
+        ("log.levle", "debug", "is no setting"),
+        ("log", "debug", "is a section"),
+        ("log.level", "loud", "loud"),
+        ("log.level", "", "is empty"),
+        ("retry.hold_max", "1ms", "1ms"),
+        ("gateway.api_keys_file", "keys", "no absolute path"),
+        ("broker.password", "hunter2", "is a secret"),
+        ("gateway.api_keys_file", "/nowhere/keys", "/nowhere/keys"),
+    ] {
+        let faults = load(Files::All, &[(key, text)]).expect_err(key);
+        assert!(faults.0.iter().any(|fault| fault.what.contains(why)), "{key}: {faults:?}");
+        assert!(faults.0.iter().all(|fault| fault.origin == Some(Origin::Live { version: 7 })), "{faults:?}");
+        assert!(!format!("{faults:?}").contains("hunter2"), "P9");
+    }
+    let rule = load(Files::All, &[("monitor.policy.balance_stop_percent", "1000")]).expect_err("a rule");
+    assert!(rule.0[0].what.contains("balance"), "rules between settings hold for the merged whole: {rule:?}");
+}
+
+#[test]
+fn a_process_looks_at_its_own_files_and_pools_only() {
+    let elsewhere = [("gateway.api_keys_file", "/nowhere/keys"), ("pools.other.collapse", "false")];
+    for files in [Files::None, Files::Pools] {
+        assert!(
+            load(files, &elsewhere).unwrap().config.pools.is_empty(),
+            "a pool that it has not is not opened"
+        );
+    }
+    assert!(load(Files::Gateway, &elsewhere).is_err());
+}
+
+#[test]
+fn an_empty_text_takes_back_what_a_file_says() {
+    let folder = Folder::new();
+    let key = folder.write("AuthKey.p8", "a key");
+    let credential = format!(
+        r#"{{ kind = "token", key_file = "{}", key_id = "ABCDE12345", team_id = "TEAM123456" }}"#,
+        key.display()
+    );
+    let text = format!(
+        "[pools.im]\nenvironment = \"sandbox\"\ntopics = [\"com.example.im\"]\ncredential = {credential}\nbroadcast_endpoint = \"127.0.0.1:2\"\n"
+    );
+    let path = folder.write("skein.toml", &text);
+    let sources = Sources { files: vec![path], ..words(&[], &[]) };
+    let named = "pools.im.broadcast_endpoint";
+    let set = Sources { live: live(&[(named, "127.0.0.1:1")], Files::All), ..sources.clone() };
+    assert!(Config::load(&set).unwrap().config.pools["im"].broadcast_endpoint.is_some());
+    let cleared = Sources { live: live(&[(named, "")], Files::All), ..sources };
+    assert!(Config::load(&cleared).unwrap().config.pools["im"].broadcast_endpoint.is_none());
+}

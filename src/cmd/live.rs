@@ -1,0 +1,256 @@
+//! Changing the live settings of a fleet: checked, written, and waited for until every process goes by them or says why not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use serde_json::json;
+use skein_backends::zookeeper::{
+    InForce, LIVE_HISTORY_MAX, LiveDocument, LiveVersion, ZooKeeperFleet, ZooKeeperLive,
+};
+use skein_config::{Config, Engine, Files, Live as Layer};
+use skein_core::fleet::Member;
+use skein_core::seam::{CoordinatorError, FleetStore as _};
+use tokio::time::Instant;
+
+use super::config::live::changes;
+use super::fleet::operator;
+use super::load_with;
+use crate::args::{Changing, Common};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::wiring;
+use crate::wiring::apns::checked_credential;
+
+/// How often it is looked who has it in force.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The live settings of a fleet, reached from a command.
+pub struct Access {
+    live: ZooKeeperLive,
+    store: ZooKeeperFleet,
+    servers: String,
+}
+
+/// Who goes by which version.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    /// What each process says.
+    pub processes: Vec<InForce>,
+    /// Senders and monitors that are there and say nothing, as those of an older version.
+    pub silent: Vec<String>,
+}
+
+impl Access {
+    /// Begins to connect. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// When the configuration names no fleet.
+    pub fn begin(config: &Config) -> Result<Self, Failure> {
+        let none = |why: &str| {
+            Failure::Usage(format!(
+                "{why}: there are no live settings; change the configuration file and send SIGHUP"
+            ))
+        };
+        if config.engine != Engine::Cluster {
+            return Err(none("engine is \"embedded\""));
+        }
+        let Some(options) = wiring::zookeeper::options(config)? else {
+            return Err(none("coordinator.servers is not set"));
+        };
+        Ok(Self {
+            servers: options.servers.join(", "),
+            live: ZooKeeperLive::connect(options.clone()),
+            store: ZooKeeperFleet::connect(options, operator()),
+        })
+    }
+
+    /// The latest version.
+    pub async fn latest(&self) -> Result<LiveVersion, Failure> {
+        self.live.read().await.map_err(|error| self.failure(&error))
+    }
+
+    /// The versions that are kept, the newest first.
+    pub async fn history(&self) -> Result<Vec<LiveVersion>, Failure> {
+        self.live.history().await.map_err(|error| self.failure(&error))
+    }
+
+    /// One version, if it is kept and can be read.
+    pub async fn version(&self, number: u64) -> Result<LiveDocument, Failure> {
+        if number == 0 {
+            return Ok(LiveDocument::default());
+        }
+        let kept = self.history().await?.into_iter().find(|version| version.version == number);
+        let Some(kept) = kept else {
+            let why = format!(
+                "version {number} is not kept: the last {LIVE_HISTORY_MAX} are; see `skein config live history`"
+            );
+            return Err(Failure::Usage(why));
+        };
+        kept.document.map_err(|why| Failure::Failed(anyhow!("version {number} can't be read: {why}")))
+    }
+
+    /// Who goes by which version.
+    pub async fn fleet(&self) -> Result<Fleet, Failure> {
+        let (processes, view, monitors) =
+            tokio::try_join!(self.live.in_force(), self.store.read(), self.store.monitors())
+                .map_err(|error| self.failure(&error))?;
+        let senders = view.members.iter().map(|member| format!("sender {}", member.id));
+        let there: BTreeSet<String> =
+            senders.chain(monitors.into_iter().map(|name| format!("monitor {name}"))).collect();
+        let speaks = |name: &String| processes.iter().any(|process| named(process) == *name);
+        let silent = there.iter().filter(|name| !speaks(name)).cloned().collect();
+        Ok(Fleet { processes, silent })
+    }
+
+    /// What every sender says of itself.
+    pub async fn members(&self) -> Result<Vec<Member>, Failure> {
+        self.store.read().await.map(|view| view.members).map_err(|error| self.failure(&error))
+    }
+
+    fn failure(&self, error: &CoordinatorError) -> Failure {
+        match error {
+            CoordinatorError::Away(why) => Failure::Away(format!(
+                "ZooKeeper does not answer at {} ({why}); every process goes on with what it has in force",
+                self.servers
+            )),
+            CoordinatorError::Refused(why) => Failure::Usage(format!("ZooKeeper refuses: {why}")),
+            CoordinatorError::Overtaken(why) => Failure::Failed(anyhow!("{why}; nothing is changed")),
+        }
+    }
+}
+
+fn named(process: &InForce) -> String {
+    format!("{} {}", process.role, process.name)
+}
+
+impl Fleet {
+    /// Whether somebody does not go by this version.
+    pub fn has_trouble(&self, version: u64) -> bool {
+        !self.silent.is_empty() || self.processes.iter().any(|process| process.version != version)
+    }
+
+    /// Whether everybody who says anything has decided about this version.
+    fn has_decided(&self, version: u64) -> bool {
+        let decided = |process: &InForce| {
+            process.version >= version
+                || process.refused.as_ref().is_some_and(|refused| refused.version >= version)
+        };
+        self.processes.iter().all(decided) && self.silent.is_empty()
+    }
+
+    /// One line, and one for each process that does not go by this version.
+    pub fn summary(&self, version: u64) -> (String, Vec<String>) {
+        let total = self.processes.len() + self.silent.len();
+        let there = self.processes.iter().filter(|process| process.version == version).count();
+        let late = self.processes.iter().filter(|process| process.version != version).map(|process| {
+            let (name, old) = (named(process), process.version);
+            match &process.refused {
+                Some(refused) if refused.version == version => {
+                    format!("{name} refuses it and goes by version {old}: {}", refused.why)
+                }
+                _ => format!("{name} goes by version {old}"),
+            }
+        });
+        let silent =
+            self.silent.iter().map(|name| format!("{name} does not say; is it of an older version?"));
+        (format!("version {version} is in force on {there} of {total}"), late.chain(silent).collect())
+    }
+}
+
+/// A change to be made.
+pub struct Change<'a> {
+    /// The command's.
+    pub common: &'a Common,
+    /// What it is made over.
+    pub latest: &'a LiveVersion,
+    /// What all live settings are then.
+    pub next: BTreeMap<String, String>,
+    /// By whom, why, and how.
+    pub with: &'a Changing,
+}
+
+impl Change<'_> {
+    /// Checks it, writes it and waits.
+    ///
+    /// # Errors
+    /// When it is refused here: nothing is written.
+    pub async fn make(self, access: &Access, output: Output) -> Result<Exit, Failure> {
+        let Self { latest, next, with, .. } = &self;
+        if let Some(expected) = with.expect.filter(|expected| *expected != latest.version) {
+            let why =
+                format!("version {expected} is not the latest, {} is; nothing is changed", latest.version);
+            return Err(Failure::Failed(anyhow!(why)));
+        }
+        let before = latest.document.clone().unwrap_or_default().settings;
+        let changes = changes(&before, next);
+        if changes.is_empty() && latest.document.is_ok() {
+            output.line("nothing changes", &json!({"version": latest.version, "changes": []}));
+            return Ok(Exit::Done);
+        }
+        self.check()?;
+        if with.dry_run {
+            output.table(["setting", "before", "after"], &changes.rows(), &changes.values());
+            return Ok(Exit::Done);
+        }
+        let document = LiveDocument {
+            settings: next.clone(),
+            author: with.author.clone().unwrap_or_else(operator),
+            reason: with.reason.clone(),
+            at: Some(wiring::now()),
+        };
+        let began = Instant::now();
+        let version =
+            access.live.write(latest.version, &document).await.map_err(|error| access.failure(&error))?;
+        if with.wait.is_zero() {
+            output
+                .line(format!("version {version} is written; not waited for"), &json!({"version": version}));
+            return Ok(Exit::Done);
+        }
+        let fleet = loop {
+            let fleet = access.fleet().await?;
+            if fleet.has_decided(version) || began.elapsed() >= with.wait {
+                break fleet;
+            }
+            tokio::time::sleep(LOOK).await;
+        };
+        let seconds = began.elapsed().as_secs_f64();
+        let (summary, troubles) = fleet.summary(version);
+        let text: Vec<String> = std::iter::once(format!("{summary} after {seconds:.2} s"))
+            .chain(troubles.iter().map(|trouble| format!("! {trouble}")))
+            .collect();
+        output.line(
+            text.join("\n"),
+            &json!({
+                "version": version, "summary": summary, "seconds": seconds, "troubles": troubles,
+                "processes": fleet.processes, "silent": fleet.silent, "changes": changes.values(),
+            }),
+        );
+        Ok(if fleet.has_trouble(version) { Exit::Failed } else { Exit::Done })
+    }
+
+    /// The whole as a process would load it, and each credential that it names.
+    fn check(&self) -> Result<(), Failure> {
+        let elsewhere = self.with.files_elsewhere;
+        let files = if elsewhere { Files::None } else { Files::All };
+        let layer = Layer { version: self.latest.version + 1, settings: self.next.clone(), files };
+        let loaded = load_with(self.common, Some(layer))?;
+        let config = loaded.config;
+        let pools: BTreeSet<&str> = self.next.keys().filter_map(|key| Layer::pool_of(key)).collect();
+        for pool in &pools {
+            let Some(settings) = config.pools.get(*pool) else {
+                let known: Vec<&str> = config.pools.keys().map(String::as_str).collect();
+                let why = format!(
+                    "there is no pool {pool:?} in the configuration; there are: {}",
+                    known.join(", ")
+                );
+                return Err(Failure::Usage(why));
+            };
+            let prefix = format!("pools.{pool}.credential.");
+            if !elsewhere && self.next.keys().any(|key| key.starts_with(&prefix)) {
+                checked_credential(pool, settings)?;
+            }
+        }
+        Ok(())
+    }
+}
