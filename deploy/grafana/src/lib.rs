@@ -1,4 +1,10 @@
-//! Grafana's dashboards from one readable source, `dashboards.toml`: what it holds, and how it becomes Grafana's JSON.
+//! Grafana's dashboards from one readable source, `dashboards.toml`: what it holds, how it becomes Grafana's JSON, and pictures of it
+//! from a Prometheus.
+
+pub mod answer;
+mod panel;
+pub mod picture;
+mod unit;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -74,6 +80,11 @@ impl Panel {
         self.queries.iter().map(|(query, _)| query.replace("$pool", ".+"))
     }
 
+    /// Those, each with the legend of its curves.
+    pub fn queries_with_legends(&self) -> impl Iterator<Item = (String, &str)> {
+        self.queries_for_all_pools().zip(self.queries.iter().map(|(_, legend)| legend.as_str()))
+    }
+
     fn size(&self) -> (usize, usize) {
         if self.kind == Kind::Stat { STAT } else { CURVE }
     }
@@ -102,19 +113,25 @@ impl Panel {
 }
 
 impl Dashboard {
-    /// As Grafana reads it; equal for an equal source.
-    #[must_use]
-    pub fn json(&self) -> String {
+    /// Each panel with its left upper corner, in Grafana's units.
+    fn places(&self) -> impl Iterator<Item = (&Panel, (usize, usize))> {
         let (mut x, mut y, mut row) = (0, 0, 0);
-        let mut panels = Vec::new();
-        for (id, panel) in self.panels.iter().enumerate() {
+        self.panels.iter().map(move |panel| {
             let (w, h) = panel.size();
             if x + w > WIDTH || (row != 0 && h != row) {
                 (x, y) = (0, y + row);
             }
-            panels.push(panel.json(id + 1, (x, y)));
+            let at = (x, y);
             (x, row) = (x + w, h);
-        }
+            (panel, at)
+        })
+    }
+
+    /// As Grafana reads it; equal for an equal source.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let places = self.places().enumerate();
+        let panels: Vec<Value> = places.map(|(n, (panel, at))| panel.json(n + 1, at)).collect();
         let variable = |name: &str, kind: &str, query: Value| json!({"name": name, "type": kind, "query": query, "label": name});
         let mut pool = variable(
             "pool",

@@ -7,13 +7,12 @@ use std::{path::Path, time::Duration};
 use serde_json::Value;
 use skein_tests::{
     http,
-    ports::Port,
-    process::{Child, Program, skein},
+    process::{Child, skein},
     until,
 };
 use tempfile::TempDir;
 
-use crate::{copy, deploy, try_run};
+use crate::{deploy, pictures::draw_if_asked, prometheus::Prometheus, try_run};
 
 const START_LIMIT: Duration = Duration::from_secs(120);
 const FIGURES_LIMIT: Duration = Duration::from_secs(120);
@@ -26,12 +25,12 @@ const SERIES_MAX: usize = 400;
 const DEVICES: &str = "3000";
 
 /// A fleet, and a Prometheus that reads it.
-struct Watched {
+pub struct Watched {
     fleet: Child,
-    told: Value,
-    prometheus: Child,
-    at: String,
-    folder: TempDir,
+    /// What the fleet says of itself.
+    pub told: Value,
+    pub prometheus: Prometheus,
+    pub folder: TempDir,
 }
 
 impl Watched {
@@ -43,29 +42,19 @@ impl Watched {
         let mut fleet = skein(arguments.into_iter().chain(further)).unwrap().start().unwrap();
         let line = fleet.wait_for_line("\"roles\"", START_LIMIT).await.unwrap();
         let told: Value = serde_json::from_str(&line).unwrap();
-        let port = Port::claim();
-        let settings = settings(folder.path(), &told);
-        let mut program = Program::new("prometheus");
-        program.command().current_dir(&settings).args([
-            "--config.file=prometheus.yml".to_owned(),
-            format!("--storage.tsdb.path={}", folder.path().join("data").display()),
-            format!("--web.listen-address=127.0.0.1:{port}"),
-        ]);
-        let mut prometheus = program.start().unwrap();
-        let at = format!("http://127.0.0.1:{port}");
-        prometheus.wait_ready(&format!("{at}/-/ready"), START_LIMIT).await.unwrap();
-        Self { fleet, told, prometheus, at, folder }
-    }
-
-    async fn ask(&self, path: &str) -> Value {
-        let answer = http::get(&format!("{}/api/v1/{path}", self.at)).await.unwrap();
-        assert!(answer.is_success(), "{path}: {}", answer.body);
-        answer.json().unwrap()["data"].clone()
+        let services = told["services"].as_array().unwrap();
+        let broker = services.iter().find(|service| service[0] == "its metrics").unwrap();
+        let mut hosts: Vec<(&str, Vec<String>)> =
+            ["sender", "monitor", "gateway"].map(|kind| (kind, pages(&told, kind))).into();
+        hosts.push(("rabbitmq", vec![broker[1].as_str().unwrap().trim_end_matches("/metrics").to_owned()]));
+        hosts.push(("alertmanager", Vec::new()));
+        let prometheus = Prometheus::start(folder.path(), &hosts, "1s", |rules| rules).await;
+        Self { fleet, told, prometheus, folder }
     }
 
     /// What a query has as its answer now: numbers only.
     async fn numbers(&self, query: &str) -> Vec<f64> {
-        let data = self.ask(&format!("query?query={}", percent(query))).await;
+        let data = self.prometheus.ask(&format!("query?query={}", percent(query))).await;
         let value = |sample: &Value| sample["value"][1].as_str()?.parse::<f64>().ok();
         let values = data["result"].as_array().unwrap().iter().filter_map(value);
         values.filter(|value| value.is_finite()).collect()
@@ -77,7 +66,7 @@ impl Watched {
     }
 
     /// Submits at the front door, so that it has something to tell.
-    async fn submit(&self) {
+    pub async fn submit(&self) {
         let services = self.told["services"].as_array().unwrap();
         let front = services.iter().find(|service| service[0] == "gateway").unwrap();
         let front = front[1].as_str().unwrap().split(' ').next().unwrap();
@@ -92,8 +81,8 @@ impl Watched {
     }
 
     async fn end(mut self) {
-        self.prometheus.terminate();
-        self.prometheus.wait_exit(END_LIMIT).await.unwrap();
+        self.prometheus.process.terminate();
+        self.prometheus.process.wait_exit(END_LIMIT).await.unwrap();
         self.fleet.interrupt();
         self.fleet.wait_exit(END_LIMIT).await.unwrap();
     }
@@ -103,27 +92,6 @@ fn pages(told: &Value, kind: &str) -> Vec<String> {
     let roles = told["roles"].as_array().unwrap().iter();
     let of_kind = roles.filter(|role| role["role"].as_str().unwrap().starts_with(kind));
     of_kind.map(|role| role["pages"].as_str().unwrap().to_owned()).collect()
-}
-
-/// The project's own settings, for these hosts, each second.
-fn settings(folder: &Path, told: &Value) -> std::path::PathBuf {
-    let own = folder.join("prometheus");
-    copy(&deploy("prometheus"), &own);
-    let config = std::fs::read_to_string(own.join("prometheus.yml")).unwrap();
-    assert!(config.contains("interval: 15s"));
-    std::fs::write(own.join("prometheus.yml"), config.replace("interval: 15s", "interval: 1s")).unwrap();
-    let services = told["services"].as_array().unwrap();
-    let broker = services.iter().find(|service| service[0] == "its metrics").unwrap();
-    let mut hosts: Vec<(&str, Vec<String>)> =
-        ["sender", "monitor", "gateway"].map(|kind| (kind, pages(told, kind))).into();
-    hosts.push(("rabbitmq", vec![broker[1].as_str().unwrap().trim_end_matches("/metrics").to_owned()]));
-    hosts.push(("alertmanager", Vec::new()));
-    for (kind, hosts) in hosts {
-        let hosts: Vec<&str> = hosts.iter().map(|host| host.trim_start_matches("http://")).collect();
-        let text = serde_json::json!([{"targets": hosts}]).to_string();
-        std::fs::write(own.join(format!("targets/{kind}.yml")), text).unwrap();
-    }
-    own
 }
 
 fn percent(text: &str) -> String {
@@ -154,7 +122,7 @@ async fn every_query_has_an_answer_every_alarm_is_evaluated_every_metric_is_well
     }
     assert!(answered > 50, "{answered} queries");
 
-    let groups = watched.ask("rules").await["groups"].clone();
+    let groups = watched.prometheus.ask("rules").await["groups"].clone();
     let rules: Vec<&Value> =
         groups.as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap()).collect();
     assert!(rules.len() > 30);
@@ -162,7 +130,7 @@ async fn every_query_has_an_answer_every_alarm_is_evaluated_every_metric_is_well
         assert_eq!(rule["health"], "ok", "{}: {}", rule["name"], rule["lastError"]);
         assert_ne!(rule["state"], "firing", "on a fleet that is well: {}", rule["name"]);
     }
-    for target in watched.ask("targets").await["activeTargets"].as_array().unwrap() {
+    for target in watched.prometheus.ask("targets").await["activeTargets"].as_array().unwrap() {
         assert_eq!(target["health"], "up", "{}: {}", target["scrapeUrl"], target["lastError"]);
     }
     for kind in ["sender", "monitor", "gateway"] {
@@ -173,6 +141,7 @@ async fn every_query_has_an_answer_every_alarm_is_evaluated_every_metric_is_well
             assert!(series < SERIES_MAX, "{kind}: {series} series for one pool and {DEVICES} devices");
         }
     }
+    draw_if_asked(&watched, &dashboards).await;
     watched.end().await;
 }
 

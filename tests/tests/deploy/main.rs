@@ -4,9 +4,15 @@
 mod alarms;
 mod containers;
 mod dashboards;
+mod firing;
 mod helm;
+mod host;
+mod installation;
+mod pictures;
+mod prometheus;
 mod services;
 mod systemd;
+mod upgrade;
 
 use std::{
     ffi::OsStr,
