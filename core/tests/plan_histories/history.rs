@@ -213,12 +213,17 @@ impl History {
         }
     }
 
+    /// APNs fails a pool at one member after the other; some are well again.
     fn apns(&mut self) {
-        let Some(id) = self.somebody() else { return };
         self.even = false;
-        let health = if self.world.dice.below(2) == 0 { Health::CutOff } else { Health::Refused };
-        let found = self.world.observed.members.iter_mut().find(|seen| seen.member.id == id).unwrap();
-        found.member.pools[0].apns = health;
+        for _ in 0..=self.world.dice.below(4) {
+            let Some(id) = self.somebody() else { return };
+            let health =
+                [Health::CutOff, Health::Refused, Health::Healthy][self.world.dice.below(3) as usize];
+            let found = self.world.observed.members.iter_mut().find(|seen| seen.member.id == id).unwrap();
+            found.member.pools[0].apns = health;
+            self.wait();
+        }
     }
 
     /// The broker closes everybody and comes back: nothing moves.
