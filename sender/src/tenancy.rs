@@ -1,11 +1,17 @@
 //! What a session is to do next about its queue, and what it knows of it between two attachments: a pure decision over what the
 //! coordinator says.
 
+use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use skein_core::fleet::Incarnation;
 use skein_core::seam::{OwnedQueue, Tenure};
+use tokio::time::Instant;
+
+/// How long an owner goes on sending after it is asked to leave for a successor, who opens its connections meanwhile: opened only
+/// then, they would be most of the gap.
+pub const NOTICE: Duration = Duration::from_millis(100);
 
 /// The next step of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +41,8 @@ pub struct Tenancy {
     /// It was attached under this epoch and lost the attachment.
     lost: bool,
     released: bool,
+    /// When it was first seen that the queue is to be left for a successor.
+    asked: Cell<Option<Instant>>,
 }
 
 impl Tenancy {
@@ -42,7 +50,13 @@ impl Tenancy {
     pub fn new(owned: OwnedQueue) -> Self {
         // An earlier life of this member was given a clean queue perhaps, and has written since.
         let inherited = matches!(owned.tenure, Tenure::Inherited(_));
-        Self { clean: owned.left_clean && !inherited, owned, lost: false, released: false }
+        Self {
+            clean: owned.left_clean && !inherited,
+            owned,
+            lost: false,
+            released: false,
+            asked: Cell::default(),
+        }
     }
 
     /// Takes in what the coordinator says now and decides. An older epoch than what was claimed is old news. `dead` are the earlier
@@ -72,6 +86,17 @@ impl Tenancy {
     /// Whether the attachment that serves this tenancy may go on.
     pub fn may_go_on(&self, wanted: Option<&OwnedQueue>) -> bool {
         wanted.is_some_and(|wanted| wanted.epoch < self.owned.epoch || self.owned.same_session(wanted))
+    }
+
+    /// Until when the attachment goes on that may not go on any more; `None`: it ends at once. Only an owner that is asked to leave for
+    /// a successor has time.
+    pub fn notice(&self, wanted: Option<&OwnedQueue>, now: Instant) -> Option<Instant> {
+        let asked = wanted.filter(|wanted| {
+            wanted.epoch == self.owned.epoch && !wanted.paused && matches!(wanted.tenure, Tenure::Leave(_))
+        });
+        let since = asked.map(|_| self.asked.get().unwrap_or(now));
+        self.asked.set(since);
+        since.map(|since| since + NOTICE)
     }
 
     /// The claim is granted, in a new epoch. What was known of the queue is still true: nobody else has had it between.
@@ -166,6 +191,29 @@ mod tests {
         assert_eq!(tenancy.next(Some(&leave), &[]), Step::Wait);
         assert_eq!(tenancy.next(None, &[]), Step::End);
         assert_eq!(tenancy.next(Some(&owned(3, Tenure::Hold)), &[]), Step::Serve, "it is assigned again");
+    }
+
+    #[test]
+    fn only_who_leaves_for_a_successor_has_notice() {
+        let tenancy = Tenancy::new(owned(1, Tenure::Hold));
+        let leave = owned(1, Tenure::Leave(MemberId::parse("s2").unwrap()));
+        let now = Instant::now();
+        let later = now + Duration::from_millis(70);
+        assert_eq!(tenancy.notice(Some(&leave), now), Some(now + NOTICE));
+        assert_eq!(
+            tenancy.notice(Some(&leave), later),
+            Some(now + NOTICE),
+            "P8: the notice is not begun again"
+        );
+        assert_eq!(tenancy.notice(Some(&owned(1, Tenure::Hold)), later), None, "the request is taken back");
+        assert_eq!(tenancy.notice(Some(&leave), later), Some(later + NOTICE));
+        assert_eq!(tenancy.notice(None, later), None);
+        assert_eq!(tenancy.notice(Some(&OwnedQueue { paused: true, ..leave.clone() }), later), None);
+        assert_eq!(
+            tenancy.notice(Some(&OwnedQueue { epoch: 2, ..leave }), later),
+            None,
+            "P2: it is another's"
+        );
     }
 
     #[test]
