@@ -4,6 +4,7 @@ mod channel;
 mod cluster;
 mod credential;
 mod dev;
+mod doctor;
 mod fleet;
 mod live;
 mod simulate;
@@ -12,6 +13,7 @@ pub use channel::{App, Channel, Publish, Storage};
 pub use cluster::{Cluster, Who};
 pub use credential::{Check, Credential, List, Rotate};
 pub use dev::{Dev, DevCluster};
+pub use doctor::{Doctor, RoleName};
 pub use fleet::{Follow, MonitorAt, OneQueue, OneSender, Queue, Sender, Wait};
 pub use live::{Changing, Live};
 pub use simulate::{Environment, SimulateApns};
@@ -99,6 +101,8 @@ pub enum Command {
     /// Make what a cluster needs on its services, with one narrow user for each role, and prove that they are narrow
     #[command(subcommand)]
     Cluster(Box<Cluster>),
+    /// Look a deployment over, end to end: what is wrong with it, and what to do
+    Doctor(Box<Doctor>),
     /// A whole cluster on this machine, to try things on
     #[command(subcommand)]
     Dev(Dev),

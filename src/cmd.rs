@@ -9,6 +9,7 @@ mod credential;
 mod credential_fleet;
 mod demo;
 mod dev_cluster;
+mod doctor;
 mod fleet;
 mod ledger_upkeep;
 mod live;
@@ -44,6 +45,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Queue(queue) => queue::run(&load(&common)?.config, &queue, *output),
         Command::Sender(sender) => sender::run(&load(&common)?.config, &sender, *output),
         Command::Cluster(cluster) => cluster::run(&load(&common)?.config, &cluster, *output),
+        Command::Doctor(asked) => doctor::run(&load(&common)?.config, &common, &asked, *output),
         Command::Dev(dev) => dev_cluster::run(&dev, *output),
         Command::SimulateApns(simulate) => simulate_apns::run(&log_of(&common)?, *simulate, *output),
         Command::Bench(bench) => bench::run(&bench, &common.settings, *output),

@@ -55,7 +55,7 @@ pub(crate) async fn examine(deployment: &Deployment, broken: &[Service], watch: 
 async fn servers(options: &ZooKeeperOptions) -> (Vec<Check>, bool) {
     let (mut away, mut old, mut silent, mut answers) = (Vec::new(), Vec::new(), None, false);
     for server in &options.servers {
-        match word(server).await {
+        match word(server, options.tls.is_some()).await {
             Err(why) => away.push(Finding::error(
                 format!("ZooKeeper at {server} does not answer: {why}"),
                 "start it (systemctl start zookeeper), or correct coordinator.servers and what stands between",
@@ -67,7 +67,7 @@ async fn servers(options: &ZooKeeperOptions) -> (Vec<Check>, bool) {
             Ok(said) => {
                 answers = true;
                 match version_in(&said) {
-                    None => silent = Some(format!("{server} does not answer `srvr`")),
+                    None => silent = Some(format!("{server} does not say it: it speaks TLS, or `srvr` is not allowed")),
                     Some(found) if found >= VERSION_MIN => {}
                     Some((major, minor)) => {
                         let (least, of) = VERSION_MIN;
@@ -87,20 +87,24 @@ async fn servers(options: &ZooKeeperOptions) -> (Vec<Check>, bool) {
     (vec![Check::new(SERVERS, away), version], answers)
 }
 
-/// What a server says to `srvr`, the one word that is allowed unless forbidden; nothing, where it is or TLS is spoken.
-async fn word(server: &str) -> Result<String, String> {
+/// What a server says to `srvr`, the one word that is allowed unless forbidden; nothing where it is, or TLS is spoken.
+async fn word(server: &str, encrypted: bool) -> Result<String, String> {
     let address = if server.contains(':') { server.to_owned() } else { format!("{server}:{PORT}") };
-    let mut said = String::new();
+    let connected = match tokio::time::timeout(WORD_LIMIT, TcpStream::connect(address)).await {
+        Ok(connected) => connected.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer in {WORD_LIMIT:?}")),
+    };
+    let (mut stream, mut said) = (connected?, String::new());
+    if encrypted {
+        return Ok(said);
+    }
     let asked = async {
-        let mut stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        if stream.write_all(b"srvr").await.is_ok() {
-            // What has come until it ends, in whatever way.
-            let _ = stream.take(WORD_BYTES_MAX).read_to_string(&mut said).await;
-        }
-        Ok(())
+        stream.write_all(b"srvr").await?;
+        stream.take(WORD_BYTES_MAX).read_to_string(&mut said).await
     };
     match tokio::time::timeout(WORD_LIMIT, asked).await {
-        Ok(done) => done.map(|()| said),
+        Ok(Ok(_)) => Ok(said),
+        Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer in {WORD_LIMIT:?}")),
     }
 }

@@ -58,14 +58,14 @@ pub struct Who {
     pub user_prefix: String,
 }
 
-fn member(text: &str) -> Result<MemberId, String> {
+pub(super) fn member(text: &str) -> Result<MemberId, String> {
     MemberId::parse(text).map_err(|error| error.to_string())
 }
 
 /// The longest name, in bytes: PostgreSQL cuts names at 63, and a role and a prefix stand before it.
 const NAME_BYTES_MAX: usize = 32;
 
-fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_right = (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain);
     if is_right { Ok(text.to_owned()) } else { Err("1 to 32 of a-z, 0-9 and -".to_owned()) }

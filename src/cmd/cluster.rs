@@ -1,6 +1,6 @@
 //! `skein cluster init` and `skein cluster probe`: what the services must hold, made; and the proof that no role has a right more.
 
-mod admin;
+pub(super) mod admin;
 mod init;
 mod probe;
 

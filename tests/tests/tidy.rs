@@ -37,6 +37,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("producer-lib", &["skein-core"]),
     ("backends", &["skein-core", "skein-producer", "skein-config"]),
     ("provision", &["skein-core", "skein-producer", "skein-backends"]),
+    ("doctor", &["skein-core", "skein-producer", "skein-backends", "skein-provision", "skein-apns"]),
 ];
 
 struct Source {

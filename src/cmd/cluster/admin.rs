@@ -74,7 +74,8 @@ fn coordinator(config: &Config, options: ZooKeeperOptions) -> Result<Coordinator
     Ok(CoordinatorAdmin::new(options, (user, password.expose())))
 }
 
-fn cluster(config: &Config, who: &Who, schema: &str) -> Result<Cluster, Failure> {
+/// Who there is: the configuration's pools, and the senders and producers that are named.
+pub fn cluster(config: &Config, who: &Who, schema: &str) -> Result<Cluster, Failure> {
     let prefetch = config.broker.prefetch.get();
     let pools = wiring::sender::pools(config)?;
     let pools = pools.into_iter().map(|(name, queues)| Pool { name, queues, prefetch });

@@ -8,3 +8,4 @@ pub mod keys;
 pub mod load;
 pub mod run;
 pub mod site;
+pub mod standby;

@@ -1,0 +1,68 @@
+//! `skein doctor`: what is wrong with a deployment, and what to do.
+
+mod command;
+mod patient;
+
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use skein_config::Config;
+use skein_doctor::{Report, State, examine};
+
+use super::small_runtime;
+use crate::args::{Common, Doctor};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+/// How often progress is drawn.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Looks the deployment over.
+pub fn run(config: &Config, common: &Common, asked: &Doctor, output: Output) -> Result<Exit, Failure> {
+    small_runtime()?.block_on(async {
+        let deployment = patient::deployment(config, common, asked)?;
+        let progress = progress(output);
+        let report =
+            examine(&deployment, &|name| progress.set_message(format!("{name} is looked over"))).await;
+        progress.finish_and_clear();
+        tell(&report, output);
+        Ok(if report.is_fine() { Exit::Done } else { Exit::Failed })
+    })
+}
+
+fn progress(output: Output) -> ProgressBar {
+    if output.is_json() || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
+    let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.set_message("looking");
+    bar.enable_steady_tick(TICK);
+    bar
+}
+
+fn tell(report: &Report, output: Output) {
+    if output.is_json() {
+        output.line("", &json!(report));
+        return;
+    }
+    let mut lines = Vec::new();
+    for check in &report.checks {
+        match &check.state {
+            State::Fine => {}
+            State::NotChecked(why) => lines.push(format!("not checked: {}: {why}", check.name)),
+            State::Findings(findings) => lines.extend(findings.iter().map(|finding| {
+                let (severity, what, remedy) = (finding.severity.label(), &finding.what, &finding.remedy);
+                format!("{severity}: {}: {what}\n    do: {remedy}", check.name)
+            })),
+        }
+    }
+    let Report { errors, warnings, not_checked, checks } = report;
+    lines.push(format!(
+        "{} checks: {errors} errors, {warnings} warnings, {not_checked} not checked",
+        checks.len()
+    ));
+    output.raw(&(lines.join("\n") + "\n"));
+}
