@@ -2,15 +2,19 @@
 //! node has, which ZooKeeper looks at after the right; what is made is ephemeral and goes with the probe.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use skein_core::seam::CoordinatorError;
 use zookeeper_client::{Acls, CreateMode, Error};
 
 use super::connection::Connection;
 use super::options::ZooKeeperOptions;
+use super::tree;
 
 /// A version that no node ever has.
 const NO_VERSION: i32 = i32::MAX;
+/// How often it is looked whether a node is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +65,56 @@ pub enum Answer {
     Allowed,
 }
 
+/// A call that nobody hears: a node below `/calls` with a name that no member has, made as senders make theirs, there for as long as
+/// this lives.
+#[derive(Debug)]
+pub struct ProbeCall {
+    path: String,
+    options: ZooKeeperOptions,
+    connection: Connection,
+}
+
+impl ProbeCall {
+    /// Makes it with the login of `options`, a sender's. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`].
+    pub async fn make(options: ZooKeeperOptions) -> Result<Self, CoordinatorError> {
+        let limit = options.session_timeout;
+        let connection = Connection::open(Arc::new(options.clone()));
+        let session = connection.connected(limit).await?;
+        let path = format!("{}/zz-probe-{}", tree::CALLS, uuid::Uuid::new_v4().simple());
+        let create = session.creating(&path, CreateMode::Ephemeral);
+        session.ask(session.client.create(&path, b"", &create)).await?;
+        Ok(Self { path, options, connection })
+    }
+
+    /// Ends it, and waits until ZooKeeper has taken it away: with a process that ends at once it would stay until its session is
+    /// over. At most that long.
+    ///
+    /// # Errors
+    /// [`CoordinatorError`].
+    pub async fn end(self) -> Result<(), CoordinatorError> {
+        let Self { path, options, connection } = self;
+        drop(connection);
+        let limit = options.session_timeout;
+        let connection = Connection::open_bare(Arc::new(options));
+        let session = connection.connected(limit).await?;
+        let gone = async {
+            while session.ask(session.client.check_stat(&path)).await?.is_some() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(limit, gone).await.unwrap_or(Ok(()))
+    }
+
+    /// Its path, below the chroot.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
 /// Tries all, over one session with the login of `options`, if any. Must be called within a runtime.
 ///
 /// # Errors
@@ -98,7 +152,11 @@ pub async fn attempt(
         };
         answers.push(match done {
             Err(Error::NoAuth) => Answer::Refused,
-            Ok(()) | Err(Error::BadVersion | Error::NodeExists | Error::NotEmpty) => Answer::Allowed,
+            // What ZooKeeper looks at after the right.
+            Ok(())
+            | Err(
+                Error::BadVersion | Error::NodeExists | Error::NotEmpty | Error::NoChildrenForEphemerals,
+            ) => Answer::Allowed,
             Err(error) => {
                 return Err(CoordinatorError::Refused(format!(
                     "to {} {path} is answered with: {error}; run `skein cluster init` first",

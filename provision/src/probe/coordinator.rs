@@ -1,6 +1,8 @@
 //! The probe of ZooKeeper: nobody without a login, nobody with a wrong one, and each role at each node it has no right to.
 
-use skein_backends::zookeeper::{Answer, Attempt, Deed, Login, ZooKeeperOptions, ZooKeeperRole, attempt};
+use skein_backends::zookeeper::{
+    Answer, Attempt, Deed, Login, ProbeCall, ZooKeeperOptions, ZooKeeperRole, attempt,
+};
 use skein_core::QueueName;
 
 use super::{Finding, Must, Said, finding};
@@ -10,8 +12,20 @@ use crate::credentials::Credentials;
 use crate::role::Cluster;
 use crate::step::Service::ZooKeeper;
 
-const FOLDERS: [&str; 9] =
-    ["/members", "/loads", "/calls", "/queues", "/wishes", "/quarantines", "/monitors", "/policy", "/bell"];
+const FOLDERS: [&str; 12] = [
+    "/members",
+    "/loads",
+    "/calls",
+    "/queues",
+    "/wishes",
+    "/quarantines",
+    "/monitors",
+    "/policy",
+    "/bell",
+    "/live",
+    "/live-history",
+    "/live-in-force",
+];
 
 /// Lets strangers and each role try. `options` reaches ZooKeeper; its login is replaced.
 ///
@@ -23,20 +37,28 @@ pub async fn probe_coordinator(
     options: &ZooKeeperOptions,
 ) -> Result<Vec<Finding>, ProvisionError> {
     let mut findings = Vec::new();
-    let guess = cluster.zookeeper_user(ZooKeeperRole::Sender);
-    let strangers =
-        [("nobody", None), ("a wrong password", Some(Login::new(guess, "not the password of anybody")))];
-    for (who, login) in strangers {
-        let all: Vec<(Must, Attempt)> = everything(cluster).map(|attempt| (Must::Refuse, attempt)).collect();
-        findings.extend(try_all(who, ZooKeeperOptions { login, ..options.clone() }, all).await?);
-    }
-    for role in ZooKeeperRole::ALL {
+    let with_login_of = |role| {
         let user = cluster.zookeeper_user(role);
         let password = super::ledger::password(credentials, ZooKeeper, &user)?;
         let login = Some(Login::new(&user, &password));
-        let options = ZooKeeperOptions { login, ..options.clone() };
-        findings.extend(probe_coordinator_as(role, &user, cluster, options).await?);
+        Ok::<_, ProvisionError>((user, ZooKeeperOptions { login, ..options.clone() }))
+    };
+    // A node below /calls, which would be a running sender's otherwise.
+    let (guess, as_sender) = with_login_of(ZooKeeperRole::Sender)?;
+    let call = ProbeCall::make(as_sender).await.map_err(coordinator_error)?;
+    let path = Some(call.path());
+    let strangers =
+        [("nobody", None), ("a wrong password", Some(Login::new(guess, "not the password of anybody")))];
+    for (who, login) in strangers {
+        let all: Vec<(Must, Attempt)> =
+            everything(cluster, path).map(|attempt| (Must::Refuse, attempt)).collect();
+        findings.extend(try_all(who, ZooKeeperOptions { login, ..options.clone() }, all).await?);
     }
+    for role in ZooKeeperRole::ALL {
+        let (user, options) = with_login_of(role)?;
+        findings.extend(probe_as(role, &user, cluster, path, options).await?);
+    }
+    call.end().await.map_err(coordinator_error)?;
     Ok(findings)
 }
 
@@ -50,15 +72,30 @@ pub async fn probe_coordinator_as(
     cluster: &Cluster,
     options: ZooKeeperOptions,
 ) -> Result<Vec<Finding>, ProvisionError> {
-    let all = everything(cluster).filter_map(|attempt| Some((must(role, &attempt)?, attempt)));
+    probe_as(role, user, cluster, None, options).await
+}
+
+async fn probe_as(
+    role: ZooKeeperRole,
+    user: &str,
+    cluster: &Cluster,
+    call: Option<&str>,
+    options: ZooKeeperOptions,
+) -> Result<Vec<Finding>, ProvisionError> {
+    let all = everything(cluster, call).filter_map(|attempt| Some((must(role, &attempt)?, attempt)));
     try_all(user, options, all.collect()).await
 }
 
 /// Each deed at each node; the root is the administrator's alone.
-fn everything(cluster: &Cluster) -> impl Iterator<Item = Attempt> {
+fn everything(cluster: &Cluster, call: Option<&str>) -> impl Iterator<Item = Attempt> {
     let queue = cluster.pools.first().map(|pool| QueueName { pool: pool.name.clone(), number: 0 });
     let queue = queue.map(|queue| format!("/queues/{queue}"));
-    let paths = ["/", "/rights"].into_iter().chain(FOLDERS).map(str::to_owned).chain(queue);
+    let paths = ["/", "/rights"]
+        .into_iter()
+        .chain(FOLDERS)
+        .map(str::to_owned)
+        .chain(queue)
+        .chain(call.map(str::to_owned));
     let deeds = [Deed::Read, Deed::List, Deed::Write, Deed::Create, Deed::Delete, Deed::Rights];
     let all = paths.flat_map(move |path| deeds.map(|deed| Attempt { deed, path: path.clone() }));
     // To delete the root is a right above it, which is none of this cluster's.
@@ -78,6 +115,8 @@ fn must(role: ZooKeeperRole, attempt: &Attempt) -> Option<Must> {
         ("/members" | "/loads", deed) => matches!(deed, Deed::Read | Deed::List),
         ("/calls", Deed::Write) => false,
         ("/calls", _) => role != Operator,
+        (path, Deed::Create) if is_call(path) => role == Sender,
+        (path, _) if is_call(path) => role != Operator,
         ("/queues", Deed::Create) => role == Monitor,
         ("/queues", Deed::Write) => false,
         ("/queues", _) => true,
@@ -93,6 +132,12 @@ fn must(role: ZooKeeperRole, attempt: &Attempt) -> Option<Must> {
         ("/monitors", Deed::Create) => role == Monitor,
         ("/monitors", Deed::Write) => false,
         ("/monitors", _) => role != Sender,
+        ("/live", Deed::Write) | ("/live-history", Deed::Create) => role == Operator,
+        ("/live", Deed::Create) | ("/live-history" | "/live-in-force", Deed::Write) => false,
+        ("/live", _) => true,
+        ("/live-history", _) => role == Operator,
+        ("/live-in-force", Deed::Create) => role != Operator,
+        ("/live-in-force", _) => true,
         // One queue's record.
         (_, Deed::Write) => role != Operator,
         (_, Deed::Create) => false,
@@ -104,6 +149,10 @@ fn must(role: ZooKeeperRole, attempt: &Attempt) -> Option<Must> {
         (true, _) => Some(Must::Allow),
         (false, _) => Some(Must::Refuse),
     }
+}
+
+fn is_call(path: &str) -> bool {
+    path.starts_with("/calls/")
 }
 
 async fn try_all(

@@ -46,6 +46,11 @@ impl Certificates {
         ServerTls::new(&self.ours.pem(), &own.certificate, &own.key).unwrap()
     }
 
+    /// Whom to trust, and a client certificate.
+    pub fn client(&self) -> (String, Pem) {
+        (self.ours.pem(), self.ours.client(Valid::Now))
+    }
+
     /// Whom to trust, and a client certificate that has expired.
     pub fn expired_client(&self) -> (String, Pem) {
         (self.ours.pem(), self.ours.client(Valid::Once))

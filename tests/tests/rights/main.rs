@@ -3,6 +3,7 @@
 
 mod authority;
 mod broker;
+mod cluster;
 mod coordinator;
 mod encrypted;
 mod ledger;
