@@ -1,6 +1,7 @@
 //! Whether all that senders need is declared already: what a start asks, since declaring it once more costs the broker a second.
 //!
-//! Everything is sent at once on one channel, which the first thing that is missing closes before anything is declared by it.
+//! Everything is sent at once on one channel, which the first thing that is missing closes before anything is declared by it. No channel
+//! is closed: all of them end with the connection.
 
 use futures_util::future::try_join_all;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
@@ -34,11 +35,15 @@ pub(super) async fn stands(
         beyond.push(name(*count));
     }
     let too_many = try_join_all(beyond.iter().map(|queue| look(link, queue)));
-    let (there, too_many) = tokio::join!(there(link, &exchanges, &queues), too_many);
+    // The arguments to compare with need the server's version, which is asked on a socket of its own.
+    let arguments = declarer.arguments(link, max_length_bytes);
+    let (there, too_many, arguments) = tokio::join!(there(link, &exchanges, &queues), too_many, arguments);
     if !there? || too_many?.iter().any(Option::is_some) {
         return Ok(false);
     }
-    equal(link, declarer, &queues, max_length_bytes).await
+    // A user who may not declare can't compare either: whoever declared them did.
+    let Some(arguments) = arguments? else { return Ok(true) };
+    equal(link, declarer, &queues, &arguments).await
 }
 
 async fn there(link: &Link, exchanges: &[String], queues: &[String]) -> Result<bool, BrokerError> {
@@ -54,20 +59,19 @@ async fn there(link: &Link, exchanges: &[String], queues: &[String]) -> Result<b
         queues.iter().map(|name| channel.queue_declare(name.as_str().into(), passive, FieldTable::default()));
     let looked = tokio::try_join!(try_join_all(exchanges), try_join_all(queues));
     match looked {
-        Ok(_) => closed(channel).await.map(|()| true),
+        Ok(_) => Ok(true),
         Err(error) if code(&error) == Some(MISSING) => Ok(false),
         Err(error) => Err(driver_error(error)),
     }
 }
 
-/// For a user who may declare; another one's were compared by whoever declared them.
+/// Declares them as they must be, which the broker refuses if they differ.
 async fn equal(
     link: &Link,
     declarer: &Declarer,
     queues: &[String],
-    max_length_bytes: u64,
+    arguments: &FieldTable,
 ) -> Result<bool, BrokerError> {
-    let Some(arguments) = declarer.arguments(link, max_length_bytes).await? else { return Ok(true) };
     let channel = open(link).await?;
     let declared = queues.iter().map(async |name| {
         let options = QueueDeclareOptions::durable();
@@ -75,7 +79,7 @@ async fn equal(
         declared.map_err(|error| (name, error))
     });
     match try_join_all(declared).await {
-        Ok(_) => closed(channel).await.map(|()| true),
+        Ok(_) => Ok(true),
         Err((_, error)) if code(&error) == Some(REFUSED) => {
             declarer.may_not();
             Ok(true)
@@ -86,10 +90,6 @@ async fn equal(
 
 async fn open(link: &Link) -> Result<Channel, BrokerError> {
     link.connection().create_channel().await.map_err(driver_error)
-}
-
-async fn closed(channel: Channel) -> Result<(), BrokerError> {
-    channel.close(200, "looked".into()).await.map_err(driver_error)
 }
 
 /// A connection to ask on.
