@@ -7,6 +7,7 @@ pub mod live;
 pub mod member;
 pub mod monitor;
 pub mod sender;
+mod spans;
 pub mod succession;
 pub mod zookeeper;
 

@@ -27,6 +27,7 @@ mod kind;
 mod layer;
 mod live_layer;
 mod load;
+mod log;
 mod monitor;
 mod nearest;
 mod origin;
@@ -52,6 +53,7 @@ pub use duration::{format_duration, parse_duration};
 pub use fault::{Fault, Faults, render_faults};
 pub use live_layer::{Files, Live};
 pub use load::{Change, Loaded};
+pub use log::{Log, LogFormat, LogLevel, Traces};
 pub use monitor::{Monitor, Policy};
 pub use origin::Origin;
 pub use pool::{Credential, CredentialKind, Environment, Pool, Proxy};
@@ -60,8 +62,8 @@ pub use schema::{DEFAULT_TOML, Key, Reload, key_table};
 pub use secret::{Key32, Secret};
 pub use service_url::ServiceUrl;
 pub use settings::{
-    Broker, ClientTls, Config, Coordinator, Embedded, Engine, Gateway, GatewayTls, Http, Ledger, Log, LogFormat,
-    LogLevel, Ownership, OwnershipMode, Retry, Sender, ServiceTls, Synchronous, TlsMode,
+    Broker, ClientTls, Config, Coordinator, Embedded, Engine, Gateway, GatewayTls, Http, Ledger, Ownership,
+    OwnershipMode, Retry, Sender, ServiceTls, Synchronous, TlsMode,
 };
 pub use show::{Shown, show, shown};
 pub use sources::Sources;

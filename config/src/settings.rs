@@ -3,6 +3,7 @@
 
 use crate::api_keys::ApiKey;
 use crate::byte_size::ByteSize;
+use crate::log::{Log, Traces};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
 use crate::secret::{Key32, Secret};
@@ -23,6 +24,8 @@ section! {
         log: Log,
         /// The role pages.
         http: Http,
+        /// Where traces go.
+        traces: Traces,
         /// The HTTP front door.
         gateway: Gateway,
         /// The engine of one machine.
@@ -63,42 +66,6 @@ choice! {
         Embedded = "embedded",
         /// RabbitMQ and PostgreSQL; [`Broker::urls`] and [`Ledger::url`] are set.
         Cluster = "cluster",
-    }
-}
-
-section! {
-    /// `[log]`.
-    Log {
-        /// Least important level written.
-        level: LogLevel,
-        /// Form of a line.
-        format: LogFormat,
-    }
-}
-
-choice! {
-    /// How important a line is.
-    LogLevel {
-        /// A person must look.
-        Error = "error",
-        /// Skein carried on.
-        Warn = "warn",
-        /// A state changed.
-        Info = "info",
-        /// For finding a fault.
-        Debug = "debug",
-        /// Everything.
-        Trace = "trace",
-    }
-}
-
-choice! {
-    /// Form of a log line.
-    LogFormat {
-        /// For people.
-        Text = "text",
-        /// One JSON object a line.
-        Json = "json",
     }
 }
 

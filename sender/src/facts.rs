@@ -22,6 +22,7 @@ impl<C: Clock> PoolShard<C> {
         now: Timestamp,
     ) -> Final {
         self.metrics.verdict(verdict);
+        self.concluded(item, verdict, &cause, now);
         let Notification { content, .. } = &item.notification;
         Final {
             key: item.notification.key(),

@@ -17,9 +17,11 @@
 //! | [`shard`] | threads, and which queue lives where |
 //! | [`advice`] | what to do about a refusal that stops a pool |
 //! | [`breaker`] | a pool that its credential is refused for writes nothing but probes |
+//! | [`pause`] | a pool is paused, and why, in one line and one alarm |
 //! | [`credential`] | which credential a pool writes with, and how another takes its place |
 //! | [`badge`] | the badge's absolute number, put into the payload as late as possible |
 //! | [`quarantine`] | a message that killed its owner is not decoded again |
+//! | [`spans`] | what the producers' tracing is told |
 //! | [`description`] | what a sender says of itself to its fleet |
 //! | [`metrics`], [`connection_metrics`], [`status`], [`startup`] | what ops see |
 
@@ -37,12 +39,14 @@ pub mod main_path;
 pub mod member_lock;
 pub mod metrics;
 pub mod options;
+pub mod pause;
 pub mod permits;
 pub mod quarantine;
 pub mod reading;
 pub mod recorder;
 pub mod session;
 pub mod shard;
+pub mod spans;
 pub mod startup;
 pub mod status;
 pub mod tenancy;

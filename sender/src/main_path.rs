@@ -13,21 +13,19 @@ use skein_core::answer::Answer;
 use skein_core::fact::Fact;
 use skein_core::lane::LaneId;
 use skein_core::lease::BootMillis;
-use skein_core::seam::{Answered, Clock, Transport, Trouble, TroubleClass, Write};
+use skein_core::seam::{Answered, Clock, Transport, Write};
 use skein_core::{FinalVerdict, Verdict, judge};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::advice::{CERTIFICATE, advice};
 use crate::attachment::Attachment;
 use crate::badge::with_badge;
-use crate::breaker::Change;
 use crate::facts::{count, dead_letter, gone_at, is_load, words};
 use crate::metrics::PoolMetrics;
 use crate::options::{Options, PoolOptions, Tuned};
 use crate::permits::Permits;
 use crate::recorder::{Batch, Done};
 use crate::startup::Milestone;
-use crate::status::{Edge, Refused, Status};
+use crate::status::Status;
 use crate::work::{Item, Waiting, Work};
 
 /// How soon a shut gate is looked at again.
@@ -237,6 +235,7 @@ impl<C: Clock> PoolShard<C> {
                 judgement = judgement.while_stopped();
             }
             self.metrics.answered(&answer, &evidence);
+            self.written(item, &answer, &evidence, now);
             count(&mut item.attempts, &answer, judgement.scope);
             if matches!(answer, Answer::InDoubt(_)) {
                 item.possible_copy = true;
@@ -358,50 +357,6 @@ impl<C: Clock> PoolShard<C> {
         }
         attachment.ended();
         self.metrics.ended();
-    }
-
-    /// The breaker stopped the pool, or it writes again.
-    fn tell(&self, change: Change, answer: &Answer) {
-        let cause = words(answer).0;
-        match change {
-            Change::None => {}
-            Change::Stopped => self.paused(Refused::Answering, Some((&cause, Some(advice(answer))))),
-            Change::Resumed => self.paused(Refused::Answering, None),
-        }
-    }
-
-    /// What keeps connections from writing: a credential that APNs refuses pauses the pool, the rest is tried again.
-    fn look_at(&self, trouble: Option<&Trouble>) {
-        use TroubleClass as Class;
-        // A stopped pool has no connection between its probes.
-        let is_stopped = self.work.borrow().breaker.is_open();
-        let (cause, elsewhere) = match trouble {
-            None => (None, None),
-            Some(Trouble { class: Class::Network, .. }) if is_stopped => (None, None),
-            Some(Trouble { class: Class::NoCredential, why }) => (Some((&**why, None)), None),
-            Some(Trouble { class: Class::Credential, why }) => (Some((&**why, Some(CERTIFICATE))), None),
-            Some(Trouble { class: Class::Chain | Class::Network, .. }) => (None, trouble),
-        };
-        self.paused(Refused::Connecting, cause);
-        self.status.pool(&self.pool.name, elsewhere);
-    }
-
-    /// Why the pool is paused, and what can be done; one alarm and one line for all its shards. Without advice, the alarm was
-    /// raised elsewhere.
-    fn paused(&self, refused: Refused, why: Option<(&str, Option<&str>)>) {
-        match self.status.paused(&self.pool.name, refused, why.map(|(cause, _)| cause)) {
-            Edge::None => {}
-            Edge::Begun => {
-                if let Some((cause, Some(advice))) = why {
-                    tracing::error!(pool = %self.pool.name, %cause, advice, "APNs refuses the credential or its settings: the pool is paused and its queue kept");
-                }
-                self.metrics.paused(true);
-            }
-            Edge::Over => {
-                tracing::info!(pool = %self.pool.name, "the pool writes again");
-                self.metrics.paused(false);
-            }
-        }
     }
 
     fn next_look(&self) -> Duration {

@@ -277,6 +277,10 @@ impl PoolMetrics {
         let name = pool.as_str();
         let answer = |status: &str, reason: &str| all.answers.with_label_values(&[name, status, reason]);
         let retry = |kind: NoteKind| all.retries.with_label_values(&[name, kind.label()]);
+        // An alarm asks for their increase, and what begins at 1 has none.
+        for outcome in ["rotated", "taken", "refused", "reverted", "postponed"] {
+            all.credential_rotations.with_label_values(&[name, outcome]);
+        }
         Self {
             verdicts: FinalVerdict::ALL.map(|v| all.notifications.with_label_values(&[name, v.label()])),
             ok: answer("200", ""),

@@ -8,6 +8,7 @@ use skein_core::retry_schedule::RetrySchedule;
 use skein_core::{Content, FingerprintKey, PoolName};
 
 use crate::permits::Permits;
+use crate::spans::Spans;
 
 /// The settings of a sender.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Options {
     pub pools: Vec<PoolOptions>,
     /// The key of all fingerprints.
     pub fingerprint_key: FingerprintKey,
+    /// Where spans of sampled traces go; without it none are made.
+    pub spans: Option<Arc<dyn Spans>>,
 }
 
 /// The settings of one pool.

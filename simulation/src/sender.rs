@@ -161,6 +161,7 @@ pub fn options(
         record_rows_max: 1000,
         pools: pools.iter().map(pool).collect(),
         fingerprint_key: key(),
+        spans: None,
     }
 }
 

@@ -15,10 +15,12 @@ use skein_sender::apns_transport::ApnsTransport;
 use skein_sender::connection_metrics::ConnectionMetrics;
 use skein_sender::credential::slot::Slot;
 use skein_sender::metrics::Metrics;
+use skein_sender::spans::Spans;
 use skein_sender::{Options, PoolOptions, Seams, Sender, Tuning};
 
 use super::credentials::Credentials;
 use super::member::{Coordinating, Ownership};
+use super::spans::Collector;
 use super::{apns, named};
 use crate::exit::Failure;
 
@@ -63,6 +65,7 @@ fn options(config: &Config, fingerprint_key: FingerprintKey) -> Result<Options, 
         record_rows_max: config.ledger.batch_rows_max,
         pools: pool_options(config)?,
         fingerprint_key,
+        spans: Collector::of(config, &member(config))?.map(|collector| Arc::new(collector) as Arc<dyn Spans>),
     })
 }
 

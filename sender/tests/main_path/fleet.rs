@@ -102,6 +102,7 @@ pub fn start_after(
     let shard = Rc::new(PoolShard {
         options: Arc::clone(&options),
         pool: options.pools[0].clone(),
+        tuned: std::cell::RefCell::new(Rc::new(options.tuned(&options.pools[0]))),
         clock: clock.clone(),
         permits: options.permits(),
         backlog: std::cell::Cell::new(0),

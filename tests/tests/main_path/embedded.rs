@@ -37,7 +37,7 @@ const WORKERS: usize = 6;
 const TOKENS_EACH: usize = 200;
 const ROUND: usize = 20;
 const CALL_PAUSE: Duration = Duration::from_millis(20);
-const ENGINE: &str = "engine = \"embedded\"\n\n[embedded]\npath = \"skein.db\"\n";
+pub const ENGINE: &str = "engine = \"embedded\"\n\n[embedded]\npath = \"skein.db\"\n";
 
 /// P1, P2, P3: killed in the middle of it, again and again, with callers that submit again what they got no answer to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,5 +15,6 @@ mod scenario;
 mod sender_lost;
 mod starting;
 mod stopping;
+mod traces;
 
 use skein_test_site::{books, fleet, keys, load, site};

@@ -209,6 +209,7 @@ fn options(pools: &[PoolName], retry: RetrySchedule, retry_budget: (f64, u32)) -
             .map(|name| PoolOptions { name: name.clone(), topics: Vec::new(), collapse: false })
             .collect(),
         fingerprint_key: FingerprintKey::derive(b"bad days"),
+        spans: None,
     }
 }
 
