@@ -38,7 +38,10 @@ pub fn draw(panel: &Panel, curves: &[Curve], frame: Frame, span: (f64, f64)) -> 
         y + 21.0,
         escaped(&panel.title),
     );
-    let curves: Vec<&Curve> = curves.iter().filter(|curve| !curve.points.is_empty()).collect();
+    // A number is of now: a series that has ended has none.
+    let since = if panel.kind == Kind::Timeseries { span.0 } else { span.1 - gap(span) };
+    let is_shown = |curve: &&Curve| curve.points.last().is_some_and(|(second, _)| *second >= since);
+    let curves: Vec<&Curve> = curves.iter().filter(is_shown).collect();
     if curves.is_empty() {
         let _ = writeln!(
             out,
@@ -53,6 +56,11 @@ pub fn draw(panel: &Panel, curves: &[Curve], frame: Frame, span: (f64, f64)) -> 
         Kind::Table => table(&curves, frame),
         Kind::Timeseries => plot(panel, &curves, frame, span),
     }
+}
+
+/// Points further apart than this many seconds have something missing between them.
+fn gap((from, to): (f64, f64)) -> f64 {
+    2.5 * (to - from) / crate::picture::POINTS as f64
 }
 
 fn stats(panel: &Panel, curves: &[&Curve], Frame { x, y, width, height }: Frame) -> String {
@@ -124,7 +132,7 @@ fn plot(panel: &Panel, curves: &[&Curve], frame: Frame, (from, to): (f64, f64)) 
     for (n, curve) in curves.iter().enumerate() {
         let _ = write!(out, "\n<path class=\"c k{n}\" d=\"");
         // A gap in what was scraped is a gap in the curve.
-        let gap = 2.5 * (to - from) / crate::picture::POINTS as f64;
+        let gap = gap((from, to));
         let mut before = f64::NEG_INFINITY;
         for (second, value) in &curve.points {
             let pen = if second - before > gap { 'M' } else { 'L' };

@@ -91,6 +91,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_number_is_of_now() {
+        let dashboard = crate::read(include_str!("../dashboards.toml")).unwrap().remove(0);
+        let curve = |name: &str, last: usize| Curve {
+            name: name.to_owned(),
+            labels: BTreeMap::new(),
+            points: (0..=last).map(|p| (p as f64, 7.0)).collect(),
+        };
+        let curves = vec![vec![curve("present", 120), curve("gone", 60)]];
+        let svg = draw_dashboard(&dashboard, &curves, (0.0, 120.0), "a test");
+        assert!(svg.contains(">present</text>") && !svg.contains(">gone</text>"));
+    }
+
+    #[test]
     fn every_panel_is_drawn_with_its_title_and_its_curves() {
         let source = include_str!("../dashboards.toml");
         for dashboard in crate::read(source).unwrap() {

@@ -1,5 +1,6 @@
 //! Each alarm that can be provoked on a fleet of one host: a real Prometheus evaluates the real rules while faults are made one by one, and
-//! what fires is held against what must and what may. Only with `SKEIN_FAULTS=full`. Row `alarms`.
+//! what fires is held against what must and what may. Only with `SKEIN_FAULTS=full`; with `SKEIN_FAULT=paused,slow` only the faults whose
+//! names have one of these. Row `alarms`.
 //!
 //! The faults are in `faults`. The rules' times (`for:`, ranges, the one threshold that is a time) are shortened by [`FASTER`], and Prometheus reads as much oftener.
 
@@ -104,6 +105,9 @@ impl Stage {
         make: impl AsyncFnOnce(&mut Self),
         mend: impl AsyncFnOnce(&mut Self),
     ) {
+        if std::env::var("SKEIN_FAULT").is_ok_and(|only| !only.split(',').any(|part| name.contains(part))) {
+            return;
+        }
         let began = Instant::now();
         make(self).await;
         let mut seen = Alarms::new();

@@ -86,7 +86,7 @@ management_url = "http://{management}"
 
 [gateway]
 api_keys_file = {keys}
-request_deadline = "2s"
+request_deadline = "5s"
 
 [monitor.policy]
 join_debounce = "1s"

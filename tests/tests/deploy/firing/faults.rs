@@ -1,6 +1,6 @@
 //! The faults, each with the alarms that it must bring and those that it may.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 use skein_apns_sim::Reason;
@@ -14,6 +14,8 @@ use super::Stage;
 use crate::installation::{SENDERS, unit};
 
 const NONE: &[&str] = &[];
+/// How often a sender's connections to the broker are cut, so that they come back twice in the time of the alarm's range and its `for:`.
+const CUTS: usize = 50;
 /// What a pool that writes nothing, or writes late, brings with it.
 const WAITING: [&str; 4] =
     ["SkeinNotificationsLate", "SkeinPoolStandsStill", "SkeinDwellSlow", "SkeinLanesFull"];
@@ -207,6 +209,42 @@ pub async fn operators(stage: &mut Stage) {
             async |stage| {
                 stage.fleet.services.0.manage("DELETE", "queues/skein/skein.dead/contents", None).await.unwrap();
             },
+        )
+        .await;
+    let cut = [
+        "SkeinPlanHeld",
+        "SkeinInDoubt",
+        "SkeinQueueWithoutSender",
+        "SkeinQueueNotAttached",
+        "SkeinSubmissionsRefused",
+    ];
+    stage
+        .fault(
+            "something between senders and broker cuts their connections",
+            &["SkeinRedeliveries"],
+            &with(&cut),
+            async |stage| {
+                for _ in 0..CUTS {
+                    let all = stage
+                        .fleet
+                        .services
+                        .0
+                        .manage("GET", "connections?columns=name,user", None)
+                        .await
+                        .unwrap();
+                    for connection in all.json().unwrap().as_array().unwrap() {
+                        if connection["user"].as_str().is_some_and(|user| user.starts_with("skein-sender")) {
+                            let name =
+                                connection["name"].as_str().unwrap().replace(' ', "%20").replace('>', "%3E");
+                            let path = format!("connections/{}", name.replace(':', "%3A"));
+                            // One may be gone already.
+                            let _ = stage.fleet.services.0.manage("DELETE", &path, None).await;
+                        }
+                    }
+                    tokio::time::sleep(Duration::from_millis(700)).await;
+                }
+            },
+            async |_| {},
         )
         .await;
     let key = std::fs::read_to_string(stage.fleet.site.path("AuthKey.p8")).unwrap();
