@@ -68,6 +68,7 @@ pub fn options(pool: &PoolName, held_max: usize) -> Options {
             collapse: true,
         }],
         fingerprint_key: FingerprintKey::derive(b"test"),
+        spans: None,
     }
 }
 
