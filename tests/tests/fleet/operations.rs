@@ -9,11 +9,11 @@ use skein_test_site::{
     load::Load,
     run::{Run, commit},
 };
-use skein_tests::{figures, process::skein_binary};
+use skein_tests::{figures, process::skein_binary, until};
 
 use crate::{
     outcome::{end, settled},
-    rig::{MONITORS, Rig, SENDERS},
+    rig::{MONITORS, REST_LIMIT, Rig, SENDERS},
 };
 
 /// Senders and monitors: everybody who follows the live settings.
@@ -33,11 +33,11 @@ impl Said {
     }
 
     /// How many processes go by this version, and for how many it is refused.
-    pub fn standing(&self, version: u64) -> (usize, usize) {
-        let processes = self.last()["processes"].as_array().unwrap_or_else(|| panic!("{self:?}"));
+    fn standing(&self, version: u64) -> Option<(usize, usize)> {
+        let processes = self.lines.last()?["processes"].as_array()?;
         let by = processes.iter().filter(|process| process["version"] == version).count();
         let refused = processes.iter().filter(|process| process["refused"]["version"] == version).count();
-        (by, refused)
+        Some((by, refused))
     }
 }
 
@@ -54,13 +54,25 @@ impl Rig {
         }
     }
 
-    /// The latest version, which everybody goes by.
+    /// Waits until everybody goes by the latest version, and gives it. A machine that stands still may cost a process its session with
+    /// ZooKeeper, and its word with it, until the next.
     pub async fn version_in_force(&self) -> u64 {
-        let said = self.operate(&["config", "live", "show"]).await;
-        assert_eq!(said.code, Some(0), "{said:?}");
-        let version = said.last()["version"].as_u64().unwrap();
-        assert_eq!(said.standing(version), (PROCESSES, 0), "{said:?}");
-        version
+        let in_force = async || {
+            let said = self.operate(&["config", "live", "show"]).await;
+            let version = said.lines.last()?["version"].as_u64()?;
+            (said.standing(version) == Some((PROCESSES, 0))).then_some(version)
+        };
+        until("everybody to go by the latest version", REST_LIMIT, in_force).await.unwrap()
+    }
+
+    /// Waits until every sender refuses this version, and everybody else goes by it.
+    pub async fn refused_by_senders(&self, version: u64) {
+        let senders = usize::from(SENDERS);
+        let refused = async || {
+            let said = self.operate(&["config", "live", "show"]).await;
+            (said.standing(version) == Some((PROCESSES - senders, senders))).then_some(())
+        };
+        until("every sender to refuse it", REST_LIMIT, refused).await.unwrap();
     }
 }
 
