@@ -304,10 +304,15 @@ fn words(right: &Right) -> String {
 fn login_statement(user: &str, verifier: &str) -> String {
     let name = quoted(user);
     let literal = user.replace('\'', "''");
-    let what = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT";
+    // To name an attribute is a superuser's right, even to take away what is not there: only what is too much is named.
+    let what = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS";
+    let too_much = "rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls";
     format!(
-        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{literal}') THEN CREATE ROLE {name}; END IF; END $$;
-         ALTER ROLE {name} WITH {what} PASSWORD '{verifier}'"
+        "DO $$ BEGIN
+           IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{literal}') THEN CREATE ROLE {name}; END IF;
+           IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{literal}' AND ({too_much})) THEN ALTER ROLE {name} WITH {what}; END IF;
+         END $$;
+         ALTER ROLE {name} WITH LOGIN INHERIT PASSWORD '{verifier}'"
     )
 }
 
