@@ -318,20 +318,15 @@ tls = {{ mode = "off" }}
         monitor.child = Some(program.start().unwrap());
     }
 
-    /// The monitor that leads.
-    pub async fn leader(&self) -> String {
-        let leads = async || self.store.monitors().await.ok()?.into_iter().next();
-        until("a leading monitor", REST_LIMIT, leads).await.unwrap()
-    }
-
-    /// Moves a queue to a sender, in order; gives the fault that this is to whoever sends.
+    /// Moves a queue to a sender; gives the fault that this is to whoever sends.
     pub async fn hand_over(&self, queue: u16, to: usize) -> Fault {
         let owner = self.owners().await[&queue].clone().expect("a queue with an owner");
+        self.reaches_apns(to).await;
         let from = self.senders.iter().position(|sender| sender.name == owner).unwrap();
         let fault = self.fault(from, vec![queue]);
         self.wish(Wanted::Move { queue: Self::queue(queue), to: self.member(to) }).await;
-        let name = &self.senders[to].name;
-        let moved = async || (self.owners().await[&queue].as_ref() == Some(name)).then_some(());
+        let to = &self.senders[to].name;
+        let moved = async || (self.owners().await[&queue].as_ref() == Some(to)).then_some(());
         until("the queue to be handed over", REST_LIMIT, moved).await.unwrap();
         fault
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use skein_apns_sim::clock::monotonic_ns;
 use skein_core::{
-    fleet::{Member, QueueAssignment},
+    fleet::{Health, Member, QueueAssignment},
     seam::{FleetStore as _, FleetView, StoredQueue},
 };
 use skein_test_site::load::Load;
@@ -32,6 +32,22 @@ impl Rig {
         if until("every sender to join", START_LIMIT, present).await.is_err() {
             panic!("{running} senders run, and these are members: {:#?}", self.view().await);
         }
+    }
+
+    /// The monitor that leads.
+    pub async fn leader(&self) -> String {
+        let leads = async || self.store.monitors().await.ok()?.into_iter().next();
+        until("a leading monitor", REST_LIMIT, leads).await.unwrap()
+    }
+
+    /// Waits until a sender says that APNs answers it: until then the plan gives it nothing, and forgets who asked for that.
+    pub async fn reaches_apns(&self, sender: usize) {
+        let id = self.member(sender);
+        let well = |member: &Member| member.pools.iter().all(|pool| pool.apns == Health::Healthy);
+        let reaches = async || {
+            self.view().await?.members.iter().any(|member| member.id == id && well(member)).then_some(())
+        };
+        until("a sender whom APNs answers", REST_LIMIT, reaches).await.unwrap();
     }
 
     /// Waits until every queue has a present owner that need not wait for its predecessor, and nothing is on its way.
