@@ -10,8 +10,9 @@ use tokio::task::JoinHandle;
 
 /// What this connection is for, at the end of its name.
 const PURPOSE: &str = "presence";
-/// How long the first one may take before that is told as trouble: until then nothing is known against it.
-const FIRST: Duration = Duration::from_millis(500);
+/// How long the first one may take before that is told as trouble: until then nothing is known against it. Shorter, and of a fleet
+/// that starts on a busy machine the first to have declared would get every queue.
+const FIRST: Duration = Duration::from_secs(5);
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 

@@ -198,11 +198,12 @@ join_debounce = "1s"
             rig.add_sender(number, &[]).await;
         }
         rig.all_present().await;
-        for number in 0..MONITORS {
-            rig.add_monitor(number, &chroot);
-        }
+        // Each can take its part before anybody plans.
         for sender in &mut rig.senders {
             sender.ready(START_LIMIT).await;
+        }
+        for number in 0..MONITORS {
+            rig.add_monitor(number, &chroot);
         }
         rig
     }
