@@ -34,6 +34,9 @@ use crate::{logging, operator, wiring};
 
 /// How long between attempts to declare while the broker is away.
 const DECLARE_PAUSE: Duration = Duration::from_secs(1);
+/// How long after its start a sender follows the live settings. What it went by last it begins with; reading them and saying so are
+/// disk writes of ZooKeeper's, and a restart in place waits for nothing it does not need.
+const LIVE_AFTER: Duration = Duration::from_secs(1);
 /// Longest wait for the ledger's schema before the sender starts without it.
 const SCHEMA_WAIT: Duration = Duration::from_secs(1);
 
@@ -144,6 +147,10 @@ pub async fn run(
         }
         return end(sender, config).await;
     };
+    let following = async {
+        tokio::time::sleep(LIVE_AFTER).await;
+        reload.follow(seat.live(), Files::Pools).keep(Notebook::of(config), live).run(apply).await;
+    };
     let (shown, all_done) = (Arc::clone(&status), all_declared.subscribe());
     let mut describing =
         std::pin::pin!(seat.describe(config, &presence, &credentials, shown, measured, all_done));
@@ -151,7 +158,7 @@ pub async fn run(
         () = signals.ended() => None,
         () = &mut upkeep => None,
         Err(refused) = &mut preparing => return Err(refused),
-        () = reload.follow(seat.live(), Files::Pools).keep(Notebook::of(config), live).run(apply) => None,
+        () = following => None,
         () = &mut describing => None,
         () = seat.succeeded() => None,
         other = seat.replaced() => Some(other),
