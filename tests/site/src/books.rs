@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use skein_apns_sim::{
-    checker::{FinalVerdict, Ids, Verdicts},
+    checker::{Confirmed, FinalVerdict, History, Ids, Report, Verdicts, check},
     log::Snapshot,
 };
 use skein_core::NotificationId;
@@ -25,6 +25,18 @@ pub struct Books {
 }
 
 impl Books {
+    /// Holds what was confirmed, what the simulator read and these against each other: P1, P2, P3.
+    pub fn against(&self, sent: &[Sent], log: &Snapshot) -> Report {
+        let confirmed: Vec<Confirmed> = sent.iter().map(|sent| sent.confirmed).collect();
+        check(&History {
+            confirmed: &confirmed,
+            log,
+            verdicts: Some(&self.verdicts),
+            possible_copies: &self.possible_copies,
+            writers: None,
+        })
+    }
+
     /// Reads a database of PostgreSQL.
     pub async fn read(ledger: &PostgreSqlAddress, database: &str) -> Self {
         let rows = async |sql: &str| ledger.query(database, sql).await.unwrap();

@@ -10,10 +10,7 @@ use std::{
 };
 
 use serde_json::json;
-use skein_apns_sim::{
-    Faults,
-    checker::{Confirmed, FinalVerdict, History, check},
-};
+use skein_apns_sim::{Faults, checker::FinalVerdict};
 use skein_core::seam::FleetStore as _;
 use skein_test_site::{
     books::Books,
@@ -130,14 +127,7 @@ async fn a_host_from_the_units_is_upgraded_under_load_and_goes_back() {
     }
     let log = fleet.site.simulator.log();
     let books = Books::read(&fleet.services.2, &fleet.database).await;
-    let confirmed: Vec<Confirmed> = sent.iter().map(|sent| sent.confirmed).collect();
-    let report = check(&History {
-        confirmed: &confirmed,
-        log: &log,
-        verdicts: Some(&books.verdicts),
-        possible_copies: &books.possible_copies,
-        writers: None,
-    });
+    let report = books.against(&sent, &log);
     let row = json!({
         "row": run.row,
         "runs": run.runs,

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::Value;
-use skein_apns_sim::checker::{Confirmed, FinalVerdict, History, check};
+use skein_apns_sim::checker::FinalVerdict;
 use skein_test_site::{
     books::Books,
     load::Load,
@@ -83,15 +83,7 @@ pub async fn conclude(mut rig: Rig, run: &Run, load: Load, mut row: Value) {
     end(&mut rig).await;
     let log = rig.site.simulator.log();
     let books = Books::read(&rig.ledger, &rig.database).await;
-    let confirmed: Vec<Confirmed> = sent.iter().map(|sent| sent.confirmed).collect();
-    let history = History {
-        confirmed: &confirmed,
-        log: &log,
-        verdicts: Some(&books.verdicts),
-        possible_copies: &books.possible_copies,
-        writers: None,
-    };
-    let report = check(&history);
+    let report = books.against(&sent, &log);
     let failed = books.verdicts.values().filter(|verdict| **verdict == FinalVerdict::Failed).count();
     row["row"] = run.row.into();
     row["submitted"] = sent.len().into();

@@ -1,7 +1,7 @@
 //! A scenario's counts, what is checked when it is over, and its row of figures.
 
 use serde_json::json;
-use skein_apns_sim::checker::{Confirmed, FinalVerdict, History, Report, check};
+use skein_apns_sim::checker::{FinalVerdict, Report};
 use skein_apns_sim::log::Snapshot;
 use skein_test_site::run::{Run, commit};
 use skein_tests::figures;
@@ -55,19 +55,12 @@ impl Scenario {
 
     /// Holds the three sides against each other and appends the row.
     pub fn judge(&self, sent: &[Sent], books: &Books, log: Snapshot) -> Verdict {
-        let confirmed: Vec<Confirmed> = sent.iter().map(|sent| sent.confirmed).collect();
-        let report = check(&History {
-            confirmed: &confirmed,
-            log: &log,
-            verdicts: Some(&books.verdicts),
-            possible_copies: &books.possible_copies,
-            writers: None,
-        });
+        let report = books.against(sent, &log);
         let accepted = books.count(FinalVerdict::Accepted);
         let row = json!({
             "row": self.row,
             "runs": self.runs,
-            "submitted": confirmed.len(),
+            "submitted": sent.len(),
             "accepted": accepted,
             "lost": report.lost,
             "inversions": report.inversions,
