@@ -1,28 +1,33 @@
 //! Apple's words for why a request was refused (*Handling notification responses from APNs*), as a closed list.
 
 macro_rules! reasons {
-    ($($name:ident = $label:literal),+ $(,)?) => {
+    ($($status:literal: $($name:ident),+;)+) => {
         /// The `reason` of an answer of APNs. Apple's own words; both spellings where two are known.
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         pub enum Reason {
-            $(#[doc = concat!("`", $label, "`")] $name,)+
+            $($(#[doc = concat!("`", stringify!($name), "`")] $name,)+)+
             /// A reason that this version does not know: the text, at most 64 bytes, printable ASCII only (`?` for the rest).
             Other(Box<str>),
         }
 
         impl Reason {
             /// Every known reason.
-            pub const KNOWN: &'static [Reason] = &[$(Self::$name),+];
+            pub const KNOWN: &'static [Reason] = &[$($(Self::$name,)+)+];
 
             /// Apple's word; `other` for one that is not known (the text itself goes into the ledger only).
             pub fn label(&self) -> &'static str {
-                match self { $(Self::$name => $label,)+ Self::Other(_) => "other" }
+                match self { $($(Self::$name => stringify!($name),)+)+ Self::Other(_) => "other" }
+            }
+
+            /// The HTTP status that Apple documents for it; `None` for one that is not known.
+            pub const fn status(&self) -> Option<u16> {
+                match self { $($(Self::$name => Some($status),)+)+ Self::Other(_) => None }
             }
 
             /// Reads Apple's word.
             pub fn parse(text: &str) -> Self {
                 match text {
-                    $($label => Self::$name,)+
+                    $($(stringify!($name) => Self::$name,)+)+
                     "BadEnvironmentKeyInToken" => Self::BadEnvironmentKeyIdInToken,
                     "Service Unavailable" => Self::ServiceUnavailable,
                     other => Self::Other(cut(other)),
@@ -33,18 +38,17 @@ macro_rules! reasons {
 }
 
 reasons! {
-    BadCollapseId = "BadCollapseId", BadDeviceToken = "BadDeviceToken", BadExpirationDate = "BadExpirationDate",
-    BadMessageId = "BadMessageId", BadPriority = "BadPriority", BadTopic = "BadTopic",
-    DeviceTokenNotForTopic = "DeviceTokenNotForTopic", DuplicateHeaders = "DuplicateHeaders", IdleTimeout = "IdleTimeout",
-    InvalidPushType = "InvalidPushType", MissingDeviceToken = "MissingDeviceToken", MissingTopic = "MissingTopic",
-    PayloadEmpty = "PayloadEmpty", TopicDisallowed = "TopicDisallowed", BadCertificate = "BadCertificate",
-    BadCertificateEnvironment = "BadCertificateEnvironment", ExpiredProviderToken = "ExpiredProviderToken",
-    Forbidden = "Forbidden", InvalidProviderToken = "InvalidProviderToken", MissingProviderToken = "MissingProviderToken",
-    UnrelatedKeyIdInToken = "UnrelatedKeyIdInToken", BadEnvironmentKeyIdInToken = "BadEnvironmentKeyIdInToken",
-    BadPath = "BadPath", MethodNotAllowed = "MethodNotAllowed", ExpiredToken = "ExpiredToken", Unregistered = "Unregistered",
-    PayloadTooLarge = "PayloadTooLarge", TooManyProviderTokenUpdates = "TooManyProviderTokenUpdates",
-    TooManyRequests = "TooManyRequests", InternalServerError = "InternalServerError",
-    ServiceUnavailable = "ServiceUnavailable", Shutdown = "Shutdown",
+    400: BadCollapseId, BadDeviceToken, BadExpirationDate, BadMessageId, BadPriority, BadTopic, DeviceTokenNotForTopic,
+        DuplicateHeaders, IdleTimeout, InvalidPushType, MissingDeviceToken, MissingTopic, PayloadEmpty, TopicDisallowed;
+    403: BadCertificate, BadCertificateEnvironment, ExpiredProviderToken, Forbidden, InvalidProviderToken,
+        MissingProviderToken, UnrelatedKeyIdInToken, BadEnvironmentKeyIdInToken;
+    404: BadPath;
+    405: MethodNotAllowed;
+    410: ExpiredToken, Unregistered;
+    413: PayloadTooLarge;
+    429: TooManyProviderTokenUpdates, TooManyRequests;
+    500: InternalServerError;
+    503: ServiceUnavailable, Shutdown;
 }
 
 /// The APNs client cuts by the same rule, so that its text passes unchanged.

@@ -1,8 +1,14 @@
 //! The gateway's metrics. No label per caller, user, token or notification.
 
+use std::iter;
+
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
 
+use skein_core::PoolName;
+
 use crate::outcome::Outcome;
+use crate::problem::Problem;
+use crate::{devices, notifications, trace};
 
 /// Where a request ends, in seconds.
 const SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -50,7 +56,22 @@ impl Metrics {
         registry.register(Box::new(metrics.seconds.clone()))?;
         registry.register(Box::new(metrics.open.clone()))?;
         registry.register(Box::new(metrics.keys.clone()))?;
+        // What begins at 1 has no increase: an alarm or a panel would miss the first.
+        for route in [notifications::PATH, trace::PATH, devices::PATH] {
+            for answer in iter::once("ok").chain(Problem::LABELS) {
+                metrics.requests.with_label_values(&[route, answer]);
+            }
+        }
         Ok(metrics)
+    }
+
+    /// Whatever is submitted to these pools is counted from 0.
+    pub(crate) fn begin<'a>(&self, pools: impl IntoIterator<Item = &'a PoolName>) {
+        for pool in pools {
+            for outcome in Outcome::ALL {
+                self.notifications.with_label_values(&[pool.as_str(), outcome.label()]);
+            }
+        }
     }
 
     /// A request was answered; `answer` is `ok` or the problem's word.

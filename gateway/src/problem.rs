@@ -119,6 +119,28 @@ impl Problem {
         Self::Invalid(vec![Fault::new(field, problem)])
     }
 
+    /// Every word that a request to a route may be answered with.
+    pub(crate) const LABELS: [&'static str; 18] = [
+        "not_json",
+        "unauthorized",
+        "pool_forbidden",
+        "unknown_pool",
+        "unknown_notification",
+        "body_too_slow",
+        "body_cut",
+        "key_reused",
+        "too_large",
+        "invalid",
+        "rate_limited",
+        "busy",
+        "under_way",
+        "ledger_away",
+        "outcome_unknown",
+        "engine_away",
+        "back_pressure",
+        "rejected",
+    ];
+
     /// The word in the answer and in metrics.
     #[must_use]
     pub const fn label(&self) -> &'static str {
@@ -199,5 +221,21 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [`Problem::LABELS`] is beside the `match` that it repeats.
+    #[test]
+    fn every_word_of_a_refusal_is_listed() {
+        let (_, label) = include_str!("problem.rs").split_once("pub const fn label").unwrap();
+        let (label, _) = label.split_once("/// The HTTP status.").unwrap();
+        let words = label.split("=> \"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let routed = words.filter(|word| !["no_such_route", "method_not_allowed"].contains(word));
+        let listed: std::collections::BTreeSet<&str> = Problem::LABELS.into();
+        assert_eq!(routed.collect::<std::collections::BTreeSet<_>>(), listed);
     }
 }

@@ -83,13 +83,15 @@ impl<S: Submit, L: Ledger, C: Clock> Gateway<S, L, C> {
         keys: Arc<dyn IdempotencyStore>,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
+        let metrics = Metrics::new(registry)?;
+        metrics.begin(access.pools.keys());
         Ok(Self(Arc::new(Shared {
             submit,
             ledger,
             clock,
             fingerprints,
             keys,
-            metrics: Metrics::new(registry)?,
+            metrics,
             rates: Rates::new(options.rate_max, options.rate_burst),
             permits: Arc::new(Semaphore::new(options.requests_max)),
             access: RwLock::new(Arc::new(access)),
@@ -99,6 +101,7 @@ impl<S: Submit, L: Ledger, C: Clock> Gateway<S, L, C> {
 
     /// Puts other keys and pools in force, for requests to come.
     pub fn replace_access(&self, access: Access) {
+        self.0.metrics.begin(access.pools.keys());
         *self.0.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
     }
 

@@ -3,7 +3,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use skein_core::QueueName;
-use skein_core::fleet::{MemberId, WishId};
+use skein_core::fleet::{Cause, MemberId, WishId};
 use skein_core::plan::{Answer, Held, Move};
 
 use crate::api;
@@ -41,7 +41,7 @@ impl Events {
                 registry.register(Box::new(metric.clone()))?;
                 Ok(metric)
             };
-        Ok(Self {
+        let events = Self {
             leads: gauge("skein_monitor_leads", "1 while this monitor leads.")?,
             passes: counter("skein_monitor_passes_total", "Full passes: observe, plan, act.")?,
             moves: counters(
@@ -66,7 +66,18 @@ impl Events {
                 "skein_monitor_broker_away",
                 "1 while the broker does not answer this monitor.",
             )?,
-        })
+        };
+        // What begins at 1 has no increase: a panel would miss the first.
+        for change in ["assign", "ask"] {
+            Cause::ALL.iter().for_each(|cause| drop(events.change(change, cause.label())));
+        }
+        ["withdraw", "pause", "resume"].iter().for_each(|change| drop(events.change(change, "")));
+        ["closed", "failed"].iter().for_each(|outcome| drop(events.kicks.with_label_values(&[*outcome])));
+        Ok(events)
+    }
+
+    fn change(&self, change: &str, cause: &str) -> IntCounter {
+        self.moves.with_label_values(&[change, cause])
     }
 
     /// It leads now.
@@ -89,7 +100,7 @@ impl Events {
     /// A change was made.
     pub fn made(&self, made: &Move, change: &str) {
         let cause = made.cause.map_or("", |cause| cause.label());
-        self.moves.with_label_values(&[change, cause]).inc();
+        self.change(change, cause).inc();
         let to = made.to().map_or("", |to| to.as_str());
         let from = made.from.as_ref().map_or("", |from| from.member.as_str());
         tracing::info!(queue = %made.queue, change, cause, from, to, why = made.why, "an assignment is changed");
@@ -156,5 +167,50 @@ impl Events {
     pub fn passed(&self, fleet: &api::Fleet) {
         self.passes.inc();
         self.broker_away.set(i64::from(fleet.broker.state == "away"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skein_core::PoolName;
+    use skein_core::fleet::{Change, Incarnation, Owner};
+
+    use super::*;
+    use crate::act;
+
+    fn series(registry: &Registry) -> usize {
+        registry.gather().iter().map(|family| family.get_metric().len()).sum()
+    }
+
+    #[test]
+    fn what_is_counted_was_there_before_at_0() {
+        let registry = Registry::new();
+        let events = Events::new(&registry).unwrap();
+        let before = series(&registry);
+        let queue = QueueName { pool: PoolName::parse("im").unwrap(), number: 0 };
+        let made = |change: Change, cause| {
+            let word = act::label(&change);
+            let made = Move {
+                queue: queue.clone(),
+                epoch: 1,
+                from: None,
+                change,
+                cause,
+                why: String::new(),
+                kick: false,
+            };
+            events.made(&made, word);
+        };
+        let member = MemberId::parse("sender-1").unwrap();
+        let to = Owner { member: member.clone(), incarnation: Incarnation(Default::default()) };
+        for cause in Cause::ALL {
+            made(Change::Assign { to: to.clone(), cause, predecessor_dead: false, ended_ms: 0 }, Some(cause));
+            made(Change::Ask { successor: member.clone(), cause }, Some(cause));
+        }
+        [Change::Withdraw, Change::Pause, Change::Resume].into_iter().for_each(|change| made(change, None));
+        events.kicked(&member, &queue);
+        events.kick_failed(&member, &queue, "no right");
+        assert_eq!(series(&registry), before, "nothing came into being when it was counted");
+        assert!(before > 2 * Cause::ALL.len());
     }
 }

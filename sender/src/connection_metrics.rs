@@ -11,6 +11,8 @@ use crate::metrics::Metrics;
 
 /// How often a shard's client is looked at, while it has anything to do.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How a connection ends.
+const ENDED: [&str; 3] = ["retired", "lost", "silent"];
 
 /// The families, registered once.
 pub(crate) struct Families {
@@ -53,6 +55,16 @@ impl Families {
             goaways: counters("skein_apns_goaways_total", "GOAWAY frames that APNs sent.", &["pool"])?,
         })
     }
+
+    /// What is counted of a pool begins at 0.
+    pub(crate) fn begin(&self, pool: &str) {
+        self.goaways.with_label_values(&[pool]);
+        ENDED.iter().for_each(|how| drop(self.ended.with_label_values(&[pool, *how])));
+        self.connects.with_label_values(&[pool, "made"]);
+        for failure in ConnectFailure::ALL {
+            self.connects.with_label_values(&[pool, failure.label()]);
+        }
+    }
 }
 
 /// One shard's share of a pool's connections.
@@ -89,7 +101,7 @@ impl ConnectionMetrics {
                 .iter()
                 .map(|failure| families.connects.with_label_values(&[name, failure.label()]))
                 .collect(),
-            ended: ["retired", "lost", "silent"].map(|how| families.ended.with_label_values(&[name, how])),
+            ended: ENDED.map(|how| families.ended.with_label_values(&[name, how])),
             goaways: families.goaways.with_label_values(&[name]),
             told: Told::default(),
             looked: None,

@@ -11,6 +11,7 @@ use skein_core::verdict::Scope;
 use skein_core::{Evidence, FinalVerdict, Notification, Timestamp};
 
 use crate::main_path::PoolShard;
+use crate::metrics::zero::LEDGER_REFUSED;
 use crate::work::Item;
 
 impl<C: Clock> PoolShard<C> {
@@ -99,7 +100,7 @@ pub(crate) fn dead_letter(item: &Item, why: &str) -> DeadLetter {
         queue: item.delivery.attachment.queue.clone(),
         kind: Arc::from(skein_core::wire::NOTIFICATION_V1),
         id: Some(item.notification.id),
-        reason: "ledger_refused",
+        reason: LEDGER_REFUSED,
         detail: why.to_owned(),
         body: skein_core::wire::encode(&item.notification).unwrap_or_default().into(),
     }

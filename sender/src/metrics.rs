@@ -14,6 +14,8 @@ use skein_core::{FinalVerdict, PoolName, Reason};
 use crate::connection_metrics::Families;
 use crate::status::View;
 
+pub(crate) mod zero;
+
 /// Buckets for what takes between 1 ms and a minute, in seconds.
 const SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
@@ -277,10 +279,7 @@ impl PoolMetrics {
         let name = pool.as_str();
         let answer = |status: &str, reason: &str| all.answers.with_label_values(&[name, status, reason]);
         let retry = |kind: NoteKind| all.retries.with_label_values(&[name, kind.label()]);
-        // An alarm asks for their increase, and what begins at 1 has none.
-        for outcome in ["rotated", "taken", "refused", "reverted", "postponed"] {
-            all.credential_rotations.with_label_values(&[name, outcome]);
-        }
+        all.begin(pool);
         Self {
             verdicts: FinalVerdict::ALL.map(|v| all.notifications.with_label_values(&[name, v.label()])),
             ok: answer("200", ""),

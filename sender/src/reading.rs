@@ -12,6 +12,7 @@ use skein_core::{FinalVerdict, Fingerprint, Notification, NotificationId, Notifi
 use crate::attachment::Attachment;
 use crate::badge::Count;
 use crate::main_path::PoolShard;
+use crate::metrics::zero::{KILLED_ITS_OWNER, MALFORMED_ITEM};
 use crate::quarantine::{Quarantine, Suspicion};
 use crate::window::{DeliveryRef, Entry};
 use crate::work::{Item, Waiting};
@@ -75,7 +76,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
                 "its owner ended while it was decoded, after it had come back {} times",
                 delivery.returns
             );
-            self.bury(&delivery, None, "killed_its_owner", detail, inbox).await?;
+            self.bury(&delivery, None, KILLED_ITS_OWNER, detail, inbox).await?;
             self.quarantine.acquit().map_err(not_noted)?;
             self.attachment.opened(delivery.tag, 0);
             return Ok(());
@@ -98,7 +99,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
         let Decoded { items: own, bad, submitted } = decoded;
         for bad in &bad {
             let detail = bad.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            self.bury(&delivery, bad.id, "malformed", detail, inbox).await?;
+            self.bury(&delivery, bad.id, MALFORMED_ITEM, detail, inbox).await?;
         }
         if let Some(submitted) = submitted {
             let fact = SubmittedBatch { pool: self.pool.pool.name.clone(), at: now, ids: submitted.ids };

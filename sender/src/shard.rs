@@ -80,6 +80,7 @@ impl Sender {
         F: Fn(&PoolName) -> T + Clone + Send + 'static,
     {
         let options = Arc::new(options);
+        options.pools.iter().for_each(|pool| metrics.begin(&pool.name));
         let status = Arc::new(Status::default());
         let (stop, stopped) = watch::channel(false);
         let (tune, tuned) = watch::channel(Arc::clone(&options));

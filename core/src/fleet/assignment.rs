@@ -71,6 +71,22 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 12] = [
+        Self::New,
+        Self::BrokerDead,
+        Self::SessionGone,
+        Self::Released,
+        Self::Reclaimed,
+        Self::Drain,
+        Self::Succession,
+        Self::Quarantine,
+        Self::ApnsCutOff,
+        Self::PoolNotServed,
+        Self::Balance,
+        Self::Operator,
+    ];
+
     /// The word in metric, table and page.
     pub const fn label(self) -> &'static str {
         match self {

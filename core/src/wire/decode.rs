@@ -65,6 +65,9 @@ pub enum Malformed {
 }
 
 impl Malformed {
+    /// Every word of [`label`](Self::label).
+    pub const LABELS: [&'static str; 4] = ["unknown_type", "body_too_long", "not_json", "bad_item_count"];
+
     /// The word in metric and dead letter.
     pub const fn label(&self) -> &'static str {
         match self {

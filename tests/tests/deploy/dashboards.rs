@@ -137,12 +137,28 @@ async fn every_query_has_an_answer_every_alarm_is_evaluated_every_metric_is_well
         for page in watched.pages(kind) {
             let text = http::get(&format!("{page}/metrics")).await.unwrap().body;
             well_named(watched.folder.path(), kind, &text);
+            for name in counters(kind) {
+                // One that begins when it first counts has no first increase: alarms and panels would miss it.
+                assert!(text.contains(&format!("\n{name}")), "{kind}: {name} is not there from the start");
+            }
             let series = text.lines().filter(|line| !line.starts_with('#')).count();
             assert!(series < SERIES_MAX, "{kind}: {series} series for one pool and {DEVICES} devices");
         }
     }
     draw_if_asked(&watched, &dashboards).await;
     watched.end().await;
+}
+
+/// What a role counts, by the reference.
+fn counters(kind: &str) -> Vec<String> {
+    let path = skein_tests::workspace_folder().join("docs/reference/metrics.md");
+    let reference = std::fs::read_to_string(path).unwrap();
+    let section = |section: &&str| section.to_lowercase().starts_with(kind);
+    let section = reference.split("\n## ").find(section).unwrap();
+    let names = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let counters: Vec<String> = names.filter(|name| name.ends_with("_total")).map(str::to_owned).collect();
+    assert!(counters.len() > 1, "{kind}: {reference}");
+    counters
 }
 
 /// Prometheus' own lint: base units, `_total` on what counts, a help text each.
