@@ -151,7 +151,11 @@ pub enum Config {
     /// Name every fault of the configuration, with its place and remedy
     ///
     /// Example: skein config check -c skein.toml
-    Check,
+    Check {
+        /// Looks only at the files that this role reads, as on its host; without it at all
+        #[arg(long, value_name = "ROLE")]
+        role: Option<RoleName>,
+    },
     /// Show the settings in force and where each comes from; secrets are masked
     ///
     /// Example: skein config show -c skein.toml --changed
@@ -209,6 +213,17 @@ pub enum Run {
     ///
     /// Example: skein run gateway -c skein.toml
     Gateway,
+}
+
+impl Run {
+    /// Which files the role reads.
+    pub const fn files(&self) -> skein_config::Files {
+        match self {
+            Self::Sender { .. } => RoleName::Sender.files(),
+            Self::Monitor => RoleName::Monitor.files(),
+            Self::Gateway => RoleName::Gateway.files(),
+        }
+    }
 }
 
 /// Where a running gateway is.

@@ -24,7 +24,7 @@ mod standalone;
 mod submit;
 mod trace;
 
-use skein_config::{Config, Live, Loaded, Log, Sources};
+use skein_config::{Config, Files, Live, Loaded, Log, Sources};
 
 use crate::args::{Arguments, Command, Common};
 use crate::exit::{Exit, Failure};
@@ -35,17 +35,21 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
     let Arguments { common, command } = arguments;
     match command {
         Command::Config(config) => config::run(&common, &config, *output),
-        Command::Run(role) => run::run(&load(&common)?, &common, &role, *output),
+        Command::Run(role) => run::run(&load_for(&common, role.files())?, &common, &role, *output),
         Command::Demo(demo) => demo::run(&demo, *output),
         Command::Standalone => standalone::run(&load(&common)?, &common, *output),
-        Command::Submit(submit) => submit::run(&load(&common)?.config, &submit, *output),
-        Command::Trace(trace) => trace::run(&load(&common)?.config, &trace, *output),
+        Command::Submit(submit) => submit::run(&load_for(&common, Files::None)?.config, &submit, *output),
+        Command::Trace(trace) => trace::run(&load_for(&common, Files::None)?.config, &trace, *output),
         Command::Credential(credential) => credential::run(&common, &credential, *output),
-        Command::Channel(channel) => channel::run(&load(&common)?.config, &channel, *output),
-        Command::Queue(queue) => queue::run(&load(&common)?.config, &queue, *output),
-        Command::Sender(sender) => sender::run(&load(&common)?.config, &sender, *output),
-        Command::Cluster(cluster) => cluster::run(&load(&common)?.config, &cluster, *output),
-        Command::Doctor(asked) => doctor::run(&load(&common)?.config, &common, &asked, *output),
+        Command::Channel(channel) => {
+            channel::run(&load_for(&common, Files::Pools)?.config, &channel, *output)
+        }
+        Command::Queue(queue) => queue::run(&load_for(&common, Files::None)?.config, &queue, *output),
+        Command::Sender(sender) => sender::run(&load_for(&common, Files::None)?.config, &sender, *output),
+        Command::Cluster(cluster) => cluster::run(&load_for(&common, Files::None)?.config, &cluster, *output),
+        Command::Doctor(asked) => {
+            doctor::run(&load_for(&common, asked.files())?.config, &common, &asked, *output)
+        }
         Command::Dev(dev) => dev_cluster::run(&dev, *output),
         Command::SimulateApns(simulate) => simulate_apns::run(&log_of(&common)?, *simulate, *output),
         Command::Bench(bench) => bench::run(&bench, &common.settings, *output),
@@ -57,6 +61,11 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
 /// The configuration that a command runs with.
 fn load(common: &Common) -> Result<Loaded, Failure> {
     load_with(common, None)
+}
+
+/// The same, for one that reads no more than these files.
+fn load_for(common: &Common, files: Files) -> Result<Loaded, Failure> {
+    load_with(common, Some(Live::nothing(files)))
 }
 
 /// The same, with these live settings over all of it.

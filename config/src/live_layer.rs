@@ -18,31 +18,33 @@ pub struct Live {
     pub version: u64,
     /// The text of each, as after `--set`; an empty one takes back what the files say, of a setting without default.
     pub settings: BTreeMap<String, String>,
-    /// Which of the files that they name are on this host.
+    /// Which files are on this host, of those that any layer names.
     pub files: Files,
 }
 
-/// Which of the files that live settings name are on this host: those that its process reads. The others are not looked at.
+/// Which of the files that pools and the front door name are on this host: those that its process reads. The others are not looked
+/// at, so that a configuration which all roles share gives no role another's secrets. All other sections' files are everybody's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Files {
-    /// All.
+    /// Both.
     #[default]
     All,
     /// Those of the pools, as on a sender's.
     Pools,
     /// Those of the front door, as on a gateway's.
     Gateway,
-    /// None.
+    /// Neither.
     None,
 }
 
 impl Files {
     pub(crate) fn has(self, key: &str) -> bool {
+        let (pools, gateway) = (key.starts_with("pools."), key.starts_with("gateway."));
         match self {
             Self::All => true,
-            Self::Pools => key.starts_with("pools."),
-            Self::Gateway => key.starts_with("gateway."),
-            Self::None => false,
+            Self::Pools => !gateway,
+            Self::Gateway => !pools,
+            Self::None => !pools && !gateway,
         }
     }
 }
@@ -58,6 +60,12 @@ impl std::fmt::Debug for Live {
 }
 
 impl Live {
+    /// Nothing set, on a host with these files.
+    #[must_use]
+    pub fn nothing(files: Files) -> Self {
+        Self { files, ..Self::default() }
+    }
+
     /// The pool that a setting belongs to, if it belongs to one.
     #[must_use]
     pub fn pool_of(key: &str) -> Option<&str> {

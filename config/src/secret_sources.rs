@@ -59,7 +59,7 @@ pub(crate) fn resolve_secrets(
             faults.add(Some(&entry.origin), name, what, "leave one of them");
             continue;
         }
-        if values.is_elsewhere(name, &entry) {
+        if values.is_elsewhere(name) {
             continue;
         }
         let hex = schema().key(&names[1]).is_some_and(|k| k.kind == Kind::SecretFile { hex: true });
@@ -115,7 +115,7 @@ pub(crate) fn check_files(values: &mut Values, faults: &mut Faults) {
     for (key, entry) in &values.entries {
         let (Some(known), Value::Path(path)) = (schema().key(key), &entry.value) else { continue };
         let result = match known.kind {
-            _ if values.is_elsewhere(key, entry) => Ok(()),
+            _ if values.is_elsewhere(key) => Ok(()),
             Kind::File => check_file(path),
             Kind::PrivateFile => check_private_file(path),
             Kind::ApiKeysFile => read_private_file(path).map(|text| {

@@ -24,7 +24,7 @@ pub(crate) struct Values {
     pub(crate) sections: BTreeMap<String, Origin>,
     /// Keys whose own fault is reported; nothing more is said about them.
     pub(crate) faulty: BTreeSet<String>,
-    /// Which files that live settings name are on this host.
+    /// Which of the files that are named are on this host.
     pub(crate) files: Files,
 }
 
@@ -50,9 +50,9 @@ impl Values {
         self.entries.get(key).map(|entry| &entry.origin)
     }
 
-    /// Whether a file that this entry names can't be looked at here.
-    pub(crate) fn is_elsewhere(&self, key: &str, entry: &Entry) -> bool {
-        matches!(entry.origin, Origin::Live { .. }) && !self.files.has(key)
+    /// Whether the file that a key names is not this process's to look at.
+    pub(crate) fn is_elsewhere(&self, key: &str) -> bool {
+        !self.files.has(key)
     }
 
     /// The names of all pools.

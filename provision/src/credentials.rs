@@ -96,7 +96,9 @@ impl Credentials {
 #[cfg(unix)]
 fn others_may_read(metadata: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    metadata.mode() & 0o077 != 0
+    // Where root owns it and we are not root, its group may: Kubernetes hands a secret to a user in no other way (`fsGroup`).
+    let by_group = metadata.uid() == 0 && !rustix::process::geteuid().is_root();
+    metadata.mode() & if by_group { 0o037 } else { 0o077 } != 0
 }
 
 #[cfg(not(unix))]

@@ -171,7 +171,7 @@ impl LedgerAdmin {
                 (None, _) => (Kind::Make, "may log in, and nothing else"),
                 (Some(_), None) => (Kind::Change, "a new password: the folder has none"),
                 (Some(found), _) if !found.plain => (Kind::Change, "may log in, and nothing else"),
-                (Some(found), Some(password)) if !scram::is_verifier_of(&found.stored, password) => {
+                (Some(found), Some(password)) if !self.is_password(found, &user, password).await => {
                     (Kind::Change, "the password of the folder")
                 }
                 _ => (Kind::Trouble, ""),
@@ -190,6 +190,18 @@ impl LedgerAdmin {
             }
         }
         Ok(())
+    }
+
+    /// Whether a login has this password: by what is stored, or by trying it where only a superuser may see that.
+    async fn is_password(&self, found: &Attributes, user: &str, password: &str) -> bool {
+        if let Some(stored) = &found.stored {
+            return scram::is_verifier_of(stored, password);
+        }
+        let (username, password) = (Some(user.to_owned()), Some(password.to_owned()));
+        let options = PostgresOptions { username, password, ..self.options.clone() };
+        let Ok(connection) = options.connect().await else { return false };
+        drop(connection.close().await);
+        true
     }
 
     /// The functions that run with their caller's rights, or wherever the caller says.
@@ -225,8 +237,8 @@ async fn is_made(connection: &mut PgConnection, cluster: &Cluster) -> Result<boo
 struct Attributes {
     /// Whether it may log in and nothing else.
     plain: bool,
-    /// The stored form of its password; empty where it cannot be read.
-    stored: String,
+    /// The stored form of its password; none where it cannot be read.
+    stored: Option<String>,
     groups: Vec<String>,
 }
 
@@ -242,7 +254,6 @@ async fn attributes(connection: &mut PgConnection, name: &str) -> Result<Option<
     .await
     .map_err(sql_error)?;
     let Some(row) = row else { return Ok(None) };
-    // Only a superuser may read it; for others the password is given anew each time.
     let stored = if row.get(1) {
         let stored: Option<String> =
             sqlx::query_scalar("SELECT rolpassword FROM pg_authid WHERE rolname = $1")
@@ -250,9 +261,9 @@ async fn attributes(connection: &mut PgConnection, name: &str) -> Result<Option<
                 .fetch_one(&mut *connection)
                 .await
                 .map_err(sql_error)?;
-        stored.unwrap_or_default()
+        Some(stored.unwrap_or_default())
     } else {
-        String::new()
+        None
     };
     Ok(Some(Attributes { plain: row.get(0), stored, groups: row.get(2) }))
 }

@@ -19,6 +19,13 @@ pub enum Cluster {
     /// Make what a cluster needs on RabbitMQ, PostgreSQL and ZooKeeper, with one narrow user for each role
     #[command(after_help = INIT_HELP)]
     Init(Init),
+    /// Make the passwords of all users, one file each, and reach no service
+    ///
+    /// For Compose and Kubernetes, where a process finds its secrets before `skein cluster init` has run. Files that are there stay;
+    /// init takes the passwords that it finds.
+    ///
+    /// Example: skein cluster passwords --sender sender-1 --sender sender-2 --credentials-folder secrets
+    Passwords(Who),
     /// Log in as each role and try what it must not do: ends with 1 if anything of it succeeds
     ///
     /// It harms nothing, also where a right is too wide. Run it after `skein cluster init`, with the same arguments.

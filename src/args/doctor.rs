@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use skein_config::Files;
 use skein_core::fleet::MemberId;
 
 use super::cluster::{member, name};
@@ -37,6 +38,13 @@ pub struct Doctor {
     pub user_prefix: String,
 }
 
+impl Doctor {
+    /// Which files it looks at.
+    pub fn files(&self) -> Files {
+        if self.credentials_folder.is_some() { Files::All } else { self.role.files() }
+    }
+}
+
 /// Whose configuration it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RoleName {
@@ -52,4 +60,15 @@ pub enum RoleName {
     Operator,
     /// Who looks notifications up
     Support,
+}
+
+impl RoleName {
+    /// Which files it reads.
+    pub const fn files(self) -> Files {
+        match self {
+            Self::Sender => Files::Pools,
+            Self::Gateway => Files::Gateway,
+            Self::Monitor | Self::Producer | Self::Operator | Self::Support => Files::None,
+        }
+    }
 }

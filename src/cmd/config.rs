@@ -9,10 +9,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
-use skein_config::{DEFAULT_TOML, show, shown};
+use skein_config::{DEFAULT_TOML, Files, show, shown};
 
-use super::load;
-use crate::args::{Common, Config};
+use super::{load, load_for};
+use crate::args::{Common, Config, RoleName};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::wiring::apns::{checked_credential, client_config};
@@ -23,9 +23,12 @@ const KEY_BYTES: usize = 32;
 /// Does what was asked for.
 pub fn run(common: &Common, command: &Config, output: Output) -> Result<Exit, Failure> {
     match command {
-        Config::Check => {
-            let config = load(common)?.config;
-            check_pools(&config)?;
+        Config::Check { role } => {
+            let files = role.map_or(Files::All, RoleName::files);
+            let config = load_for(common, files)?.config;
+            if matches!(files, Files::All | Files::Pools) {
+                check_pools(&config)?;
+            }
             let pools: Vec<&String> = config.pools.keys().collect();
             let note = if pools.is_empty() { "; there is no pool yet, so nothing can be sent" } else { "" };
             output.line(

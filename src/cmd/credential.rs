@@ -8,10 +8,10 @@ use anyhow::{Context as _, anyhow};
 use hyper::Method;
 use serde_json::{Value, json};
 use skein_apns::{Credential, CredentialError, TokenKey, probe};
-use skein_config::Config;
+use skein_config::{Config, Files};
 use skein_sender::credential::view::CredentialView;
 
-use super::{credential_fleet, load, small_runtime};
+use super::{credential_fleet, load, load_for, small_runtime};
 use crate::args::{Check, Common, Credential as Asked, List, Rotate};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -23,13 +23,13 @@ pub fn run(common: &Common, asked: &Asked, output: Output) -> Result<Exit, Failu
     match asked {
         Asked::Check(arguments) => small_runtime()?.block_on(checked(common, arguments, output)),
         Asked::List(List { fleet: true, .. }) => {
-            let config = load(common)?.config;
+            let config = load_for(common, Files::None)?.config;
             small_runtime()?.block_on(credential_fleet::list(&config, output))
         }
         Asked::List(List { url: None, .. }) => Ok(list(&load(common)?.config, output)),
         Asked::List(List { url: Some(url), .. }) => small_runtime()?.block_on(running(url, output)),
         Asked::Rotate(arguments) if arguments.back || !arguments.to.is_empty() => {
-            let config = load(common)?.config;
+            let config = load_for(common, Files::None)?.config;
             small_runtime()?.block_on(credential_fleet::rotate(common, &config, arguments, output))
         }
         Asked::Rotate(arguments) => {

@@ -72,7 +72,7 @@ pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exi
         monitor.run().await;
         Ok::<(), Failure>(())
     };
-    let reload = Reload::new(common, config, &signals).follow(store.live(), Files::None);
+    let reload = Reload::new(common, config, &signals, Files::None).follow(store.live());
     let reloading = reload.run(async |_, new, _| {
         let written = write_policy(&store, &wiring::monitor::policy(new)).await;
         written.map_err(|error| Refusal { why: error.to_string(), again: true })?;

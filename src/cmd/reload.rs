@@ -47,7 +47,7 @@ pub struct Reload<'a> {
     signals: Signals,
     live: Option<LiveWatch>,
     notebook: Option<Notebook>,
-    /// Which files of the live settings this process reads.
+    /// Which files this process reads.
     files: Files,
     /// The live settings in force.
     in_force: Live,
@@ -57,24 +57,23 @@ pub struct Reload<'a> {
 }
 
 impl<'a> Reload<'a> {
-    /// For a process that began with this configuration.
-    pub fn new(common: &'a Common, config: &Config, signals: &Signals) -> Self {
+    /// For a process that began with this configuration and reads these files.
+    pub fn new(common: &'a Common, config: &Config, signals: &Signals, files: Files) -> Self {
         Self {
             common,
             signals: signals.clone(),
             live: None,
             notebook: None,
-            files: Files::All,
-            in_force: Live::default(),
+            files,
+            in_force: Live::nothing(files),
             config: config.clone(),
             refused: None,
         }
     }
 
-    /// Follows the live settings of its fleet, too; of the files that they name this process reads these.
-    pub fn follow(self, live: LiveWatch, files: Files) -> Self {
-        let in_force = Live { files, ..self.in_force };
-        Self { live: Some(live), files, in_force, ..self }
+    /// Follows the live settings of its fleet, too.
+    pub fn follow(self, live: LiveWatch) -> Self {
+        Self { live: Some(live), ..self }
     }
 
     /// It keeps them for its next life, and has begun with those of its last one, if it had kept any.

@@ -85,9 +85,9 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
     let ending = signals.clone();
     let door =
         serve(front, gateway.router(), wiring::front_door(config)?, async move { ending.ended().await });
-    let mut reload = Reload::new(common, config, &signals);
+    let mut reload = Reload::new(common, config, &signals, Files::Gateway);
     if let Some(live) = wiring::live::as_gateway(config)? {
-        reload = reload.follow(live, Files::Gateway);
+        reload = reload.follow(live);
     }
     let reloading = reload.run(async |_, new, _| {
         wiring::take_up(&gateway, new).map_err(|failure| Refusal::of(&failure))?;

@@ -137,7 +137,7 @@ pub async fn run(
         logging::level(new.log.level);
         Ok(())
     };
-    let reload = Reload::new(common, config, &signals);
+    let reload = Reload::new(common, config, &signals, Files::Pools);
     let Some((seat, presence)) = seat else {
         tokio::select! {
             () = signals.ended() => {}
@@ -149,7 +149,7 @@ pub async fn run(
     };
     let following = async {
         tokio::time::sleep(LIVE_AFTER).await;
-        reload.follow(seat.live(), Files::Pools).keep(Notebook::of(config), live).run(apply).await;
+        reload.follow(seat.live()).keep(Notebook::of(config), live).run(apply).await;
     };
     let (shown, all_done) = (Arc::clone(&status), all_declared.subscribe());
     let mut describing =

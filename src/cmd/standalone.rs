@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use prometheus::Registry;
 use skein_backends::clock::SystemClock;
 use skein_backends::sqlite::EmbeddedLedger;
-use skein_config::{Config, Engine, Loaded};
+use skein_config::{Config, Files, Engine, Loaded};
 use skein_gateway::{Gateway, pages, serve};
 
 use super::reload::{Refusal, Reload};
@@ -80,7 +80,7 @@ async fn serve_all(config: &Config, common: &Common, output: Output) -> Result<E
     let door =
         serve(front, gateway.router(), wiring::front_door(config)?, async move { ending.ended().await });
     let tuning = sender.tuning();
-    let reloading = Reload::new(common, config, &signals).run(async |old, new, cause| {
+    let reloading = Reload::new(common, config, &signals, Files::All).run(async |old, new, cause| {
         credentials.reconfigure(old, new, cause).await?;
         let changed = wiring::take_up(&gateway, new).and_then(|()| wiring::sender::tune(new, &tuning));
         changed.map_err(|failure| Refusal::of(&failure))?;

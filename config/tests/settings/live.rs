@@ -54,6 +54,37 @@ fn a_process_looks_at_its_own_files_and_pools_only() {
     assert!(load(Files::Gateway, &elsewhere).is_err());
 }
 
+/// P9: one file for all roles gives none of them another's secrets.
+#[test]
+fn a_process_needs_the_secrets_of_its_own_role_alone() {
+    let folder = Folder::new();
+    let text = r#"
+[broker]
+username = "me"
+password_file = "broker-password"
+[gateway]
+api_keys_file = "gateway-keys"
+[pools.im]
+environment = "sandbox"
+topics = ["com.example.im"]
+credential = { kind = "certificate", file = "push.p12", password_file = "push.p12.password" }
+"#;
+    let path = folder.write("skein.toml", text);
+    let missing = |files| {
+        let live = Some(Live::nothing(files));
+        let loaded = Config::load(&Sources { files: vec![path.clone()], live, ..words(&[], &[]) });
+        loaded.map_or_else(|faults| faults.0.into_iter().map(|fault| fault.key).collect(), |_| Vec::new())
+    };
+    let (own, keys) = ("broker.password_file", "gateway.api_keys_file");
+    let [file, password] = ["file", "password_file"].map(|key| format!("pools.im.credential.{key}"));
+    assert_eq!(missing(Files::None), [own]);
+    assert_eq!(missing(Files::Gateway), [own, keys]);
+    assert_eq!(missing(Files::Pools), [own, &file, &password]);
+    assert_eq!(missing(Files::All), [own, keys, &file, &password]);
+    folder.write("broker-password", "a password");
+    assert_eq!(missing(Files::None), [""; 0]);
+}
+
 #[test]
 fn an_empty_text_takes_back_what_a_file_says() {
     let folder = Folder::new();

@@ -1,9 +1,10 @@
 //! Making what is missing: looks, says each step, does it, and looks again until there is none.
 
 use serde_json::json;
-use skein_provision::{Cluster, Credentials, Kind, ProvisionError, Service, Step};
+use skein_provision::{Cluster, Credentials, Kind, ProvisionError, Step};
 
 use super::admin::{Admin, failure};
+use super::logins;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
@@ -33,7 +34,7 @@ pub async fn run(admin: &Admin, dry_run: bool, output: Output) -> Result<Exit, F
     let word = if dry_run { "to_do" } else { "done" };
     output.line(format!("{said}{trouble}"), &json!({word: made, "troubles": troubles}));
     if !dry_run {
-        logins(admin, output);
+        logins::tell(cluster, credentials, admin.coordinator.is_some(), output);
     }
     Ok(if troubles > 0 { Exit::Failed } else { Exit::Done })
 }
@@ -72,29 +73,4 @@ async fn round(
         }
     }
     Ok((made, troubles))
-}
-
-/// What each role's configuration refers to.
-fn logins(admin: &Admin, output: Output) {
-    let Admin { cluster, credentials, .. } = admin;
-    let mut rows = Vec::new();
-    for role in cluster.roles() {
-        let user = role.user(&cluster.prefix);
-        let settings = role.services().iter().map(|service| (*service, user.clone()));
-        let coordinator = role
-            .at_zookeeper()
-            .filter(|_| admin.coordinator.is_some())
-            .map(|of| (Service::ZooKeeper, cluster.zookeeper_user(of)));
-        for (service, user) in settings.chain(coordinator) {
-            let path = credentials.path(service, &user).display().to_string();
-            rows.push([role.user(&cluster.prefix), service.label().to_owned(), user, path]);
-        }
-    }
-    let values: Vec<_> = rows
-        .iter()
-        .map(|[role, service, user, file]| {
-            json!({"role": role, "service": service, "username": user, "password_file": file})
-        })
-        .collect();
-    output.table(["ROLE", "SERVICE", "USERNAME", "PASSWORD_FILE"], &rows, &values);
 }

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::anyhow;
 use serde_json::json;
 use skein_backends::zookeeper::{LiveDocument, LiveVersion};
-use skein_config::Config;
+use skein_config::{Config, Files};
 
 use super::super::live::{Access, Change, Fleet};
-use super::super::{load, small_runtime};
+use super::super::{load_for, small_runtime};
 use crate::args::{Common, Live};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
 /// Does what was asked for.
 pub fn run(common: &Common, command: &Live, output: Output) -> Result<Exit, Failure> {
-    let config = load(common)?.config;
+    let config = load_for(common, Files::None)?.config;
     small_runtime()?.block_on(act(common, &config, command, output))
 }
 
