@@ -15,4 +15,4 @@ pub use fleet_store::{Applied, FleetStore, FleetView, Lead, Planned, StoredQueue
 pub use ledger::{
     DeviceState, Known, Ledger, LedgerError, LookUp, Recorded, Refused, Tally, Trace, TraceEvent,
 };
-pub use transport::{Answered, Transport, Trouble, TroubleClass, Write};
+pub use transport::{Answered, Transport, Trouble, TroubleClass, Windows, Write};

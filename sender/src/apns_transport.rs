@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use skein_apns as apns;
 use skein_core::answer::{Answer, Evidence, InDoubt, NotSent, Reply};
-use skein_core::seam::{Answered, Transport, Trouble, TroubleClass, Write};
+use skein_core::seam::{Answered, Transport, Trouble, TroubleClass, Windows, Write};
 use skein_core::{Content, Expiration, Priority, PushType, Reason, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -127,6 +127,18 @@ fn refused_in_handshakes(client: &apns::Client) -> u64 {
 impl Transport for ApnsTransport {
     fn room(&self) -> usize {
         self.client.as_ref().filter(|client| client.is_connected()).map_or(0, apns::Client::room)
+    }
+
+    fn resize(&mut self, windows: Windows) {
+        let Windows { connections_max, in_flight_max } = windows;
+        let config = &mut self.config;
+        if (connections_max, in_flight_max) == (config.connections_max, config.in_flight_max) {
+            return;
+        }
+        (config.connections_max, config.in_flight_max) = (connections_max, in_flight_max);
+        if let Some(client) = &mut self.client {
+            client.resize(connections_max, in_flight_max);
+        }
     }
 
     fn write(&mut self, write: Write) {

@@ -142,6 +142,9 @@ impl<C: Clock> PoolShard<C> {
         let mut work = self.work.borrow_mut();
         let Work { lanes, breaker, budget, gone, outbox, gate_shut, .. } = &mut *work;
         lanes.wake(boot);
+        if let Some(windows) = tuned.pool.windows {
+            transport.resize(windows);
+        }
         let room = transport.room();
         if room > 0 {
             self.status.startup.reached(Milestone::Connected);

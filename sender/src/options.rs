@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_core::retry_schedule::RetrySchedule;
+use skein_core::seam::Windows;
 use skein_core::{Content, FingerprintKey, PoolName};
 
 use crate::permits::Permits;
@@ -59,6 +60,8 @@ pub struct PoolOptions {
     pub topics: Vec<String>,
     /// Whether a newer notification with the same collapse id supersedes an older one waiting in the same lane.
     pub collapse: bool,
+    /// What each shard's transport may have open; without them, what it was made with.
+    pub windows: Option<Windows>,
 }
 
 impl PoolOptions {

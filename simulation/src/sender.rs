@@ -142,8 +142,12 @@ pub fn options(
         hold_max: Duration::from_secs(120),
         attempts_max: 20,
     };
-    let pool =
-        |name: &PoolName| PoolOptions { name: name.clone(), topics: vec![TOPIC.into()], collapse: true };
+    let pool = |name: &PoolName| PoolOptions {
+        name: name.clone(),
+        topics: vec![TOPIC.into()],
+        collapse: true,
+        windows: None,
+    };
     Options {
         member: member.as_str().into(),
         shards,

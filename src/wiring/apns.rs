@@ -9,6 +9,7 @@ use skein_apns::{
     Secret, TokenKey,
 };
 use skein_config::{Config, CredentialBytes, Pool};
+use skein_core::seam::Windows;
 
 use super::{count, read, system_roots};
 use crate::exit::Failure;
@@ -37,18 +38,24 @@ pub fn client_config(config: &Config, name: &str, pool: &Pool) -> Result<ClientC
         None => Roots::apple(),
     };
     let proxy = pool.proxy.as_ref().map(proxy).transpose().map_err(usage)?;
-    let shards = super::sender::shards(config);
-    let share = |whole: u32| count(whole).div_ceil(shards).max(1);
-    let connections_max = share(pool.connections_max.get());
+    let Windows { connections_max, in_flight_max } = windows(config, pool);
     Ok(ClientConfig {
         roots,
         proxy,
         connections_max,
-        in_flight_max: share(pool.in_flight_max.get()),
+        in_flight_max,
         unsent_max: UNSENT_MAX,
         request_timeout: pool.request_deadline,
         ..ClientConfig::new(endpoint)
     })
+}
+
+/// What each client of a pool may have open.
+pub fn windows(config: &Config, pool: &Pool) -> Windows {
+    let shards = super::sender::shards(config);
+    let share = |whole: u32| count(whole).div_ceil(shards).max(1);
+    let in_flight_max = share(pool.in_flight_max.get());
+    Windows { connections_max: share(pool.connections_max.get()), in_flight_max }
 }
 
 /// A pool's credential as its files are now, checked against the pool's environment, topics and the time.

@@ -71,7 +71,8 @@ fn options(config: &Config, fingerprint_key: FingerprintKey) -> Result<Options, 
 
 fn pool_options(config: &Config) -> Result<Vec<PoolOptions>, Failure> {
     let pools = config.pools.iter().map(|(name, pool)| {
-        Ok(PoolOptions { name: named(name)?, topics: pool.topics.clone(), collapse: pool.collapse })
+        let windows = Some(apns::windows(config, pool));
+        Ok(PoolOptions { name: named(name)?, topics: pool.topics.clone(), collapse: pool.collapse, windows })
     });
     pools.collect()
 }

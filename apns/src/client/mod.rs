@@ -212,6 +212,14 @@ impl Client {
         self.next_number
     }
 
+    /// Other bounds from here on, those of [`ClientConfig`] by these names. Nothing is cut: connections beyond them drain, and
+    /// until fewer requests are open, none is taken.
+    pub fn resize(&mut self, connections_max: usize, in_flight_max: usize) {
+        self.config.connections_max = connections_max.max(1);
+        self.config.in_flight_max = in_flight_max.max(1);
+        self.upkeep_at = Instant::now();
+    }
+
     /// Does the client's work until there is something for the caller: answers, appended to `answers` in batches, or
     /// room after there was none.
     ///

@@ -44,7 +44,8 @@ impl Client {
     /// Retires what is old or unused, and begins a connect if one is wanted and allowed; says whether one was begun.
     pub(super) fn keep_up(&mut self, now: Instant) -> bool {
         self.thought_at = now;
-        let census = self.census(now);
+        let mut census = self.census(now);
+        census.young -= self.retire_beyond(census.young, now);
         let wanted = self.wanted(&census, now);
         self.retire_old(&census, wanted, now);
         self.retire_unused(&census, now);
@@ -139,6 +140,15 @@ impl Client {
                 link.retire();
             }
         }
+    }
+
+    /// Retires what is more than there may be, which is so only once the bound was lowered; says how many.
+    fn retire_beyond(&mut self, young: usize, now: Instant) -> usize {
+        let surplus = young.saturating_sub(self.config.connections_max);
+        let links = self.links.iter_mut();
+        let young = links.filter(|link| !link.machine.is_retiring() && link.renew_at > now);
+        young.take(surplus).for_each(|link| link.retire());
+        surplus
     }
 
     /// The next instant at which age, disuse or a held request may change something.

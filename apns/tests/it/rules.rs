@@ -213,6 +213,44 @@ async fn p2_a_silent_connection_gets_no_more_requests_while_it_is_asked() {
 }
 
 #[tokio::test]
+async fn p4_other_bounds_hold_at_once_and_cut_nothing() {
+    let simulator =
+        Simulator::start(SimulatorConfig { rtt_ms: 60, window_bytes: 16_384, ..SimulatorConfig::default() })
+            .unwrap();
+    let address = simulator.addr();
+    let endpoint = Endpoint::custom(&address.ip().to_string(), address.port(), Environment::Sandbox).unwrap();
+    let config = ClientConfig {
+        roots: Roots::from_pem(simulator.ca_pem().as_bytes()).unwrap(),
+        connect_interval_min: Duration::from_millis(1),
+        ..ClientConfig::new(endpoint)
+    };
+    let mut client = Client::new(config, token());
+    let (mut next, mut found) = (0, Vec::new());
+    for (connections_max, in_flight_max, until) in [(1, 100_000, 200), (4, 100_000, 800), (2, 7, 900)] {
+        client.resize(connections_max, in_flight_max);
+        let mut is_within = false;
+        while found.len() < until {
+            while next < until as u64 && client.room() > 0 {
+                let mut push = request(next);
+                push.apns_id = u128::from(next).to_be_bytes();
+                push.payload = format!(r#"{{"aps":{{"alert":"{}"}}}}"#, "x".repeat(1_400)).into();
+                client.write(push).unwrap();
+                next += 1;
+                is_within |= client.in_flight() <= in_flight_max;
+                assert!(!is_within || client.in_flight() <= in_flight_max, "once within, always within");
+            }
+            client.progress(&mut found).await;
+        }
+        let status = client.status();
+        assert!(status.open <= connections_max, "{status:?}");
+    }
+    assert!(found.iter().all(|(_, answer)| matches!(answer, Answer::Reply { status: 200, .. })));
+    let health = client.health();
+    assert_eq!((health.connects, health.connections_lost), (4, 0), "grown to 4, then drained to 2");
+    assert_eq!(client.status().open, 2);
+}
+
+#[tokio::test]
 async fn small_windows_and_a_long_way_open_connections_and_disuse_closes_them() {
     let simulator =
         Simulator::start(SimulatorConfig { rtt_ms: 60, window_bytes: 16_384, ..SimulatorConfig::default() })

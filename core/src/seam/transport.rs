@@ -15,6 +15,9 @@ pub trait Transport: 'static {
     /// can still expire or be superseded.
     fn room(&self) -> usize;
 
+    /// What may be open at once, from here on. Nothing that is open beyond it is cut. Called often with the same.
+    fn resize(&mut self, _windows: Windows) {}
+
     /// Hands a write over, to be flushed at once. Each ends in exactly one [`Answered`]. The caller keeps to [`Transport::room`].
     fn write(&mut self, write: Write);
 
@@ -31,6 +34,15 @@ pub trait Transport: 'static {
 
     /// What keeps it from writing, if anything does.
     fn trouble(&self) -> Option<Trouble>;
+}
+
+/// What may be open at APNs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// Connections.
+    pub connections_max: usize,
+    /// Notifications written and not answered, over all of them.
+    pub in_flight_max: usize,
 }
 
 /// What keeps a transport from writing.

@@ -66,6 +66,7 @@ pub fn options(pool: &PoolName, held_max: usize) -> Options {
             name: pool.clone(),
             topics: vec!["com.example.im".into()],
             collapse: true,
+            windows: None,
         }],
         fingerprint_key: FingerprintKey::derive(b"test"),
         spans: None,

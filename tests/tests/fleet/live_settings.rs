@@ -19,7 +19,7 @@ fn change(number: u64) -> String {
     match number % 6 {
         0 => format!("retry.credential={}ms", 1_000 + number),
         1 => format!("monitor.policy.balance_queue_floor={}", 10 + number),
-        2 => format!("retry.budget_floor={}", 10 + number),
+        2 => format!("pools.im.in_flight_max={}", 4_000 + number),
         3 => format!("sender.held_max={}", 20_000 + number),
         4 => format!("pools.im.collapse={}", number % 12 == 4),
         _ => format!("log.level={}", if number % 12 == 5 { "warn" } else { "info" }),

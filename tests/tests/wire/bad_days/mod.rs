@@ -17,6 +17,7 @@ mod goaway;
 mod hostile;
 mod outages;
 mod rotation;
+mod windows;
 
 /// Whether scenarios run at full length.
 fn is_full() -> bool {

@@ -10,7 +10,7 @@ use skein_core::fact::Fact;
 use skein_core::memory::{MemoryBroker, MemoryLedger, StaticCoordinator};
 use skein_core::notification::Draft;
 use skein_core::retry_schedule::RetrySchedule;
-use skein_core::seam::{Answered, Clock, Submit, Transport, Trouble, Write};
+use skein_core::seam::{Answered, Clock, Submit, Transport, Trouble, Windows, Write};
 use skein_core::{FingerprintKey, NotificationId, PoolName};
 use skein_sender::apns_transport::ApnsTransport;
 use skein_sender::credential::slot::Slot;
@@ -144,6 +144,14 @@ impl Rig {
         self.record.lock().unwrap().clone()
     }
 
+    /// Each shard may have so much open at APNs from now on, in every pool.
+    pub fn resize(&self, windows: Windows) {
+        let change = |options: &mut Options| {
+            options.pools.iter_mut().for_each(|pool| pool.windows = Some(windows));
+        };
+        self.sender.tuning().change(change);
+    }
+
     /// Leaves in good order.
     pub async fn end(self) {
         assert!(self.sender.drain(Duration::from_secs(30)).await, "the sender does not end");
@@ -206,7 +214,12 @@ fn options(pools: &[PoolName], retry: RetrySchedule, retry_budget: (f64, u32)) -
         record_rows_max: 1_000,
         pools: pools
             .iter()
-            .map(|name| PoolOptions { name: name.clone(), topics: Vec::new(), collapse: false })
+            .map(|name| PoolOptions {
+                name: name.clone(),
+                topics: Vec::new(),
+                collapse: false,
+                windows: None,
+            })
             .collect(),
         fingerprint_key: FingerprintKey::derive(b"bad days"),
         spans: None,
@@ -236,6 +249,10 @@ struct Recording {
 impl Transport for Recording {
     fn room(&self) -> usize {
         self.inner.room()
+    }
+
+    fn resize(&mut self, windows: Windows) {
+        self.inner.resize(windows);
     }
 
     fn write(&mut self, write: Write) {
