@@ -1,6 +1,7 @@
 //! What the guide says, held against what is so: its producers against a real fleet, its reference against the code, its
 //! links against the files.
 
+mod alarm_table;
 mod bridge;
 mod languages;
 mod links;

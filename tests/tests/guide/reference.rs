@@ -8,7 +8,7 @@ use std::fs;
 
 use skein_tests::workspace_folder;
 
-use crate::{metric_names, verdict_table};
+use crate::{alarm_table, metric_names, verdict_table};
 
 fn holds(name: &str, made: &str) {
     let path = workspace_folder().join("docs/reference").join(name);
@@ -37,4 +37,9 @@ fn reference_of_verdicts() {
 #[test]
 fn reference_of_metrics() {
     holds("metrics.md", &metric_names::page());
+}
+
+#[test]
+fn reference_of_alarms() {
+    holds("alarms.md", &alarm_table::page());
 }
