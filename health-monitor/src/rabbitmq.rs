@@ -5,5 +5,5 @@ mod http;
 mod management;
 mod watch;
 
-pub use management::{ManagementOptions, ManagementUrl, NotAManagementUrl};
+pub use management::{Management, ManagementOptions, ManagementUrl, NotAManagementUrl};
 pub use watch::{RabbitWatch, WatchOptions};

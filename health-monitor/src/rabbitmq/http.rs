@@ -10,6 +10,7 @@ use hyper::header::{AUTHORIZATION, HOST};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
+use skein_producer::{Before, tls_refusal};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
@@ -41,7 +42,15 @@ impl Client {
     /// Asks, and gives the status and the body. Cancelled, the next request uses a new connection.
     pub async fn ask(&mut self, method: Method, path: &str) -> Result<(u16, Bytes), String> {
         let asked = tokio::time::timeout(ANSWER_LIMIT, self.exchange(method, path)).await;
-        asked.unwrap_or_else(|_| Err(format!("no answer in {ANSWER_LIMIT:?}")))
+        let answer = asked.unwrap_or_else(|_| Err(format!("no answer in {ANSWER_LIMIT:?}")));
+        let Target { host, port, tls, .. } = &self.target;
+        match (answer, tls) {
+            (Err(error), Some(tls)) => {
+                let refusal = tls_refusal((host, *port), Before::Nothing, tls).await;
+                Err(refusal.unwrap_or(error))
+            }
+            (answer, _) => answer,
+        }
     }
 
     async fn exchange(&mut self, method: Method, path: &str) -> Result<(u16, Bytes), String> {

@@ -54,8 +54,8 @@ impl fmt::Display for ManagementUrl {
     }
 }
 
-/// The API.
-pub(super) struct Management {
+/// A client of the API. Its methods may be cancelled.
+pub struct Management {
     client: Client,
     vhost: String,
 }
@@ -85,6 +85,7 @@ struct ConnectionRow {
 }
 
 impl Management {
+    /// A client that connects when it is first asked.
     pub fn new(options: ManagementOptions) -> Self {
         let login = format!("{}:{}", options.username, options.password.as_str());
         let authorization = Zeroizing::new(format!("Basic {}", STANDARD.encode(&login)));
@@ -98,6 +99,9 @@ impl Management {
     }
 
     /// Every queue of ours that the broker has figures of.
+    ///
+    /// # Errors
+    /// Why there is no answer, or none of use, and what to do where that is known.
     pub async fn queues(&mut self) -> Result<Vec<(QueueName, Reading)>, String> {
         let path = format!(
             "/api/queues/{}?columns=name,messages_ready,messages_unacknowledged,message_stats.ack&disable_stats=false",
@@ -114,12 +118,18 @@ impl Management {
     }
 
     /// Every connection with a name that its client gave: the broker's name of it, and the client's.
+    ///
+    /// # Errors
+    /// As [`Management::queues`].
     pub async fn connections(&mut self) -> Result<Vec<(String, String)>, String> {
         let rows: Vec<ConnectionRow> = self.get("/api/connections?columns=name,user_provided_name").await?;
         Ok(rows.into_iter().filter_map(|row| Some((row.name, row.user_provided_name?))).collect())
     }
 
-    /// Closes a connection. One that is gone is closed.
+    /// Closes a connection.
+    ///
+    /// # Errors
+    /// As [`Management::queues`]; also when it is gone, or too new for the API to know it.
     pub async fn close(&mut self, connection: &str) -> Result<(), String> {
         let path = format!("/api/connections/{}", percent_encoded(connection));
         match self.client.ask(Method::DELETE, &path).await? {

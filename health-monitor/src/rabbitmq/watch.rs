@@ -223,7 +223,7 @@ async fn read<C: Clock>(
             }
             Err(error) => {
                 if view.management_trouble.is_none() {
-                    tracing::warn!(%error, "the broker's management API does not answer: no depth, no rate, no kick");
+                    tracing::warn!(%error, "RabbitMQ's management API does not answer: no depth, no rate, no kick");
                 }
                 view.management_trouble = Some(error);
             }

@@ -1,5 +1,6 @@
 //! TLS to RabbitMQ: AMQP, and the management API.
 
+use skein_health_monitor::rabbitmq::{Management, ManagementOptions, ManagementUrl};
 use skein_producer::{LinkOptions, link::Link, tls_config};
 use skein_tests::{need, services::RabbitMq};
 
@@ -23,6 +24,26 @@ async fn rabbitmq_by_amqp() {
             .await
             .map_err(|error| error.to_string())?;
         Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rabbitmq_by_its_management_api() {
+    need!("rabbitmq");
+    let certificates = Certificates::new();
+    let [good, expired] = servers(&certificates).await;
+    prove("RabbitMQ's management API", &certificates, async |way, expired_server| {
+        let [_, management] = if expired_server { &expired } else { &good }.tls().unwrap();
+        let mut management = Management::new(ManagementOptions {
+            url: ManagementUrl { tls: true, host: way.host.to_owned(), port: management.port() },
+            tls: Some(tls_config(way.trusted.as_bytes(), way.identity()).unwrap()),
+            username: "guest".to_owned(),
+            password: "guest".to_owned().into(),
+            vhost: "/".to_owned(),
+        });
+        // As the monitor's log says it.
+        management.queues().await.map(drop).map_err(|why| format!("RabbitMQ's management API: {why}"))
     })
     .await;
 }
