@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a server answered.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ impl Response {
 /// A GET of `http://[user:password@]host:port/path`.
 ///
 /// # Errors
-/// When the server can't be reached, answers no HTTP, or not within 15 s. Any status is an `Ok`.
+/// When the server can't be reached, answers no HTTP, or not within 60 s. Any status is an `Ok`.
 pub async fn get(url: &str) -> io::Result<Response> {
     request("GET", url, None).await
 }

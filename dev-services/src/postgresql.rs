@@ -16,8 +16,8 @@ use tokio::sync::OnceCell;
 use super::{Folder, postgres_wire, postgres_wire::Row, programs, start_process, unique};
 use crate::{guard::Guarded, ports::Port, tls::ServerTls, until};
 
-const STOP_LIMIT: Duration = Duration::from_secs(30);
-const BACKENDS_GONE_LIMIT: Duration = Duration::from_secs(10);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+const BACKENDS_GONE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where a running PostgreSQL is; user `postgres`, no password.
 #[derive(Debug, Clone)]

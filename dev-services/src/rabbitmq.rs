@@ -26,7 +26,7 @@ pub use cluster::Quorum;
 use encrypted::Encrypted;
 
 const STOP_LIMIT: Duration = Duration::from_secs(60);
-const REGISTER_LIMIT: Duration = Duration::from_secs(20);
+const REGISTER_LIMIT: Duration = Duration::from_secs(60);
 /// How often a quorum queue counts itself, in milliseconds: depths are then seen within a second or two, not five.
 const ADVANCED: &str = "[{rabbit, [{quorum_tick_interval, 1000}]}].";
 const PLUGINS: &str = "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_event_exchange].";
@@ -215,7 +215,7 @@ impl RabbitMq {
     /// [`kill9`](Self::kill9).
     ///
     /// # Errors
-    /// When it is not there after 20 s.
+    /// When it is not there after 60 s.
     pub async fn registered(&self, queue: &str) -> Result<(), TimedOut> {
         let node = &self.name;
         let file = self.folder.join(&format!("mnesia/{node}/quorum/{node}/names.dets"));

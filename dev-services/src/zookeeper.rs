@@ -18,7 +18,7 @@ use tokio::{
 use super::{Folder, programs, start_process, unique};
 use crate::{guard::Guarded, ports::Port, tls::ServerTls};
 
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 const WORD_LIMIT: Duration = Duration::from_secs(2);
 
 /// Where a running ZooKeeper is.

@@ -17,7 +17,7 @@ use skein_tests::relay::Relay;
 use skein_tests::services::{RabbitMq, RabbitMqAddress};
 
 pub const MAX_LENGTH_BYTES: u64 = 1 << 28;
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub struct World {
     pub url: String,

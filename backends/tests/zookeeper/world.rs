@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use zookeeper_client::Client;
 
 /// Bounds every wait.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(60);
 /// As short as the server of the tests allows with its ticks of 500 ms.
 pub const SESSION: Duration = Duration::from_secs(4);
 

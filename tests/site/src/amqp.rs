@@ -13,7 +13,7 @@ use lapin::{
     types::FieldTable,
 };
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A connection with one channel that confirms.
 pub struct Client {

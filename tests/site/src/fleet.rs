@@ -26,7 +26,7 @@ const QUEUES: u16 = 4;
 /// How long a role may take to be ready.
 pub const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long a role may take to end.
-pub const END_LIMIT: Duration = Duration::from_secs(30);
+pub const END_LIMIT: Duration = Duration::from_secs(60);
 /// How long traffic may take to flow (again).
 pub const FLOW_LIMIT: Duration = Duration::from_secs(60);
 const FIRST_ID: &str = "00000000-0000-7000-8000-000000000000";

@@ -8,7 +8,7 @@ use tokio::{
 use super::{Relay, Side};
 use crate::until;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 struct Pair {
     relay: Relay,

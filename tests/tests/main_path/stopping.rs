@@ -53,7 +53,7 @@ async fn a_second_sigterm_ends_at_once() {
     sender.wait_for_line("asked to end", END_LIMIT).await.unwrap();
     assert!(sender.exit_status().is_none(), "it ended although APNs owes it answers");
     sender.terminate();
-    let status = sender.wait_exit(Duration::from_secs(5)).await.unwrap();
+    let status = sender.wait_exit(Duration::from_secs(15)).await.unwrap();
     assert_eq!(status.code(), Some(1), "ended at once is not done");
     fleet.gone().await;
     fleet.site.simulator.set_faults(Faults::default()).unwrap();

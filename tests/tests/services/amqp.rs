@@ -13,7 +13,7 @@ use lapin::{
 };
 
 pub const QUEUE: &str = "lane";
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 pub async fn connect(url: &str) -> Connection {
     Connection::connect(url, ConnectionProperties::default()).await.unwrap()
@@ -51,7 +51,7 @@ pub async fn consume(channel: &Channel, prefetch: u16) -> Consumer {
 }
 
 pub async fn next(consumer: &mut Consumer) -> Delivery {
-    let delivery = tokio::time::timeout(LIMIT, consumer.next()).await.expect("no delivery within 30 s");
+    let delivery = tokio::time::timeout(LIMIT, consumer.next()).await.expect("no delivery within 60 s");
     delivery.expect("the consumer has ended").unwrap()
 }
 

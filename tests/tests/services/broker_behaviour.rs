@@ -13,7 +13,7 @@ use skein_tests::{
 
 use crate::amqp::{connect, consume, declare, publish, take};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A queue with messages `0..count`, its vhost, and a connection that keeps them.
 async fn filled(broker: &RabbitMqAddress, count: u32) -> (String, lapin::Connection) {

@@ -14,7 +14,7 @@ use tokio::{io::AsyncReadExt as _, net::TcpStream};
 
 use crate::amqp::{QUEUE, connect, consume, declare, next, publish, take};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_confirmed_message_survives_the_brokers_kill() {
