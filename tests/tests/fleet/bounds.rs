@@ -112,6 +112,7 @@ const BOUNDS: &[Bound] = &[
     most("rolling-restart", Figure::Duplicates, 0.0),
     most("clock", Figure::Moves, 0.0),
     most("clock", Figure::GapP99, 200.0),
+    most("clock-too-slow", Figure::TakeoverMax, 20_000.0),
     most("plan", Figure::PlanMax, 50.0),
     most("plan", Figure::Busiest, 115.0),
     most("plan", Figure::Moves, 17.0),

@@ -50,8 +50,6 @@ pub struct Judged {
     pub sent: Vec<Sent>,
     /// Who wrote when.
     pub timeline: Timeline,
-    /// Wall clock minus the log's clock.
-    wall_offset_ns: i128,
 }
 
 impl Judged {
@@ -71,16 +69,13 @@ impl Judged {
         }
         let (mut all, mut in_time) = (0_u32, 0_u32);
         for sent in self.sent.iter().map(|sent| &sent.confirmed) {
-            // The id is a UUIDv7: it begins with the milliseconds of the wall clock at which it was made.
-            let made_ns = (sent.id >> 80) as i128 * 1_000_000 - self.wall_offset_ns;
-            if !(i128::from(from_ns)..i128::from(to_ns)).contains(&made_ns)
-                || !of(self.timeline.queue_of(sent.token))
-            {
+            let made_ns = self.timeline.made_ns(sent.id);
+            if !(from_ns..to_ns).contains(&made_ns) || !of(self.timeline.queue_of(sent.token)) {
                 continue;
             }
             let Some(read_ns) = read.get(&sent.id) else { continue };
             all += 1;
-            in_time += u32::from(i128::from(*read_ns) <= made_ns + soon.as_nanos() as i128);
+            in_time += u32::from(*read_ns <= made_ns + soon.as_nanos() as u64);
         }
         (all > 0).then(|| 100.0 * f64::from(in_time) / f64::from(all))
     }
@@ -184,7 +179,7 @@ pub async fn judge(
         assert_eq!(report.duplicates, 0, "an orderly end writes nothing twice: {report}");
         assert_eq!(books.possible_copies.len(), 0, "an orderly end leaves nothing in doubt");
     }
-    Judged { sent, timeline, wall_offset_ns }
+    Judged { sent, timeline }
 }
 
 /// Waits until each of so many has a verdict; `false` if that takes too long.

@@ -1,6 +1,6 @@
 //! What the simulator's log says of each queue: who wrote when.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use skein_apns_sim::log::{NewRow, Row, Snapshot};
 use skein_core::{Slot, SlotMap};
@@ -12,6 +12,9 @@ const ESCAPE_NS: u64 = 2_000_000_000;
 
 /// What one flush carried is read within this time; between two of them a shard looks at its lease.
 const ONE_FLUSH_NS: u64 = 100_000_000;
+
+/// What had to wait for the end of a pause is read within this time of it.
+const AFTER_A_PAUSE_NS: u64 = 50_000_000;
 
 /// A process: a sender's number and which of its lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +38,8 @@ pub struct Write {
     /// The connection's number.
     pub connection: u32,
     pub id: u128,
+    /// The device token's fingerprint.
+    pub token: u64,
 }
 
 /// The log, queue by queue.
@@ -43,6 +48,8 @@ pub struct Timeline {
     pub writers: HashMap<u32, Writer>,
     lives: Vec<Vec<Life>>,
     homes: HashMap<u64, u16>,
+    /// Wall clock minus the log's clock.
+    wall_offset_ns: i128,
 }
 
 impl Timeline {
@@ -69,9 +76,16 @@ impl Timeline {
                 writer,
                 connection: row.connection(),
                 id: row.id(),
+                token: row.token(),
             });
         }
-        Self { queues: all, writers, lives, homes }
+        let wall_offset_ns = i128::from(log.wall_offset_ms) * 1_000_000;
+        Self { queues: all, writers, lives, homes, wall_offset_ns }
+    }
+
+    /// When a notification was made: its id is a UUIDv7, which begins with the milliseconds of the wall clock.
+    pub fn made_ns(&self, id: u128) -> u64 {
+        u64::try_from((id >> 80) as i128 * 1_000_000 - self.wall_offset_ns).unwrap_or(0)
     }
 
     /// A token's queue.
@@ -96,12 +110,31 @@ impl Timeline {
         writes[..writes.partition_point(|write| write.at_ns < before_ns)].last().copied()
     }
 
-    /// The longest pause of a queue that begins after `from_ns` and before `until_ns`, or is under way then: its two ends.
+    /// The longest pause of a queue that begins after `from_ns` and before `until_ns`, or is under way then: its two ends. It
+    /// begins with the last request, or when the first of those that come at its end could have been written: while a queue is
+    /// empty it does not pause.
     pub fn longest_pause(&self, queue: u16, from_ns: u64, until_ns: u64) -> Option<(u64, u64)> {
         let writes = self.queues.get(&queue)?;
-        let pauses = writes.windows(2).map(|pair| (pair[0].at_ns, pair[1].at_ns));
+        let ready = self.ready(writes);
+        let pauses = (1..writes.len()).map(|at| {
+            let (before, end) = (writes[at - 1].at_ns, writes[at].at_ns);
+            let count = writes[at..].partition_point(|write| write.at_ns <= end + AFTER_A_PAUSE_NS);
+            let first = ready[at..at + count].iter().min().copied().unwrap_or(end);
+            (before.max(first.min(end)), end)
+        });
         let meant = pauses.filter(|(begin, end)| *end > from_ns && *begin < until_ns);
         meant.max_by_key(|(begin, end)| end - begin)
+    }
+
+    /// Since when each of a queue's writes could have come: it was made, and the one before of its token was read. What is written
+    /// again waits by its own schedule, and for no owner.
+    fn ready(&self, writes: &[Write]) -> Vec<u64> {
+        let (mut seen, mut last) = (HashSet::new(), HashMap::new());
+        let since = |write: &Write| {
+            let before = last.insert(write.token, write.at_ns).unwrap_or(0);
+            if seen.insert(write.id) { self.made_ns(write.id).max(before) } else { write.at_ns }
+        };
+        writes.iter().map(since).collect()
     }
 
     /// What a thawed process still wrote for queues that others had written for meanwhile.
@@ -139,7 +172,7 @@ impl Timeline {
     /// The log without what only seems to be two writers at once: an answer that was on its way to a process that was killed
     /// meanwhile binds nobody, and what escaped a thawed process is counted by itself.
     pub fn for_writers(&self, log: &Snapshot) -> Snapshot {
-        let escaped: std::collections::HashSet<(u128, u64)> =
+        let escaped: HashSet<(u128, u64)> =
             self.escaped().iter().map(|write| (write.id, write.at_ns)).collect();
         let rows = log.rows.iter().filter(|row| !escaped.contains(&(row.id(), row.read_ns())));
         let row = |row: &Row| {
@@ -159,5 +192,44 @@ impl Timeline {
             })
         };
         Snapshot { rows: rows.map(row).collect(), ..log.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HashMap, Timeline, Write, Writer};
+
+    const MS: u64 = 1_000_000;
+
+    /// Writes by (read at, made at, token), in milliseconds.
+    fn longest(writes: &[(u64, u64, u64)]) -> Option<(u64, u64)> {
+        let write = |(number, (at, made, token)): (usize, &(u64, u64, u64))| Write {
+            at_ns: at * MS,
+            writer: Writer { sender: 0, life: 0 },
+            connection: 0,
+            id: u128::from(*made) << 80 | number as u128,
+            token: *token,
+        };
+        let timeline = Timeline {
+            queues: HashMap::from([(0, writes.iter().enumerate().map(write).collect())]),
+            writers: HashMap::new(),
+            lives: Vec::new(),
+            homes: HashMap::new(),
+            wall_offset_ns: 0,
+        };
+        timeline.longest_pause(0, 0, 10_000 * MS).map(|(begin, end)| (begin / MS, end / MS))
+    }
+
+    #[test]
+    fn a_queue_pauses_while_something_waits_and_not_while_it_is_empty() {
+        assert_eq!(longest(&[(10, 9, 1), (500, 490, 2), (600, 598, 3)]), Some((490, 500)));
+        assert_eq!(longest(&[(10, 9, 1), (500, 20, 2), (600, 598, 3)]), Some((20, 500)), "held up");
+        assert_eq!(
+            longest(&[(10, 9, 1), (500, 499, 2), (501, 30, 3)]),
+            Some((30, 500)),
+            "by the one behind it"
+        );
+        assert_eq!(longest(&[(10, 9, 1), (500, 5, 2), (600, 598, 3)]), Some((10, 500)), "all the time");
+        assert_eq!(longest(&[(10, 9, 1), (500, 490, 2), (505, 20, 2)]), Some((490, 500)), "its token's turn");
     }
 }
