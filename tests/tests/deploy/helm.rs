@@ -1,12 +1,27 @@
 //! The chart, rendered by Helm in each of its ways, each object held against Kubernetes' own schema.
 
-use crate::{deploy, run};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::Command,
+};
+
+use skein_test_site::keys::{private_file, provider_key};
+
+use crate::{container::Container, deploy, pod::Pods, run};
 
 /// Each way of rendering, and kinds of which there must be so many.
 const WAYS: [(&str, &[(&str, usize)]); 3] = [
     (
         "sender.track=a",
-        &[("StatefulSet", 1), ("Deployment", 2), ("PodDisruptionBudget", 3), ("NetworkPolicy", 3)],
+        &[
+            ("StatefulSet", 1),
+            ("Deployment", 2),
+            ("PodDisruptionBudget", 3),
+            ("NetworkPolicy", 3),
+            ("Job", 1),
+        ],
     ),
     (
         "sender.autoscaling.enabled=true,prometheusOperator.enabled=true",
@@ -20,7 +35,12 @@ const FOREIGN: [&str; 2] = ["keda.sh/", "monitoring.coreos.com/"];
 const VERSIONS: [&str; 2] = ["1.28", "1.34"];
 
 fn objects(way: &str) -> Vec<String> {
-    let text = run(&deploy("helm"), "helm", ["template", "im", "skein", "--namespace", "push", "--set", way]);
+    let mut helm = Command::new("helm");
+    helm.current_dir(deploy("helm")).args(["template", "im", "skein", "--namespace", "push", "--set", way]);
+    let output = helm.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // What it says beside them is on the other output.
+    let text = String::from_utf8(output.stdout).unwrap();
     let is_object = |text: &&str| text.contains("\nkind: ");
     text.split("\n---\n").filter(is_object).map(str::to_owned).collect()
 }
@@ -60,4 +80,90 @@ fn kubernetes_takes_every_object() {
             run(folder.path(), "kubernetes-validate", ["--strict", "-k", version, "objects.yaml"]);
         }
     }
+}
+
+/// What YAML says, as JSON: by the parser that `kubernetes-validate` has, too.
+const TO_JSON: &str =
+    "import json, sys, yaml; json.dump([o for o in yaml.safe_load_all(open(sys.argv[1])) if o], sys.stdout)";
+/// What every process has.
+const EVERYBODY: [&str; 3] = ["fingerprint.key", "parking.key", "ca.pem"];
+
+/// The Secrets that `values.yaml` names, as folders, but for the users' passwords.
+fn secrets(folder: &Path) {
+    let made = rcgen::generate_simple_self_signed(["rabbitmq".to_owned()]).unwrap();
+    let key = "5a".repeat(32);
+    for (secret, name, text) in [
+        ("skein-admin", "rabbitmq.password", "a"),
+        ("skein-admin", "postgresql.password", "b"),
+        ("skein-admin", "zookeeper.password", "c"),
+        ("skein-ledger-keys", "fingerprint.key", &key),
+        ("skein-ledger-keys", "parking.key", &key),
+        ("skein-gateway-keys", "gateway-keys", &format!("im-backend = {key}")),
+        ("skein-authority", "ca.pem", &made.cert.pem()),
+        ("skein-credentials", "apns.p8", &provider_key()),
+    ] {
+        fs::create_dir_all(folder.join(secret)).unwrap();
+        private_file(&folder.join(secret), name, text);
+    }
+    fs::create_dir_all(folder.join("skein-users")).unwrap();
+}
+
+/// P9: a successor first, where most is there at once.
+#[test]
+fn each_pod_has_its_own_secrets_and_its_configuration_needs_no_other() {
+    skein_tests::need!("helm", "kubernetes-validate");
+    let folder = tempfile::tempdir().unwrap();
+    let (yaml, secrets_at) = (folder.path().join("objects.yaml"), folder.path().join("secrets"));
+    fs::write(&yaml, objects("sender.track=b,sender.succeeds=a").join("\n---\n")).unwrap();
+    let output = Command::new("python3").args(["-c", TO_JSON]).arg(&yaml).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let objects = serde_json::from_slice(&output.stdout).unwrap();
+    secrets(&secrets_at);
+    let pods = Pods { objects, secrets: secrets_at.clone(), roots: folder.path().join("roots") };
+
+    // The passwords of all users that the Job makes, made as the manual says.
+    let job = pods.container("Job", "im-cluster-init");
+    let users = secrets_at.join("skein-users").display().to_string();
+    let words = job.command().iter().map(|word| match word.strip_prefix("--credentials-folder=") {
+        Some(_) => format!("--credentials-folder={users}"),
+        None => word.clone(),
+    });
+    let words: Vec<String> = words.filter(|word| !word.starts_with("--config=")).collect();
+    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+    assert_eq!(words[..2], ["cluster", "init"]);
+    assert_eq!(words.iter().filter(|word| word.starts_with("--sender=sender-")).count(), 6);
+    words[1] = "passwords";
+    Container::new(folder.path().join("roots/nobody"), BTreeMap::new(), Vec::new()).run(&words);
+
+    let own = |names: &[&str]| -> BTreeSet<String> {
+        names.iter().chain(&EVERYBODY).map(|name| (*name).to_owned()).collect()
+    };
+    let sender = own(&["broker-password", "ledger-password", "zookeeper-password", "apns.p8"]);
+    let monitor = own(&["broker-password", "management-password", "zookeeper-password", "ledger-password"]);
+    let gateway = own(&["broker-password", "ledger-password", "gateway-keys"]);
+    for (kind, name, role, wanted) in [
+        ("StatefulSet", "im-sender-a", "sender", &sender),
+        ("StatefulSet", "im-sender-b", "sender", &sender),
+        ("Deployment", "im-monitor", "monitor", &monitor),
+        ("Deployment", "im-gateway", "gateway", &gateway),
+    ] {
+        let container = pods.container(kind, name);
+        assert_eq!(container.secrets(), *wanted, "{name}");
+        container.run(&["config", "check", "--role", role, "--config", "/etc/skein/skein.toml"]);
+        if role == "sender" {
+            let [user, member] = ["SKEIN_BROKER__USERNAME", "SKEIN_SENDER__MEMBER"]
+                .map(|name| container.environment()[name].as_str());
+            assert_eq!(user, format!("skein-sender-{member}"));
+            // The number of the pod has picked its own of all the passwords.
+            let its = container.at("/etc/skein/login/broker-password");
+            let all = Path::new(&users).join(format!("rabbitmq-{user}.password"));
+            assert_eq!(fs::read(its).unwrap(), fs::read(all).unwrap());
+        }
+    }
+    let job = pods.container("Job", "im-cluster-init");
+    let all = job.secrets();
+    let admins = ["rabbitmq.password", "postgresql.password", "zookeeper.password"];
+    assert!(own(&admins).iter().all(|name| all.contains(name)), "{all:?}");
+    assert_eq!(all.len(), admins.len() + EVERYBODY.len() + fs::read_dir(&users).unwrap().count());
+    job.run(&["config", "check", "--role", "operator", "--config", "/etc/skein/skein.toml"]);
 }

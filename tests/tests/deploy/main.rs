@@ -2,6 +2,8 @@
 //! real fleet. A tool that is not installed is named as skipped.
 
 mod alarms;
+mod composed;
+mod container;
 mod containers;
 mod dashboards;
 mod firing;
@@ -9,6 +11,7 @@ mod helm;
 mod host;
 mod installation;
 mod pictures;
+mod pod;
 mod prometheus;
 mod services;
 mod systemd;

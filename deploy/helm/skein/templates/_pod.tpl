@@ -69,12 +69,48 @@ readinessProbe: { httpGet: { path: /readyz, port: pages }, periodSeconds: 5, tim
 {{- define "skein.mounts" -}}
 - { name: config, mountPath: /etc/skein/skein.toml, subPath: skein.toml, readOnly: true }
 - { name: secrets, mountPath: /etc/skein/secrets, readOnly: true }
-- { name: credentials, mountPath: /etc/skein/credentials, readOnly: true }
 {{- end }}
 
-{{/* 0400: Skein takes no secret that others may read. fsGroup makes it 0440, which is why the mode is asked for in a projection. */}}
+{{/* What a role sees in /etc/skein/secrets, and nothing else: (dict "root" $ "users" (dict "broker-password" "rabbitmq-skein-gateway")), by
+the files' names. 0400: Skein takes no secret that others may read; fsGroup makes it 0440. */}}
 {{- define "skein.volumes" -}}
-- { name: config, configMap: { name: {{ .Release.Name }}-skein } }
-- { name: secrets, secret: { secretName: {{ .Values.secrets }}, defaultMode: 0400 } }
-- { name: credentials, secret: { secretName: {{ .Values.credentials }}, defaultMode: 0400 } }
+{{- $secrets := .root.Values.secrets -}}
+- { name: config, configMap: { name: {{ .config | default (printf "%s-skein" .root.Release.Name) }} } }
+- name: secrets
+  projected:
+    defaultMode: 0400
+    sources:
+      {{- with .users }}
+      - secret:
+          name: {{ $secrets.users }}
+          items:
+            {{- range $file, $user := . }}
+            - { key: {{ $user }}.password, path: {{ $file }} }
+            {{- end }}
+      {{- end }}
+      - secret: { name: {{ $secrets.ledger }}, items: [{ key: fingerprint.key, path: fingerprint.key }, { key: parking.key, path: parking.key }] }
+      {{- with .own }}
+      - secret: { name: {{ .name }}, items: [{{ range $n, $key := .keys }}{{ if $n }}, {{ end }}{ key: {{ $key }}, path: {{ $key }} }{{ end }}] }
+      {{- end }}
+      # Without TLS there is none.
+      - secret: { name: {{ $secrets.authority }}, items: [{ key: ca.pem, path: ca.pem }], optional: true }
+{{- end }}
+
+{{/* A role's logins: the names of its users, and where their passwords are. (dict "BROKER" (list "skein-gateway" "/etc/skein/secrets/broker-password")) */}}
+{{- define "skein.logins" -}}
+{{- range $section, $login := . }}
+- { name: SKEIN_{{ $section }}__USERNAME, value: {{ index $login 0 }} }
+- { name: SKEIN_{{ $section }}__PASSWORD_FILE, value: {{ index $login 1 }} }
+{{- end }}
+{{- end }}
+
+{{/* The members of a track: sender-a-0, sender-a-1, … as many as there will ever be. */}}
+{{- define "skein.members" -}}
+{{- $sender := .Values.sender -}}
+{{- $count := ternary $sender.autoscaling.maxReplicas $sender.replicas $sender.autoscaling.enabled | int -}}
+{{- range $track := compact (list $sender.succeeds $sender.track) }}
+{{- range $number := until $count }}
+- --sender=sender-{{ $track }}-{{ $number }}
+{{- end }}
+{{- end }}
 {{- end }}
