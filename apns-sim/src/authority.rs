@@ -1,5 +1,7 @@
 //! The simulator's own certificate authority: the server's certificate, and client certificates like Apple's.
 
+use std::time::SystemTime;
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, ExtendedKeyUsagePurpose,
     IsCa, KeyPair, KeyUsagePurpose,
@@ -30,6 +32,9 @@ pub struct ClientCertificateSpec {
     pub production: bool,
     /// Expired long ago.
     pub expired: bool,
+    /// When it runs out; without, in the far future.
+    #[serde(skip)]
+    pub expires: Option<SystemTime>,
 }
 
 /// A certificate authority that lives as long as its simulator.
@@ -77,6 +82,9 @@ impl Authority {
         let uid = DnType::from_oid(&[0, 9, 2342, 19_200_300, 100, 1, 1]);
         params.distinguished_name.push(uid, spec.bundle_id.as_str());
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if let Some(end) = spec.expires {
+            params.not_after = end.into();
+        }
         if spec.expired {
             params.not_before = rcgen::date_time_ymd(2001, 1, 1);
             params.not_after = rcgen::date_time_ymd(2002, 1, 1);

@@ -162,7 +162,8 @@ flap_losses_max = 100
         [pages, own]
     }
 
-    pub fn load(&self, seed: u64) -> Load {
+    /// A producer with its own narrow user.
+    pub fn producer(&self) -> Producer {
         let user = format!("skein-producer-{PRODUCER}");
         let password = self.secret(&format!("rabbitmq-{user}.password"));
         let address: BrokerAddress = self.services.0.url_of("skein").parse().unwrap();
@@ -170,7 +171,18 @@ flap_losses_max = 100
         let mut options = ProducerOptions::new(link, vec![PoolName::parse(POOL).unwrap()]);
         options.outcome_limit = Duration::from_secs(900);
         options.backoff_max = Duration::from_millis(500);
-        Load::shaped(Producer::connect(options), seed, PER_SECOND, Shape::EVEN)
+        Producer::connect(options)
+    }
+
+    pub fn load(&self, seed: u64) -> Load {
+        Load::shaped(self.producer(), seed, PER_SECOND, Shape::EVEN)
+    }
+
+    /// A command of the administrator's, with the program that is installed: `skein --config admin.toml WORDS`.
+    pub fn administer(&self, words: &[&str]) -> String {
+        let at = |path: &str| self.host.at(path).display().to_string();
+        let config = at("/etc/skein/admin.toml");
+        run(Path::new("/"), &at("/usr/bin/skein"), ["--config", &config].iter().chain(words))
     }
 }
 

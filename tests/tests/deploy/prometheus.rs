@@ -21,6 +21,7 @@ pub struct Prometheus {
     pub process: Child,
     /// Its address.
     pub at: String,
+    settings: PathBuf,
     _port: Port,
 }
 
@@ -43,7 +44,12 @@ impl Prometheus {
         let mut process = program.start().unwrap();
         let at = format!("http://127.0.0.1:{port}");
         process.wait_ready(&format!("{at}/-/ready"), START_LIMIT).await.unwrap();
-        Self { process, at, _port: port }
+        Self { process, at, settings, _port: port }
+    }
+
+    /// It reads these hosts of a kind from now on.
+    pub fn hosts(&self, kind: &str, hosts: &[String]) {
+        list(&self.settings, kind, hosts);
     }
 
     /// The data of an answer of its API.
@@ -69,11 +75,15 @@ fn settings(
     std::fs::write(own.join("prometheus.yml"), config).unwrap();
     std::fs::write(own.join("alarms.yml"), rules(read("alarms.yml"))).unwrap();
     for (kind, hosts) in hosts {
-        let hosts: Vec<&str> = hosts.iter().map(|host| host.trim_start_matches("http://")).collect();
-        let text = serde_json::json!([{"targets": hosts}]).to_string();
-        std::fs::write(own.join(format!("targets/{kind}.yml")), text).unwrap();
+        list(&own, kind, hosts);
     }
     own
+}
+
+fn list(settings: &Path, kind: &str, hosts: &[String]) {
+    let hosts: Vec<&str> = hosts.iter().map(|host| host.trim_start_matches("http://")).collect();
+    let text = serde_json::json!([{"targets": hosts}]).to_string();
+    std::fs::write(settings.join(format!("targets/{kind}.yml")), text).unwrap();
 }
 
 /// The rules with every time shortened: `for:`, ranges, and the seconds that a notification may wait. `offset 1w` stays.

@@ -52,8 +52,8 @@ fn cell(summary: &str) -> String {
     let mut rest = summary;
     while let Some((before, inside)) = rest.split_once("{{") {
         let (inside, after) = inside.split_once("}}").unwrap();
-        let word = inside.split(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '$');
-        let word = word.filter(|word| word.starts_with('$')).last().unwrap();
+        let mut words = inside.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '$');
+        let word = words.find(|word| word.starts_with('$')).unwrap();
         write!(cell, "{before}*{}*", word.trim_start_matches("$labels.").trim_start_matches('$')).unwrap();
         rest = after;
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use skein_apns_sim::Reason;
+use skein_apns_sim::{Faults, Reason};
 use skein_core::{PoolName, QueueName, fleet::Wanted, seam::FleetStore as _};
 use skein_test_site::{
     keys::{private_file, provider_key},
@@ -14,13 +14,16 @@ use super::Stage;
 use crate::installation::{SENDERS, unit};
 
 const NONE: &[&str] = &[];
-/// How often a sender's connections to the broker are cut, so that they come back twice in the time of the alarm's range and its `for:`.
+/// How often it is looked for connections to cut; RabbitMQ's management lists a new one within five seconds. Together longer than the
+/// alarm's range and its `for:`.
 const CUTS: usize = 50;
+/// How long APNs takes to answer meanwhile.
+const UNSETTLED_MS: u64 = 900;
 /// What a pool that writes nothing, or writes late, brings with it.
 const WAITING: [&str; 4] =
     ["SkeinNotificationsLate", "SkeinPoolStandsStill", "SkeinDwellSlow", "SkeinLanesFull"];
 
-fn with<'a>(some: &[&'a str]) -> Vec<&'a str> {
+pub fn with<'a>(some: &[&'a str]) -> Vec<&'a str> {
     some.iter().chain(&WAITING).copied().collect()
 }
 
@@ -224,6 +227,11 @@ pub async fn operators(stage: &mut Stage) {
             &["SkeinRedeliveries"],
             &with(&cut),
             async |stage| {
+                // What is with APNs when a connection is cut comes a second time: there has to be some.
+                let mut faults = Faults::default();
+                faults.request.delay_ms = UNSETTLED_MS;
+                stage.fleet.site.simulator.set_faults(faults).unwrap();
+                let mut cut = 0;
                 for _ in 0..CUTS {
                     let all = stage
                         .fleet
@@ -238,13 +246,15 @@ pub async fn operators(stage: &mut Stage) {
                                 connection["name"].as_str().unwrap().replace(' ', "%20").replace('>', "%3E");
                             let path = format!("connections/{}", name.replace(':', "%3A"));
                             // One may be gone already.
-                            let _ = stage.fleet.services.0.manage("DELETE", &path, None).await;
+                            cut +=
+                                u32::from(stage.fleet.services.0.manage("DELETE", &path, None).await.is_ok());
                         }
                     }
                     tokio::time::sleep(Duration::from_millis(700)).await;
                 }
+                eprintln!("{cut} connections cut");
             },
-            async |_| {},
+            async |stage| stage.fleet.site.simulator.set_faults(Faults::default()).unwrap(),
         )
         .await;
     let key = std::fs::read_to_string(stage.fleet.site.path("AuthKey.p8")).unwrap();
