@@ -30,7 +30,7 @@ const MERCY: Duration = Duration::from_secs(5);
 pub(crate) struct Guarded {
     child: Child,
     last_signal: Signal,
-    watchdog: Child,
+    watchdog: Option<Child>,
     line: Option<ChildStdin>,
     ended: Option<ExitStatus>,
 }
@@ -75,7 +75,7 @@ impl Guarded {
             .stderr(Stdio::null())
             .spawn()?;
         let line = watchdog.stdin.take();
-        Ok(Self { child, last_signal, watchdog, line, ended: None })
+        Ok(Self { child, last_signal, watchdog: Some(watchdog), line, ended: None })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -123,18 +123,19 @@ impl Guarded {
         self.ended
     }
 
-    /// Waits for the end; afterwards the watchdog is gone too.
+    /// Waits for the end; afterwards the watchdog ends too.
     pub(crate) async fn wait(&mut self, what: &str, limit: Duration) -> Result<ExitStatus, crate::TimedOut> {
         let status = crate::until(what, limit, async || self.exit_status()).await?;
         self.dismiss_watchdog();
         Ok(status)
     }
 
+    /// Its end is waited for elsewhere: who restarts a killed process at once measures that process, not a shell.
     fn dismiss_watchdog(&mut self) {
-        if let Some(mut line) = self.line.take() {
+        if let (Some(mut line), Some(mut watchdog)) = (self.line.take(), self.watchdog.take()) {
             let _gone = line.write_all(b"done\n");
             drop(line);
-            let _gone = self.watchdog.wait();
+            std::thread::spawn(move || watchdog.wait());
         }
     }
 }

@@ -105,6 +105,11 @@ impl Book {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshot_since(0)
+    }
+
+    /// The rows that were read at this instant or later, and every connection.
+    pub(crate) fn snapshot_since(&self, read_ns: u64) -> Snapshot {
         let mut snapshot = Snapshot {
             dropped: self.dropped.load(Ordering::Relaxed),
             wall_offset_ms: self.wall_offset_ms,
@@ -112,7 +117,9 @@ impl Book {
         };
         for shard in lock(&self.shards).iter() {
             let inner = lock(&shard.inner);
-            snapshot.rows.extend(&inner.rows);
+            // A connection's rows are in the order of reading.
+            let from = inner.rows.partition_point(|row| row.read_ns() < read_ns);
+            snapshot.rows.extend(inner.rows.range(from..));
             snapshot.connections.push(inner.connection);
         }
         snapshot.sort();
@@ -306,6 +313,9 @@ mod tests {
         let snapshot = book.snapshot();
         assert_eq!(snapshot.rows.iter().map(Row::read_ns).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!(snapshot.rows[3].written_ns(), Some(5));
+        let late = book.snapshot_since(3);
+        assert_eq!(late.rows.iter().map(Row::read_ns).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(late.connections.len(), 2);
         assert_eq!(snapshot.connections.len(), 2);
         book.clear();
         assert!(book.snapshot().rows.is_empty());

@@ -125,6 +125,12 @@ impl Handle {
         self.shared.book.snapshot()
     }
 
+    /// The same, of what was read at this instant of [`monotonic_ns`](crate::clock::monotonic_ns) or later, and every connection: for
+    /// who looks again and again while the log grows.
+    pub fn log_since(&self, read_ns: u64) -> Snapshot {
+        self.shared.book.snapshot_since(read_ns)
+    }
+
     /// Forgets log, numbers, devices and the states of single tokens; faults stay in force.
     pub fn reset(&self) {
         self.shared.reset();

@@ -146,14 +146,13 @@ impl Rig {
     }
 
     async fn taken(&self, load: &Load, fault: &Fault, count: usize) {
-        let mut looked = false;
         let taken = async || {
-            // The log grows long, and what is measured comes from it, not from here.
-            if std::mem::replace(&mut looked, true) {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
+            // What is measured comes from the log, not from here: a look takes nothing of the machine that is measured while it
+            // happens, however long the log has grown.
+            tokio::time::sleep(LOOK_EVERY).await;
             let lives = self.senders.iter().map(|sender| sender.lives.clone()).collect();
-            let timeline = Timeline::new(&self.site.simulator.log(), load.slots(), QUEUES, lives);
+            let log = self.site.simulator.log_since(fault.at_ns);
+            let timeline = Timeline::new(&log, load.slots(), QUEUES, lives);
             let first =
                 |queue: &&u16| timeline.first_by_another(**queue, fault.at_ns, fault.writer).is_some();
             (fault.queues.iter().filter(first).count() >= count).then_some(())
