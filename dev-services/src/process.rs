@@ -158,6 +158,11 @@ impl Child {
         self.process.signal(Signal::INT);
     }
 
+    /// SIGHUP: what it is told by files is to be read again.
+    pub fn hang_up(&mut self) {
+        self.process.signal(Signal::HUP);
+    }
+
     /// SIGSTOP: frozen between two instructions.
     pub fn pause(&mut self) {
         self.process.signal_group(Signal::STOP);

@@ -154,7 +154,7 @@ impl Session {
     async fn serve(&mut self, link: &Link) -> End {
         let mut events = Box::pin(link.connection().events_listener());
         let setup = tokio::time::timeout(SETUP_LIMIT, async {
-            Ok::<_, LinkError>((confirming(link).await?, self.missing_exchanges(link).await?))
+            Ok::<_, LinkError>((confirming(link).await?, self.missing_exchanges(link, &[]).await?))
         });
         let setup = setup.await.unwrap_or_else(|_| Err(LinkError::Away("the broker does not answer".into())));
         let (mut channel, mut missing) = match setup {
@@ -220,7 +220,7 @@ impl Session {
                     self.parcels.tick(way, self.options.outcome_limit, Instant::now());
                 }
                 () = tokio::time::sleep_until(look_again), if !missing.is_empty() => {
-                    match tokio::time::timeout(SETUP_LIMIT, self.missing_exchanges(link)).await {
+                    match tokio::time::timeout(SETUP_LIMIT, self.missing_exchanges(link, &missing)).await {
                         Ok(Ok(still)) => missing = still,
                         Ok(Err(error)) => return End::Lost(error),
                         Err(_) => return End::Lost(LinkError::Away("the broker does not answer".into())),
@@ -284,8 +284,8 @@ impl Session {
         lost.map(|()| refusals)
     }
 
-    /// The exchanges of our pools that are not there. Each is asked for on a channel of its own, which a 404 closes.
-    async fn missing_exchanges(&self, link: &Link) -> Result<Vec<String>, LinkError> {
+    /// The exchanges of our pools that are not there; those that were not known to be are told. Each is asked for on a channel of its own, which a 404 closes.
+    async fn missing_exchanges(&self, link: &Link, known: &[String]) -> Result<Vec<String>, LinkError> {
         let mut missing = Vec::new();
         for pool in &self.options.pools {
             let channel = link.connection().create_channel().await?;
@@ -300,7 +300,9 @@ impl Session {
             match asked.await {
                 Ok(()) => channel.close(200, "asked".into()).await?,
                 Err(e) if is_not_found(&e) => {
-                    warn!(exchange, "missing; run `skein cluster init`");
+                    if !known.contains(&exchange) {
+                        warn!(exchange, "missing; run `skein cluster init`");
+                    }
                     missing.push(exchange);
                 }
                 Err(e) => return Err(e.into()),

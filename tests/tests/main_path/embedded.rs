@@ -108,7 +108,7 @@ async fn the_command_line_submits_through_the_one_process() {
     assert_eq!(process.wait_exit(END_LIMIT).await.unwrap().code(), Some(0), "{}", process.log());
 }
 
-async fn start(site: &Site) -> Child {
+pub async fn start(site: &Site) -> Child {
     let config = site.config(ENGINE).display().to_string();
     let mut process = skein(["standalone", "--config", &config]).unwrap().start().unwrap();
     process.wait_ready(&site.page("readyz"), START_LIMIT).await.unwrap();

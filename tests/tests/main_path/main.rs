@@ -11,6 +11,7 @@ mod embedded;
 mod ledger_away;
 mod members;
 mod producer_cut;
+mod reloading;
 mod scenario;
 mod sender_lost;
 mod starting;
