@@ -8,6 +8,7 @@
 //! | [`main_path`] | the five steps, in order |
 //! | [`attachment`] | one queue's session: attach, take, settle, leave; a cut voids it |
 //! | [`tenancy`] | what a session is to do next about its queue |
+//! | [`loading`] | what must be known before the first write, asked for once for all queues |
 //! | [`last_assignment`] | restarted while the coordinator is away, it goes on with what it had |
 //! | [`member_lock`] | proves the earlier lives of this member dead |
 //! | [`work`] | what a pool's lanes and memory hold |
@@ -35,6 +36,7 @@ pub mod credential;
 pub mod description;
 pub mod facts;
 pub mod last_assignment;
+pub mod loading;
 pub mod main_path;
 pub mod member_lock;
 pub mod metrics;

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::attachment::Attachment;
+use crate::loading::{self, Early};
 use crate::main_path::PoolShard;
 use crate::quarantine::Quarantine;
 use crate::reading::{Away, Reader};
@@ -27,9 +28,6 @@ const TAKE_MOST: usize = 64;
 /// How many items of a pool and shard may wait for permits before no more is taken. A batch that is read keeps its own items alone, which
 /// is a fraction of its body where it has gone to many queues; so reading early costs less memory than waiting.
 const BACKLOG_ITEMS: usize = 4096;
-
-/// How far the wall clocks of two senders may be apart: what the one has noted last is not long ago for the other then.
-const CLOCKS_APART_MAX: Duration = Duration::from_secs(2 * 3_600);
 
 /// One queue, as long as it is this sender's.
 pub struct Session<B: Broker, L: Ledger, K: Coordinator, C: Clock> {
@@ -60,6 +58,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
     pub async fn run(self, mut wanted: Wanted) {
         let Some(first) = wanted.borrow().clone() else { return };
         self.reached(Milestone::Assigned);
+        let mut early = Early::begin(&self.pool, &self.ledger, &first);
         let mut tenancy = Tenancy::new(first);
         let mut backoff = Backoff::new(self.pool.tuned().backoff, (&self.pool.options.member, &self.queue));
         loop {
@@ -67,7 +66,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
             let pause = match tenancy.next(now.as_ref(), &self.dead_lives) {
                 Step::End => break,
                 Step::Wait => None,
-                Step::Serve => self.attach(&mut tenancy, &mut wanted, &mut backoff).await,
+                Step::Serve => self.attach(&mut tenancy, &mut wanted, &mut backoff, &mut early).await,
                 Step::Claim { predecessor_dead } => {
                     self.claim(&mut tenancy, predecessor_dead, &mut backoff).await
                 }
@@ -101,6 +100,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         tenancy: &mut Tenancy,
         wanted: &mut Wanted,
         backoff: &mut Backoff,
+        early: &mut Option<Early>,
     ) -> Option<Duration> {
         let (queue, status) = (&self.queue, &self.pool.status);
         status.queue(queue, Some("attaching".into()));
@@ -119,7 +119,8 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         self.reached(Milestone::Attached);
         let attachment = Rc::new(Attachment::new(queue.clone(), inbox.lease()));
         let mut backlog = VecDeque::new();
-        let end = self.serve(&mut inbox, &attachment, &mut backlog, tenancy, wanted).await;
+        let early = early.take().filter(|early| early.holds_for(&tenancy.owned));
+        let end = self.serve(&mut inbox, &attachment, &mut backlog, tenancy, wanted, early).await;
         self.forget(backlog);
         let cut = match end {
             Ok(End::Left) => {
@@ -192,6 +193,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         backlog: &mut VecDeque<Item>,
         tenancy: &mut Tenancy,
         wanted: &mut Wanted,
+        mut early: Option<Early>,
     ) -> Result<End, BrokerError> {
         let pool = &self.pool;
         let mut away: Away = None;
@@ -236,7 +238,8 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                         self.settled(tenancy);
                     }
                     if !loaded {
-                        let loading = self.load(tenancy, &mut away);
+                        let loading =
+                            loading::load_or_hold(pool, &self.ledger, &tenancy.owned, early.take(), &mut away);
                         let Some(told) = unless_stopped(wanted, tenancy, loading).await else { continue };
                         loaded = told;
                         self.reached(Milestone::Loaded);
@@ -310,40 +313,6 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         }
         attachment.take_settled(tags);
         if tags.is_empty() { Ok(()) } else { inbox.settle(tags).await }
-    }
-
-    /// Loads what must be known before the first write: tokens known gone, ids made final through marked copies. `false` if
-    /// the ledger stayed away for the whole hold; it is tried again with the next deliveries.
-    async fn load(&self, tenancy: &Tenancy, away: &mut Away) -> bool {
-        let name = &self.queue.pool;
-        let slots: Vec<_> = tenancy.owned.slots.slots(self.queue.number).collect();
-        loop {
-            let since = self.pool.clock.now().minus(self.pool.options.id_memory + CLOCKS_APART_MAX);
-            let loaded = tokio::try_join!(self.ledger.gone(name, &slots), self.ledger.repeats(name, since));
-            match loaded {
-                Ok((gone, repeats)) => {
-                    let boot = self.pool.clock.boot();
-                    let mut work = self.pool.work.borrow_mut();
-                    work.counts.forget_unused();
-                    let stamp = work.gone_stamp;
-                    work.gone.extend(gone.into_iter().map(|short| (short, stamp)));
-                    repeats
-                        .into_iter()
-                        .for_each(|key| work.window.remember(key, boot, self.pool.options.id_memory_max));
-                    *away = None;
-                    return true;
-                }
-                Err(error) => {
-                    let now = Instant::now();
-                    let (since, _) = *away.get_or_insert((now, false));
-                    self.pool.status.ledger(Some(error.to_string()));
-                    if now - since >= self.pool.tuned().away_hold {
-                        return false;
-                    }
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
     }
 
     fn reached(&self, step: Milestone) {

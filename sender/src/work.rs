@@ -1,5 +1,6 @@
 //! What a pool's lanes and memory hold, on one shard.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use skein_core::fact::Fact;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::badge::{Count, Counts};
 use crate::breaker::Breaker;
+use crate::loading::Loads;
 use crate::options::Options;
 use crate::permits::Cost;
 use crate::recorder::{Batch, Done};
@@ -94,6 +96,8 @@ pub struct Work {
     pub outbox: Outbox,
     /// Whether something is ready whose gate is shut.
     pub gate_shut: bool,
+    /// What is being loaded for its queues.
+    pub loads: Rc<Loads>,
 }
 
 impl Work {
@@ -110,6 +114,7 @@ impl Work {
             budget: RetryBudget::new(share, floor),
             outbox: Outbox::default(),
             gate_shut: false,
+            loads: Rc::default(),
         }
     }
 }
