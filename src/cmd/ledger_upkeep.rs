@@ -17,8 +17,13 @@ const DAYS_PAUSE: Duration = Duration::from_secs(3600);
 /// Longest wait for the ledger when `/readyz` is asked.
 const PING_LIMIT: Duration = Duration::from_secs(2);
 
-/// The most connections that are opened in advance.
-const WARM_MOST: u32 = 4;
+/// How long after the schema the partitions are looked at first: what is written before makes the days it needs, and a restart in
+/// place waits for nothing it does not need.
+const DAYS_AFTER: Duration = Duration::from_secs(2);
+
+/// The most connections that are opened in advance: as many as a start asks at once. Each costs the database a process that learns
+/// every table anew.
+const WARM_MOST: u32 = 2;
 
 /// Brings the schema up to this version, as often as it takes, then keeps the days. Never returns; `tried` hears of the end of
 /// the first attempt.
@@ -36,6 +41,7 @@ pub async fn keep(ledger: PostgresLedger, retention: Duration, tried: oneshot::S
             tracing::info!("the ledger's schema is there");
         }
     }
+    tokio::time::sleep(DAYS_AFTER).await;
     loop {
         let kept = match ledger.make_days(wiring::now()).await {
             Ok(()) => ledger.drop_before(wiring::now().minus(retention)).await,
