@@ -97,13 +97,13 @@ shards = 2
 {pool}"#,
             pages = pages.number(),
             front = self.front.number(),
-            pool = self.pool(self.simulator.addr()),
+            pool = self.pool(self.simulator.addr(), "2s"),
         );
         self.write(&format!("skein-{}.toml", pages.number()), &text)
     }
 
-    /// The pool as every configuration has it, its APNs reached at `apns`.
-    pub fn pool(&self, apns: SocketAddr) -> String {
+    /// The pool as every configuration has it, its APNs reached at `apns`, where an answer may take so long.
+    pub fn pool(&self, apns: SocketAddr, request_deadline: &str) -> String {
         format!(
             r#"[retry]
 service = ["50ms", "200ms", "1s"]
@@ -114,7 +114,7 @@ environment = "sandbox"
 topics = ["{TOPIC}"]
 endpoint = "{apns}"
 ca_file = "apns-ca.pem"
-request_deadline = "2s"
+request_deadline = "{request_deadline}"
 credential = {{ kind = "token", key_file = "AuthKey.p8", key_id = "{key_id}", team_id = "{team_id}" }}
 "#,
             key_id = keys::KEY_ID,

@@ -52,7 +52,7 @@ impl Fleet {
             fs::copy(site.path(key), secrets.join(key)).unwrap();
         }
         let file = |name: &str| format!("\"{}\"", site.path(name).display());
-        let pool = site.pool(apns.unwrap_or(site.simulator.addr()));
+        let pool = site.pool(apns.unwrap_or(site.simulator.addr()), "2s");
         let pool = pool
             .replace("\"apns-ca.pem\"", &file("apns-ca.pem"))
             .replace("\"AuthKey.p8\"", &file("AuthKey.p8"));
