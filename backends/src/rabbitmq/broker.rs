@@ -13,10 +13,10 @@ use tokio::sync::watch;
 
 use super::arguments::Declarer;
 use super::broker_error;
-use super::consuming::{Consuming, consume};
+use super::consuming::{self, Consuming};
 use super::inbox::RabbitInbox;
 use super::lease::Keeper;
-use super::ready::Ready;
+use super::ready::{Opened, Ready};
 use super::standing::{self, stands};
 
 /// How long attaching may take once the connection is open.
@@ -82,7 +82,7 @@ impl RabbitBroker {
         let link = standing::connect(&self.options.link).await?;
         let asked = stands(&link, &self.declarer, pools, self.options.max_length_bytes);
         let asked = tokio::time::timeout(ATTACH_LIMIT, asked).await;
-        asked.unwrap_or_else(|_| Err(BrokerError::Away(format!("no answer in {ATTACH_LIMIT:?}"))))
+        asked.unwrap_or_else(|_| Err(late()))
     }
 
     /// Waits until what is attached to is declared. Cancellation safe.
@@ -105,13 +105,13 @@ impl RabbitBroker {
         prefetch: u16,
     ) -> Result<RabbitInbox, BrokerError> {
         let attached = async {
-            let link = match self.ready.take(queue).await {
-                Some(link) => link,
-                None => self.connect(as_name).await?,
+            let opened = match self.ready.take(queue).await {
+                Some(opened) => opened,
+                None => self.open(as_name).await?,
             };
             self.declared().await;
-            let opening = tokio::time::timeout(ATTACH_LIMIT, self.consume(link, queue, prefetch));
-            opening.await.unwrap_or_else(|_| Err(BrokerError::Away(format!("no answer in {ATTACH_LIMIT:?}"))))
+            let opening = tokio::time::timeout(ATTACH_LIMIT, self.consume(opened, queue, prefetch));
+            opening.await.unwrap_or_else(|_| Err(late()))
         };
         let attached = attached.await;
         if attached.is_err() {
@@ -128,13 +128,22 @@ impl RabbitBroker {
         Link::connect(&options, turn).await.map_err(broker_error)
     }
 
-    async fn consume(&self, link: Link, queue: &str, prefetch: u16) -> Result<RabbitInbox, BrokerError> {
+    /// A connection with a channel.
+    async fn open(&self, as_name: &str) -> Result<Opened, BrokerError> {
+        let link = self.connect(as_name).await?;
+        let opening = tokio::time::timeout(ATTACH_LIMIT, consuming::open(&link));
+        let channel = opening.await.unwrap_or_else(|_| Err(late()))?;
+        Ok(Opened { link, channel })
+    }
+
+    async fn consume(&self, opened: Opened, queue: &str, prefetch: u16) -> Result<RabbitInbox, BrokerError> {
+        let Opened { link, channel } = opened;
         // 0 would mean without bound.
         let prefetch = prefetch.max(1);
         let events = link.connection().events_listener();
         let bytes = self.options.max_length_bytes;
         let Consuming { channel, consumer, began } =
-            consume(&link, &self.declarer, queue, bytes, prefetch).await?;
+            consuming::consume(&link, channel, &self.declarer, queue, bytes, prefetch).await?;
         let lease = Arc::new(Lease::shut());
         lease.renew(began, self.options.lease);
         let keeper = Keeper {
@@ -151,6 +160,10 @@ impl RabbitBroker {
     }
 }
 
+fn late() -> BrokerError {
+    BrokerError::Away(format!("no answer in {ATTACH_LIMIT:?}"))
+}
+
 impl Broker for RabbitBroker {
     type Inbox = RabbitInbox;
 
@@ -159,6 +172,6 @@ impl Broker for RabbitBroker {
     }
 
     async fn prepare(&self, queue: &QueueName) {
-        self.ready.keep(&queue.on_broker(), self.connect(&queue.to_string())).await;
+        self.ready.keep(&queue.on_broker(), self.open(&queue.to_string())).await;
     }
 }

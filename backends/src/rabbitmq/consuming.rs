@@ -21,21 +21,28 @@ pub(super) struct Consuming {
     pub(super) began: BootMillis,
 }
 
-/// Consumes from a queue that is there and is as it must be; a user who may not declare takes the latter on trust.
+/// A channel to consume on.
+pub(super) async fn open(link: &Link) -> Result<Channel, BrokerError> {
+    link.connection().create_channel().await.map_err(driver_error)
+}
+
+/// Consumes from a queue that is there and is as it must be, on a channel that nothing was done on yet. A user who may not declare takes
+/// on trust that it is as it must be.
 ///
 /// # Errors
 /// [`BrokerError::Refused`] if it is missing or differs, saying in what.
 pub(super) async fn consume(
     link: &Link,
+    channel: Channel,
     declarer: &Declarer,
     queue: &str,
     max_length_bytes: u64,
     prefetch: u16,
 ) -> Result<Consuming, BrokerError> {
+    let mut channel = channel;
     loop {
         let arguments = declarer.arguments(link, max_length_bytes).await?;
         let may_declare = arguments.is_some();
-        let channel = link.connection().create_channel().await.map_err(driver_error)?;
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let began = SystemClock.boot();
         let done = try_join4(
@@ -61,7 +68,10 @@ pub(super) async fn consume(
                 )));
             }
             // Once more without comparing; what is refused then is the right to read.
-            Err(error) if may_declare && code(&error) == Some(REFUSED) => declarer.may_not(),
+            Err(error) if may_declare && code(&error) == Some(REFUSED) => {
+                declarer.may_not();
+                channel = open(link).await?;
+            }
             Err(error) => return Err(differs(queue, &error)),
         }
     }

@@ -1,15 +1,23 @@
-//! Connections that are opened for queues that are about to be this sender's: nothing consumes on them before they are.
+//! Connections that are opened, each with a channel, for queues that are about to be this sender's: nothing consumes on them before
+//! they are.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
+use lapin::Channel;
 use skein_core::seam::BrokerError;
 use skein_producer::link::Link;
 use tokio::sync::Mutex;
 
+/// A connection with an open channel. The link is first: its socket is cut before anything polite is said.
+pub(super) struct Opened {
+    pub(super) link: Link,
+    pub(super) channel: Channel,
+}
+
 /// A connection, once it is open, until somebody takes it. Locked while it is being opened.
-type Place = Arc<Mutex<Option<Link>>>;
+type Place = Arc<Mutex<Option<Opened>>>;
 
 /// What is ready, by queue: at most one for each that comes.
 #[derive(Default)]
@@ -19,7 +27,7 @@ pub(super) struct Ready {
 
 impl Ready {
     /// Opens a connection and keeps it for as long as this is polled, or until it is taken. Ends if it can't be opened.
-    pub(super) async fn keep(&self, queue: &str, opening: impl Future<Output = Result<Link, BrokerError>>) {
+    pub(super) async fn keep(&self, queue: &str, opening: impl Future<Output = Result<Opened, BrokerError>>) {
         let place = Place::default();
         let mut open = place.lock().await;
         self.places().insert(queue.to_owned(), (std::thread::current().id(), Arc::clone(&place)));
@@ -38,12 +46,13 @@ impl Ready {
 
     /// What is ready for a queue and stands, waiting for it if it is being made so. A connection lives on the runtime that opened
     /// it, so it is the same thread's alone.
-    pub(super) async fn take(&self, queue: &str) -> Option<Link> {
+    pub(super) async fn take(&self, queue: &str) -> Option<Opened> {
         let here = std::thread::current().id();
         let place =
             self.places().get(queue).filter(|(thread, _)| *thread == here).map(|(_, p)| Arc::clone(p))?;
         let opened = place.lock().await.take()?;
-        opened.connection().status().connected().then_some(opened)
+        let stands = opened.link.connection().status().connected() && opened.channel.status().connected();
+        stands.then_some(opened)
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<String, (ThreadId, Place)>> {

@@ -37,13 +37,15 @@ pub(super) async fn stands(
     let too_many = try_join_all(beyond.iter().map(|queue| look(link, queue)));
     // The arguments to compare with need the server's version, which is asked on a socket of its own.
     let arguments = declarer.arguments(link, max_length_bytes);
-    let (there, too_many, arguments) = tokio::join!(there(link, &exchanges, &queues), too_many, arguments);
+    // What compares has its channel by then: attaching waits for all of this.
+    let (there, too_many, arguments, comparing) =
+        tokio::join!(there(link, &exchanges, &queues), too_many, arguments, open(link));
     if !there? || too_many?.iter().any(Option::is_some) {
         return Ok(false);
     }
     // A user who may not declare can't compare either: whoever declared them did.
     let Some(arguments) = arguments? else { return Ok(true) };
-    equal(link, declarer, &queues, &arguments).await
+    equal(&comparing?, declarer, &queues, &arguments).await
 }
 
 async fn there(link: &Link, exchanges: &[String], queues: &[String]) -> Result<bool, BrokerError> {
@@ -67,12 +69,11 @@ async fn there(link: &Link, exchanges: &[String], queues: &[String]) -> Result<b
 
 /// Declares them as they must be, which the broker refuses if they differ.
 async fn equal(
-    link: &Link,
+    channel: &Channel,
     declarer: &Declarer,
     queues: &[String],
     arguments: &FieldTable,
 ) -> Result<bool, BrokerError> {
-    let channel = open(link).await?;
     let declared = queues.iter().map(async |name| {
         let options = QueueDeclareOptions::durable();
         let declared = channel.queue_declare(name.as_str().into(), options, arguments.clone()).await;
