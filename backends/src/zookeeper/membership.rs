@@ -93,6 +93,8 @@ async fn serve(
 ) -> Result<Replaced, CoordinatorError> {
     let mut described = seat.described.subscribe();
     (joined.said, joined.load, joined.succeeds) = (None, None, None);
+    // Its load is two writes that nobody waits for, while what it has to claim waits for ZooKeeper's disk.
+    joined.load_at = Some(Instant::now());
     // Side by side: each write waits for ZooKeeper's disk.
     let (place, called) = tokio::join!(take_place(session, seat, joined), make_call(session, seat));
     called?;
