@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use prometheus::Registry;
 use skein_backends::clock::SystemClock;
 use skein_backends::sqlite::EmbeddedLedger;
-use skein_config::{Config, Files, Engine, Loaded};
+use skein_config::{Config, Engine, Files, Loaded};
 use skein_gateway::{Gateway, pages, serve};
 
 use super::reload::{Refusal, Reload};
