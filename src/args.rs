@@ -345,6 +345,20 @@ mod tests {
     }
 
     #[test]
+    fn only_a_fleet_is_told_why_it_rotates() {
+        let parse = |rest: &[&str]| {
+            Arguments::try_parse_from([&["skein", "credential", "rotate", "im"], rest].concat()).is_ok()
+        };
+        assert!(parse(&[]) && parse(&["--url", "http://127.0.0.1:9180"]));
+        assert!(
+            parse(&["--to", "key_id=XYZ1234567", "--reason", "yearly"])
+                && parse(&["--back", "--reason", "no"])
+        );
+        assert!(!parse(&["--to", "key_id=XYZ1234567"]) && !parse(&["--back"]));
+        assert!(!parse(&["--to", "key_id=XYZ1234567", "--reason", " "]));
+    }
+
+    #[test]
     fn every_command_is_documented() {
         let page = include_str!("../docs/cli.md");
         for command in Arguments::command().get_subcommands().filter(|c| !c.is_hide_set()) {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use skein_core::Slot;
-use skein_core::seam::{Clock, Ledger, LedgerError, OwnedQueue};
+use skein_core::seam::{Clock, Ledger, LedgerError, OwnedQueue, Tenure};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -94,13 +94,17 @@ pub struct Early {
 }
 
 impl Early {
-    /// Begins to load for a queue from which nobody else writes any more; `None` if somebody may. Dropped, it is given up.
+    /// Begins to load for a queue that is attached to next and from which nobody else writes any more; `None` if that is not so. Dropped,
+    /// it is given up.
+    ///
+    /// What a dead predecessor had on its way to the ledger can still become durable: whatever that was about was not settled, comes back, and
+    /// is looked up.
     pub fn begin<C: Clock, L: Ledger>(
         pool: &Rc<PoolShard<C>>,
         ledger: &L,
         owned: &OwnedQueue,
     ) -> Option<Self> {
-        if !owned.predecessor_gone {
+        if !owned.predecessor_gone || owned.paused || owned.tenure != Tenure::Hold {
             return None;
         }
         let (pool, ledger, slots) = (Rc::clone(pool), ledger.clone(), slots_of(owned));

@@ -204,6 +204,10 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
             return false;
         }
         let key = item.notification.key();
+        if item.repeat {
+            // Its verdict was durable after the ids of such were loaded perhaps, and the unmarked original can still come.
+            work.window.remember(key, self.pool.clock.boot(), self.pool.options.id_memory_max);
+        }
         if item.came_back_often {
             // The first owner's verdict was durable late perhaps, after the second had looked and written; and the second has died
             // before it could say so.

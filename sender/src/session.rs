@@ -9,7 +9,7 @@ use std::time::Duration;
 use skein_core::QueueName;
 use skein_core::fleet::Incarnation;
 use skein_core::seam::{
-    Broker, BrokerError, Clock, Coordinator, CoordinatorError, Delivery, Inbox, Ledger, OwnedQueue,
+    Broker, BrokerError, Clock, Coordinator, CoordinatorError, Delivery, Inbox, Ledger, OwnedQueue, Tenure,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -160,7 +160,9 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
             Err(CoordinatorError::Away(why)) => {
                 tracing::debug!(queue = %self.queue, %why, "not claimed: attached to as it was");
                 tenancy.unclaimed();
-                Some(Duration::ZERO)
+                // An earlier life's queue is nobody's to attach to unclaimed: it is claimed again.
+                let inherited = matches!(tenancy.owned.tenure, Tenure::Inherited(_));
+                Some(if inherited { backoff.wait() } else { Duration::ZERO })
             }
             // The next assignment tells whose it is; it is not taken on trust that it comes.
             Err(error @ (CoordinatorError::Overtaken(_) | CoordinatorError::Refused(_))) => {

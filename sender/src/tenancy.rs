@@ -41,6 +41,8 @@ pub struct Tenancy {
     /// It was attached under this epoch and lost the attachment.
     lost: bool,
     released: bool,
+    /// It is attached to without a claim: what was said of its predecessor before that counts no more.
+    unclaimed: bool,
     /// When it was first seen that the queue is to be left for a successor.
     asked: Cell<Option<Instant>>,
 }
@@ -55,6 +57,7 @@ impl Tenancy {
             owned,
             lost: false,
             released: false,
+            unclaimed: false,
             asked: Cell::default(),
         }
     }
@@ -69,8 +72,10 @@ impl Tenancy {
             *self = Self::new(wanted.clone());
         } else if wanted.epoch == self.owned.epoch {
             // What this session has found out meanwhile stands.
-            let predecessor_gone = self.owned.predecessor_gone || wanted.predecessor_gone;
-            self.owned = OwnedQueue { predecessor_gone, ..wanted.clone() };
+            let said = !self.unclaimed && wanted.predecessor_gone;
+            let predecessor_gone = self.owned.predecessor_gone || said;
+            let grace_served = if self.unclaimed { Duration::ZERO } else { wanted.grace_served };
+            self.owned = OwnedQueue { predecessor_gone, grace_served, ..wanted.clone() };
         }
         match &self.owned.tenure {
             Tenure::Leave(_) if self.released => Step::Wait,
@@ -102,15 +107,14 @@ impl Tenancy {
     /// The claim is granted, in a new epoch. What was known of the queue is still true: nobody else has had it between.
     pub fn claimed(&mut self, owned: OwnedQueue) {
         self.owned = owned;
-        (self.lost, self.released) = (false, false);
+        (self.lost, self.released, self.unclaimed) = (false, false, false);
     }
 
     /// Nobody can say whose it is: it is attached to as it was, and whoever had it meanwhile may have left anything in doubt.
     pub fn unclaimed(&mut self) {
         self.owned.predecessor_gone = false;
         self.owned.grace_served = Duration::ZERO;
-        self.owned.tenure = Tenure::Hold;
-        (self.clean, self.lost) = (false, false);
+        (self.clean, self.lost, self.unclaimed) = (false, false, true);
     }
 
     /// The attachment is lost.
@@ -229,6 +233,14 @@ mod tests {
         tenancy.lost();
         tenancy.unclaimed();
         assert!(!tenancy.clean && !tenancy.owned.predecessor_gone, "P3: somebody may have had it meanwhile");
+        let wanted = owned(5, Tenure::Hold);
+        assert_eq!(tenancy.next(Some(&wanted), &[]), Step::Serve);
+        assert!(!tenancy.owned.predecessor_gone, "P2: what was said before counts no more");
+        assert!(tenancy.may_go_on(Some(&wanted)), "P7: nor does it end what goes on");
+        tenancy.lost();
+        tenancy.claimed(owned(6, Tenure::Hold));
+        assert_eq!(tenancy.next(Some(&owned(6, Tenure::Hold)), &[]), Step::Serve);
+        assert!(tenancy.owned.predecessor_gone);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct List {
 
 /// `skein credential rotate`
 #[derive(Debug, Args)]
+// Only what the whole fleet is told needs a reason: clap makes no argument of an absent group optional by itself.
+#[command(mut_arg("reason", |reason| reason.required(false)))]
 #[command(after_help = "Examples:\n  \
     skein credential rotate enterprise -c skein.toml\n  \
     skein credential rotate enterprise --url http://127.0.0.1:9180 --json\n  \

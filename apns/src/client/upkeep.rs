@@ -45,7 +45,9 @@ impl Client {
     pub(super) fn keep_up(&mut self, now: Instant) -> bool {
         self.thought_at = now;
         let mut census = self.census(now);
-        census.young -= self.retire_beyond(census.young, now);
+        if self.retire_beyond(census.young, now) > 0 {
+            census = self.census(now);
+        }
         let wanted = self.wanted(&census, now);
         self.retire_old(&census, wanted, now);
         self.retire_unused(&census, now);
@@ -142,12 +144,17 @@ impl Client {
         }
     }
 
-    /// Retires what is more than there may be, which is so only once the bound was lowered; says how many.
+    /// Retires what is more than there may be, which is so only once the bound was lowered, those in trouble first; says how many.
     fn retire_beyond(&mut self, young: usize, now: Instant) -> usize {
         let surplus = young.saturating_sub(self.config.connections_max);
+        if surplus == 0 {
+            return 0;
+        }
         let links = self.links.iter_mut();
-        let young = links.filter(|link| !link.machine.is_retiring() && link.renew_at > now);
-        young.take(surplus).for_each(|link| link.retire());
+        let mut young: Vec<_> =
+            links.filter(|link| !link.machine.is_retiring() && link.renew_at > now).collect();
+        young.sort_by_key(|link| !link.machine.is_suspect() && link.shunned_until <= now);
+        young.into_iter().take(surplus).for_each(|link| link.retire());
         surplus
     }
 

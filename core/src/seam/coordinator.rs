@@ -169,11 +169,11 @@ impl OwnedQueue {
         })
     }
 
-    /// Whether a session under `self` may go on under `other`: the same queue, epoch and duties. That the predecessor is gone may
-    /// become known meanwhile; it ends no session.
+    /// Whether a session under `self` may go on under `other`: the same queue, epoch and duties. That the predecessor is gone, or how much
+    /// of the grace is over, may become known meanwhile; it ends no session.
     pub fn same_session(&self, other: &Self) -> bool {
-        let known = other.predecessor_gone;
-        *other == Self { predecessor_gone: known, ..self.clone() }
+        let Self { predecessor_gone, grace_served, .. } = *other;
+        *other == Self { predecessor_gone, grace_served, ..self.clone() }
     }
 }
 
