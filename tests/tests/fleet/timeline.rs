@@ -161,12 +161,7 @@ impl Timeline {
             let thaws = self.life(write.writer).thawed_ns.partition_point(|thawed| *thawed <= write.at_ns);
             by_thaw.entry((write.connection, thaws)).or_default().push(write.at_ns);
         }
-        let flushes = |times: &mut Vec<u64>| {
-            times.sort_unstable();
-            let begins = times.windows(2).filter(|pair| pair[1] - pair[0] > ONE_FLUSH_NS).count();
-            begins + 1
-        };
-        by_thaw.values_mut().map(flushes).max().unwrap_or(0)
+        by_thaw.into_values().map(flushes).max().unwrap_or(0)
     }
 
     /// The log without what only seems to be two writers at once: an answer that was on its way to a process that was killed
@@ -195,9 +190,21 @@ impl Timeline {
     }
 }
 
+/// How many flushes wrote at these times. One begins with its first write, and carries what comes shortly after that.
+fn flushes(mut times: Vec<u64>) -> usize {
+    times.sort_unstable();
+    let (mut begun, mut until) = (0, 0);
+    for time in times {
+        if begun == 0 || time > until {
+            (begun, until) = (begun + 1, time + ONE_FLUSH_NS);
+        }
+    }
+    begun
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{HashMap, Timeline, Write, Writer};
+    use super::{HashMap, Timeline, Write, Writer, flushes};
 
     const MS: u64 = 1_000_000;
 
@@ -218,6 +225,13 @@ mod tests {
             wall_offset_ns: 0,
         };
         timeline.longest_pause(0, 0, 10_000 * MS).map(|(begin, end)| (begin / MS, end / MS))
+    }
+
+    #[test]
+    fn who_writes_on_and_on_flushes_more_than_once() {
+        assert_eq!(flushes(Vec::new()), 0);
+        assert_eq!(flushes(vec![30 * MS, 7 * MS, 90 * MS]), 1);
+        assert_eq!(flushes((0..50).map(|number| number * 20 * MS).collect()), 9, "for a second");
     }
 
     #[test]
