@@ -144,7 +144,8 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         Some(backoff.wait())
     }
 
-    /// Claims the queue anew. While nobody answers it is attached to as it was (P7).
+    /// Claims the queue anew. While nobody answers, one that this life had is attached to as it was (P7); an earlier life's is claimed
+    /// again.
     async fn claim(
         &self,
         tenancy: &mut Tenancy,
@@ -158,9 +159,8 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                 Some(Duration::ZERO)
             }
             Err(CoordinatorError::Away(why)) => {
-                tracing::debug!(queue = %self.queue, %why, "not claimed: attached to as it was");
+                tracing::debug!(queue = %self.queue, %why, "not claimed");
                 tenancy.unclaimed();
-                // An earlier life's queue is nobody's to attach to unclaimed: it is claimed again.
                 let inherited = matches!(tenancy.owned.tenure, Tenure::Inherited(_));
                 Some(if inherited { backoff.wait() } else { Duration::ZERO })
             }

@@ -3,7 +3,7 @@
 use crate::server::*;
 use skein_apns::frame::{MAX_31_BITS, kind, setting};
 use skein_apns::*;
-use skein_apns_sim::{Simulator, SimulatorConfig};
+use skein_apns_sim::{Handle, Simulator, SimulatorConfig};
 use std::time::Duration;
 
 /// One reply on a connection, so that it takes many requests.
@@ -212,8 +212,8 @@ async fn p2_a_silent_connection_gets_no_more_requests_while_it_is_asked() {
     assert_eq!((client.status().open, client.health().silent), (2, 0));
 }
 
-#[tokio::test]
-async fn p4_other_bounds_hold_at_once_and_cut_nothing() {
+/// A simulator behind small windows and a long way, and how to connect to it.
+fn a_long_way() -> (Handle, ClientConfig) {
     let simulator =
         Simulator::start(SimulatorConfig { rtt_ms: 60, window_bytes: 16_384, ..SimulatorConfig::default() })
             .unwrap();
@@ -224,6 +224,21 @@ async fn p4_other_bounds_hold_at_once_and_cut_nothing() {
         connect_interval_min: Duration::from_millis(1),
         ..ClientConfig::new(endpoint)
     };
+    (simulator, config)
+}
+
+/// Of a payload that fills a good part of such a window.
+fn large(number: u64) -> Request {
+    Request {
+        apns_id: u128::from(number).to_be_bytes(),
+        payload: format!(r#"{{"aps":{{"alert":"{}"}}}}"#, "x".repeat(1_400)).into(),
+        ..request(number)
+    }
+}
+
+#[tokio::test]
+async fn p4_other_bounds_hold_at_once_and_cut_nothing() {
+    let (_simulator, config) = a_long_way();
     let mut client = Client::new(config, token());
     let (mut next, mut found) = (0, Vec::new());
     for (connections_max, in_flight_max, until) in [(1, 100_000, 200), (4, 100_000, 800), (2, 7, 900)] {
@@ -231,10 +246,7 @@ async fn p4_other_bounds_hold_at_once_and_cut_nothing() {
         let mut is_within = false;
         while found.len() < until {
             while next < until as u64 && client.room() > 0 {
-                let mut push = request(next);
-                push.apns_id = u128::from(next).to_be_bytes();
-                push.payload = format!(r#"{{"aps":{{"alert":"{}"}}}}"#, "x".repeat(1_400)).into();
-                client.write(push).unwrap();
+                client.write(large(next)).unwrap();
                 next += 1;
                 is_within |= client.in_flight() <= in_flight_max;
                 assert!(!is_within || client.in_flight() <= in_flight_max, "once within, always within");
@@ -252,26 +264,13 @@ async fn p4_other_bounds_hold_at_once_and_cut_nothing() {
 
 #[tokio::test]
 async fn small_windows_and_a_long_way_open_connections_and_disuse_closes_them() {
-    let simulator =
-        Simulator::start(SimulatorConfig { rtt_ms: 60, window_bytes: 16_384, ..SimulatorConfig::default() })
-            .unwrap();
-    let address = simulator.addr();
-    let endpoint = Endpoint::custom(&address.ip().to_string(), address.port(), Environment::Sandbox).unwrap();
-    let config = ClientConfig {
-        roots: Roots::from_pem(simulator.ca_pem().as_bytes()).unwrap(),
-        connections_max: 4,
-        connect_interval_min: Duration::from_millis(1),
-        idle_max: Duration::from_millis(100),
-        ..ClientConfig::new(endpoint)
-    };
+    let (_simulator, config) = a_long_way();
+    let config = ClientConfig { connections_max: 4, idle_max: Duration::from_millis(100), ..config };
     let mut client = Client::new(config, token());
     let (mut next, mut found) = (0, Vec::new());
     while found.len() < 600 {
         while next < 600 && client.room() > 0 {
-            let mut push = request(next);
-            push.apns_id = u128::from(next).to_be_bytes();
-            push.payload = format!(r#"{{"aps":{{"alert":"{}"}}}}"#, "x".repeat(1_400)).into();
-            client.write(push).unwrap();
+            client.write(large(next)).unwrap();
             next += 1;
         }
         client.progress(&mut found).await;
