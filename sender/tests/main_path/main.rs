@@ -92,6 +92,25 @@ fn p4_nothing_is_written_to_a_token_that_is_gone() {
 }
 
 #[test]
+fn p3_the_original_of_a_copy_whose_verdict_was_durable_late_is_not_written() {
+    local(async {
+        let dead = start(ScriptedTransport::accepting(), 1000, 50);
+        let some = vec![dead.notification(1, 0)];
+        dead.broker.repeat(&dead.pool, &some).unwrap();
+        dead.settled(0).await;
+        let fleet = start(ScriptedTransport::accepting(), 1000, 50);
+        // It has loaded what must be known before its first write.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        fleet.ledger.record(&dead.ledger.facts()).await.unwrap();
+        fleet.broker.repeat(&fleet.pool, &some).unwrap();
+        fleet.settled(0).await;
+        fleet.broker.submit(&fleet.pool, some).await.remove(0).unwrap();
+        fleet.settled(0).await;
+        assert_eq!((dead.transport.writes().len(), fleet.transport.writes().len()), (1, 0));
+    });
+}
+
+#[test]
 fn what_waits_expires_and_what_cannot_be_read_is_buried() {
     local(async {
         let transport = ScriptedTransport::accepting();
