@@ -2,6 +2,7 @@
 //! that are gone.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::Path,
@@ -11,8 +12,10 @@ use std::{
 use futures_util::future::join_all;
 use skein_apns_sim::authority::ClientCertificateSpec;
 use skein_core::{
-    DeviceToken, Notification, NotificationId, PoolName, QueueName, Slot, SlotMap, fleet::Wanted,
-    notification::Draft, seam::FleetStore as _,
+    DeviceToken, Notification, NotificationId, PoolName, QueueName, Slot, SlotMap,
+    fleet::{Owner, Wanted},
+    notification::Draft,
+    seam::FleetStore as _,
 };
 use skein_producer::Wait;
 use skein_test_site::{
@@ -28,7 +31,7 @@ use tokio::{
 
 use super::{Stage, faults::with};
 use crate::{
-    installation::{QUEUES, member, unit},
+    installation::{QUEUES, SENDERS, member, unit},
     run,
 };
 
@@ -104,13 +107,18 @@ pub async fn waiting(stage: &mut Stage) {
         .await;
 }
 
-/// Group messages for devices of two queues that one sender owns.
+/// Group messages for devices of two queues that one sender owns: the one that owns most, as what went before may have left another with
+/// one.
 async fn for_one_sender(stage: &Stage) -> Vec<Vec<Notification>> {
-    let view = stage.fleet.store.read().await.unwrap();
-    let owned = view.queues.iter().map(|stored| &stored.assignment);
-    let first = owned.clone().find(|queue| queue.owner.is_some()).unwrap();
-    let queues: Vec<u16> =
-        owned.filter(|queue| queue.owner == first.owner).map(|queue| queue.queue.number).take(2).collect();
+    let mut owned: BTreeMap<Owner, Vec<u16>> = BTreeMap::new();
+    for stored in stage.fleet.store.read().await.unwrap().queues {
+        if let Some(owner) = stored.assignment.owner {
+            owned.entry(owner).or_default().push(stored.assignment.queue.number);
+        }
+    }
+    let mut queues = owned.into_values().max_by_key(Vec::len).unwrap();
+    assert!(queues.len() >= 2, "{QUEUES} queues of {SENDERS} senders");
+    queues.truncate(2);
     let slots = SlotMap::even(QUEUES as u16);
     let mut random = Random(7);
     let mut groups = Vec::new();
