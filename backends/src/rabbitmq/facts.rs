@@ -1,7 +1,8 @@
 //! A ledger that stays durable while its database is away: facts wait, confirmed, in the quorum queue `skein.facts`, never on a
 //! local disk that can be lost with its host; they are written when the database is back, first final wins.
 //!
-//! While facts wait there, or may, a look-up answers *away*: what it would say could be untrue. A process attaches to the queue
+//! While facts wait there, or may, whatever is asked before a write (look-ups, what is gone, what was repeated) answers *away*: it could
+//! be untrue. A process attaches to the queue
 //! only while it writes back, so that "no message and no consumer" means that nothing waits, in no process.
 
 use std::sync::Arc;
@@ -59,6 +60,14 @@ impl<L: Ledger> SpooledLedger<L> {
         self.spool.status()
     }
 
+    /// Makes sure that no fact waits elsewhere: without it the database's answer could be untrue.
+    async fn whole(&self) -> Result<(), LedgerError> {
+        if self.spool.is_empty().await? {
+            return Ok(());
+        }
+        Err(LedgerError::Away("facts wait in the facts queue until they are written back".into()))
+    }
+
     /// Asks the database, unless it is known to be away: then nobody waits for its connect timeout once more.
     async fn ask<T>(&self, asked: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
         if self.spool.is_away() {
@@ -99,19 +108,17 @@ impl<L: Ledger> Ledger for SpooledLedger<L> {
     }
 
     async fn look_up(&self, asked: &[LookUp]) -> Result<Vec<Known>, LedgerError> {
-        if !self.spool.is_empty().await? {
-            return Err(LedgerError::Away(
-                "facts wait in the facts queue until they are written back".into(),
-            ));
-        }
+        self.whole().await?;
         self.ask(self.inner.look_up(asked)).await
     }
 
     async fn gone(&self, pool: &PoolName, slots: &[Slot]) -> Result<Vec<u64>, LedgerError> {
+        self.whole().await?;
         self.ask(self.inner.gone(pool, slots)).await
     }
 
     async fn repeats(&self, pool: &PoolName, since: Timestamp) -> Result<Vec<NotificationKey>, LedgerError> {
+        self.whole().await?;
         self.ask(self.inner.repeats(pool, since)).await
     }
 

@@ -1,10 +1,14 @@
 //! The suites of the seams.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
+
+use lapin::options::BasicConsumeOptions;
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
 use skein_backends::clock::SystemClock;
-use skein_backends::rabbitmq::{RabbitBroker, RabbitInbox, SpooledLedger};
+use skein_backends::rabbitmq::{FACTS_QUEUE, RabbitBroker, RabbitInbox, SpooledLedger};
 use skein_core::contract::{broker, ledger, submit};
 use skein_core::lease::BootMillis;
 use skein_core::memory::MemoryLedger;
@@ -108,7 +112,12 @@ async fn the_producer_keeps_its_promises() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
-struct Spooled(World, Cell<u32>);
+struct Spooled {
+    world: World,
+    used: Cell<u32>,
+    /// Holds the facts queue, as a process does that has facts of it in hand.
+    holding: RefCell<Option<(Channel, Consumer)>>,
+}
 
 impl ledger::LedgerHarness for Spooled {
     type Ledger = SpooledLedger<MemoryLedger>;
@@ -116,8 +125,9 @@ impl ledger::LedgerHarness for Spooled {
     const CAN_BE_AWAY: bool = false;
 
     async fn fresh(&self) -> (Self::Ledger, PoolName) {
-        self.1.set(self.1.get() + 1);
-        (SpooledLedger::new(MemoryLedger::new(), self.0.broker()), pool(&format!("p{}", self.1.get())))
+        self.used.set(self.used.get() + 1);
+        let ledger = SpooledLedger::new(MemoryLedger::new(), self.world.broker());
+        (ledger, pool(&format!("p{}", self.used.get())))
     }
 
     async fn reopen(&self, ledger: Self::Ledger) -> Self::Ledger {
@@ -125,12 +135,29 @@ impl ledger::LedgerHarness for Spooled {
     }
 
     async fn set_away(&self, _ledger: &Self::Ledger, _away: bool) {}
+
+    const CAN_BE_BEHIND: bool = true;
+
+    async fn set_behind(&self, _ledger: &Self::Ledger, behind: bool) {
+        let held = self.holding.take();
+        if behind {
+            let channel = self.world.channel().await;
+            let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+            let consumer = channel.basic_consume(FACTS_QUEUE.into(), "".into(), options, none).await.unwrap();
+            self.holding.replace(Some((channel, consumer)));
+        } else if let Some((channel, _)) = held {
+            channel.close(200, "done".into()).await.unwrap();
+        }
+        let told = async || (self.world.consumers(FACTS_QUEUE).await == u32::from(behind)).then_some(());
+        until("the broker to count that", LIMIT, told).await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn the_spooled_ledger_keeps_the_promises_of_the_one_inside() {
     need!("rabbitmq");
-    let harness = Spooled(World::new("ledger").await, Cell::new(0));
+    let harness =
+        Spooled { world: World::new("ledger").await, used: Cell::new(0), holding: RefCell::default() };
     let outcomes = ledger::each(&harness).await;
     let broken: Vec<_> = outcomes.iter().filter(|(_, outcome)| outcome.is_err()).collect();
     assert!(broken.is_empty(), "{broken:#?}");

@@ -103,9 +103,17 @@ impl World {
     }
 
     pub async fn depth(&self, queue: &str) -> u32 {
+        self.look(queue).await.message_count()
+    }
+
+    pub async fn consumers(&self, queue: &str) -> u32 {
+        self.look(queue).await.consumer_count()
+    }
+
+    async fn look(&self, queue: &str) -> lapin::Queue {
         let channel = self.channel().await;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap().message_count()
+        channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap()
     }
 
     /// Takes everything that is ready in a queue, acknowledged.

@@ -18,9 +18,10 @@ pub use devices::{
 };
 pub use facts::Sample;
 pub use finals::{
-    at_once_only_one_stands, away_records_nothing, batch_with_a_refused_row, final_is_durable_and_found,
-    first_final_wins, generations_are_apart, large_batch_is_recorded_whole, look_ups_answer_in_order,
-    nothing_is_nothing, same_batch_twice_changes_nothing,
+    at_once_only_one_stands, away_records_nothing, batch_with_a_refused_row,
+    behind_it_records_and_answers_nothing, final_is_durable_and_found, first_final_wins,
+    generations_are_apart, large_batch_is_recorded_whole, look_ups_answer_in_order, nothing_is_nothing,
+    same_batch_twice_changes_nothing,
 };
 pub use reports::{repeats_are_those_marked, tally_is_exact, trace_is_complete_and_ordered};
 
@@ -40,6 +41,15 @@ pub trait LedgerHarness {
 
     /// Makes it unreachable, or reachable again.
     fn set_away(&self, ledger: &Self::Ledger, away: bool) -> impl Future<Output = ()>;
+
+    /// Whether [`LedgerHarness::set_behind`] can put it behind; its promise is passed over where not.
+    const CAN_BE_BEHIND: bool = false;
+
+    /// Facts that count as recorded wait somewhere else, or not any more.
+    fn set_behind(&self, ledger: &Self::Ledger, behind: bool) -> impl Future<Output = ()> {
+        let _ = (ledger, behind);
+        async {}
+    }
 }
 
 suite!(LedgerHarness:
@@ -52,6 +62,7 @@ suite!(LedgerHarness:
     large_batch_is_recorded_whole,
     look_ups_answer_in_order,
     away_records_nothing,
+    behind_it_records_and_answers_nothing,
     nothing_is_nothing,
     badge_delta_counts_once,
     gone_rule_on_both_sides,

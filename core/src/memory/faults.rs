@@ -84,12 +84,14 @@ async fn p1_a_ledger_fails_before_or_after_its_commit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ledger_that_is_behind_answers_no_look_up_and_records() {
+async fn a_ledger_that_is_behind_answers_no_question_and_records() {
     let (ledger, sample) = (MemoryLedger::new(), Sample::new(&pool()));
     let asked = [LookUp { key: sample.key, token: sample.fingerprint() }];
     ledger.set_behind(true);
     ledger.record(&[sample.ends(FinalVerdict::Failed)]).await.unwrap();
     assert!(ledger.look_up(&asked).await.is_err());
+    assert!(ledger.gone(&pool(), &[]).await.is_err(), "P4");
+    assert!(ledger.repeats(&pool(), sample.at).await.is_err(), "P3");
     ledger.set_behind(false);
     assert_eq!(ledger.look_up(&asked).await.unwrap()[0].verdict, Some(FinalVerdict::Failed));
 }

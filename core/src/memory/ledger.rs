@@ -33,6 +33,16 @@ struct Faults {
     delay: Duration,
 }
 
+impl Shared {
+    /// The state, if nothing of it is still elsewhere.
+    fn whole(&self) -> Result<&LedgerState, LedgerError> {
+        if self.faults.is_behind {
+            return Err(LedgerError::Away("facts recorded elsewhere are not yet here".into()));
+        }
+        Ok(&self.state)
+    }
+}
+
 fn away() -> LedgerError {
     LedgerError::Away("switched off".into())
 }
@@ -52,7 +62,7 @@ impl MemoryLedger {
         self.shared().faults.is_away = away;
     }
 
-    /// Facts recorded elsewhere are not yet here, or are: look-ups fail meanwhile, recording goes on.
+    /// Facts recorded elsewhere are not yet here, or are: whatever a sender asks before it writes fails meanwhile, recording goes on.
     pub fn set_behind(&self, behind: bool) {
         self.shared().faults.is_behind = behind;
     }
@@ -119,20 +129,18 @@ impl Ledger for MemoryLedger {
 
     async fn look_up(&self, asked: &[LookUp]) -> Result<Vec<Known>, LedgerError> {
         self.call(|shared| {
-            if shared.faults.is_behind {
-                return Err(LedgerError::Away("facts recorded elsewhere are not yet here".into()));
-            }
-            Ok(asked.iter().map(|one| shared.state.look_up(one)).collect())
+            let state = shared.whole()?;
+            Ok(asked.iter().map(|one| state.look_up(one)).collect())
         })
         .await
     }
 
     async fn gone(&self, pool: &PoolName, slots: &[Slot]) -> Result<Vec<u64>, LedgerError> {
-        self.call(|shared| Ok(shared.state.gone(pool, slots))).await
+        self.call(|shared| Ok(shared.whole()?.gone(pool, slots))).await
     }
 
     async fn repeats(&self, pool: &PoolName, since: Timestamp) -> Result<Vec<NotificationKey>, LedgerError> {
-        self.call(|shared| Ok(shared.state.repeats(pool, since))).await
+        self.call(|shared| Ok(shared.whole()?.repeats(pool, since))).await
     }
 
     async fn register(&self, registrations: &[Registration]) -> Result<(), LedgerError> {

@@ -32,6 +32,9 @@ pub trait Ledger: Clone + Send + Sync + 'static {
 
     /// The short fingerprints ([`Fingerprint::short`]) of all tokens of the slots that are known gone: a filter whose hits are
     /// confirmed by [`Ledger::look_up`].
+    ///
+    /// # Errors
+    /// As [`Ledger::look_up`].
     fn gone(
         &self,
         pool: &PoolName,
@@ -39,6 +42,9 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<u64>, LedgerError>> + Send;
 
     /// The keys that became final through a marked copy since `since`: their unmarked originals can still arrive.
+    ///
+    /// # Errors
+    /// As [`Ledger::look_up`].
     fn repeats(
         &self,
         pool: &PoolName,

@@ -27,6 +27,9 @@ enum Flaw {
     LosesWhatIsBeyondAThousand,
     AnswersEachKeyOnce,
     RecordsHalfWhileAway,
+    KnowsVerdictsWhileBehind,
+    KnowsTheGoneWhileBehind,
+    KnowsRepeatsWhileBehind,
     KnowsNobodysBadge,
     CountsLateBadges,
     InvalidatesAlways,
@@ -144,7 +147,11 @@ impl Ledger for Flawed {
             Flaw::AnswersEachKeyOnce => asked.dedup_by_key(|one| one.key),
             _ => {}
         }
-        let mut known = self.inner.look_up(&asked).await?;
+        let known = self.inner.look_up(&asked).await;
+        let mut known = match self.flaw {
+            Flaw::KnowsVerdictsWhileBehind => known.unwrap_or_default(),
+            _ => known?,
+        };
         for (one, known) in asked.iter().zip(&mut known) {
             match self.flaw {
                 Flaw::LastFinalWins => {
@@ -159,12 +166,15 @@ impl Ledger for Flawed {
 
     async fn gone(&self, pool: &PoolName, slots: &[Slot]) -> Result<Vec<u64>, LedgerError> {
         let all: Vec<Slot> = Slot::all().collect();
-        self.inner.gone(pool, if self.flaw == Flaw::GoneInEverySlot { &all } else { slots }).await
+        let gone = self.inner.gone(pool, if self.flaw == Flaw::GoneInEverySlot { &all } else { slots }).await;
+        if self.flaw == Flaw::KnowsTheGoneWhileBehind { Ok(gone.unwrap_or_default()) } else { gone }
     }
 
     async fn repeats(&self, pool: &PoolName, since: Timestamp) -> Result<Vec<NotificationKey>, LedgerError> {
         let always = Timestamp::from_millis(0);
-        self.inner.repeats(pool, if self.flaw == Flaw::RepeatsOfAllTimes { always } else { since }).await
+        let since = if self.flaw == Flaw::RepeatsOfAllTimes { always } else { since };
+        let repeats = self.inner.repeats(pool, since).await;
+        if self.flaw == Flaw::KnowsRepeatsWhileBehind { Ok(repeats.unwrap_or_default()) } else { repeats }
     }
 
     async fn register(&self, registrations: &[Registration]) -> Result<(), LedgerError> {
@@ -229,6 +239,12 @@ impl LedgerHarness for Harness {
     async fn set_away(&self, ledger: &Flawed, away: bool) {
         *ledger.is_away.lock().unwrap() = away;
     }
+
+    const CAN_BE_BEHIND: bool = true;
+
+    async fn set_behind(&self, ledger: &Flawed, behind: bool) {
+        ledger.inner.set_behind(behind);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,6 +266,9 @@ async fn doubles_are_refused() {
         (Flaw::LosesWhatIsBeyondAThousand, "large_batch_is_recorded_whole"),
         (Flaw::AnswersEachKeyOnce, "look_ups_answer_in_order"),
         (Flaw::RecordsHalfWhileAway, "away_records_nothing"),
+        (Flaw::KnowsVerdictsWhileBehind, "behind_it_records_and_answers_nothing"),
+        (Flaw::KnowsTheGoneWhileBehind, "behind_it_records_and_answers_nothing"),
+        (Flaw::KnowsRepeatsWhileBehind, "behind_it_records_and_answers_nothing"),
         (Flaw::AnswersEachKeyOnce, "nothing_is_nothing"),
         (Flaw::KnowsNobodysBadge, "badge_delta_counts_once"),
         (Flaw::CountsLateBadges, "badge_delta_counts_once"),

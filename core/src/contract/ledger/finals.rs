@@ -195,6 +195,39 @@ pub async fn away_records_nothing<H: LedgerHarness>(harness: &H) -> Outcome {
     same("badge", look_up(&ledger, one.key, one.fingerprint()).await?.device.badge, 1)
 }
 
+/// P2, P3, P4: while facts wait elsewhere it records, and answers nothing of what a sender asks before it writes: not what is final, not
+/// which tokens are gone, not what was repeated. Once all are here, it answers.
+pub async fn behind_it_records_and_answers_nothing<H: LedgerHarness>(harness: &H) -> Outcome {
+    if !H::CAN_BE_BEHIND {
+        return Ok(());
+    }
+    let (ledger, pool) = harness.fresh().await;
+    let (gone, repeated) = (Sample::new(&pool), Sample::new(&pool));
+    record_new(&ledger, &[fact(gone.token_gone(Some(gone.at)))]).await?;
+    let asked = [LookUp { key: gone.key, token: gone.fingerprint() }];
+    let slots = [crate::Slot::of(&gone.token)];
+    let since = Timestamp::from_millis(0);
+    harness.set_behind(&ledger, true).await;
+    let answers = [
+        ("look-up", ledger.look_up(&asked).await.err()),
+        ("gone", ledger.gone(&pool, &slots).await.err()),
+        ("repeats", ledger.repeats(&pool, since).await.err()),
+    ];
+    record_new(&ledger, &[fact(Final { repeat: true, ..repeated.accepted() })]).await?;
+    harness.set_behind(&ledger, false).await;
+    for (what, error) in answers {
+        let away = matches!(error, Some(crate::seam::LedgerError::Away(_)));
+        require(away, || format!("{what} while facts wait elsewhere: {error:?}"))?;
+    }
+    same(
+        "verdict",
+        look_up(&ledger, repeated.key, repeated.fingerprint()).await?.verdict,
+        Some(FinalVerdict::Accepted),
+    )?;
+    same("gone", works("gone", ledger.gone(&pool, &slots).await)?, vec![gone.fingerprint().short()])?;
+    same("repeats", works("repeats", ledger.repeats(&pool, since).await)?, vec![repeated.key])
+}
+
 /// Nothing asked, nothing answered; nothing told, nothing recorded; an id that nobody knows has no history.
 pub async fn nothing_is_nothing<H: LedgerHarness>(harness: &H) -> Outcome {
     let (ledger, pool) = harness.fresh().await;
