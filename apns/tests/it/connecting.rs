@@ -203,12 +203,7 @@ async fn a_proxy_opens_a_tunnel() {
         let mut outward = TcpStream::connect(("localhost", server.port())).await.unwrap();
         copy_bidirectional(&mut inward, &mut outward).await
     };
-    let script = async {
-        let mut peer = server.accept(MANY).await;
-        let asked = peer.request().await;
-        peer.reply(&asked, 200, b"").await;
-        peer
-    };
+    let script = server.accept_and_reply();
     let served = async { tokio::join!(script, answers(&mut client, 1)).1 };
     tokio::select! {
         _ = tunnel => panic!("the tunnel ended"),

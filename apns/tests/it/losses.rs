@@ -14,12 +14,7 @@ use tokio::io::AsyncRead;
 async fn warmed_up(server: &Server, client: &mut Client, count: u64) -> (Peer, Vec<Asked>) {
     let mut kept = Vec::new();
     client.write(request(0)).unwrap();
-    let script = async {
-        let mut peer = server.accept(MANY).await;
-        let asked = peer.request().await;
-        peer.reply(&asked, 200, b"").await;
-        peer
-    };
+    let script = server.accept_and_reply();
     let mut peer = while_serving(client, &mut kept, script).await;
     if kept.is_empty() {
         kept = answers(client, 1).await;
@@ -107,12 +102,7 @@ async fn what_was_held_goes_to_the_next_connection() {
     let (peer, _) = warmed_up(&server, &mut client, 1).await;
     write_all(&mut client, 2..=2);
     peer.cut();
-    let script = async {
-        let mut peer = server.accept(MANY).await;
-        let asked = peer.request().await;
-        peer.reply(&asked, 200, b"").await;
-        peer
-    };
+    let script = server.accept_and_reply();
     let (_peer, answers) = tokio::join!(script, answers(&mut client, 2));
     assert_eq!(labels(&answers), [(1, "connection_lost"), (2, "reply")]);
 }
@@ -133,12 +123,7 @@ async fn p3_silence_is_probed_and_the_connection_replaced() {
     assert_eq!(labels(&kept), [(1, "silent"), (2, "silent")]);
     assert_eq!((client.health().silent, client.health().connections.pings), (1, 1));
     write_all(&mut client, 3..=3);
-    let script = async {
-        let mut peer = server.accept(MANY).await;
-        let asked = peer.request().await;
-        peer.reply(&asked, 200, b"").await;
-        peer
-    };
+    let script = server.accept_and_reply();
     let (_peer, answers) = tokio::join!(script, answers(&mut client, 1));
     assert_eq!(labels(&answers), [(3, "reply")]);
 }
@@ -176,12 +161,7 @@ async fn a_credential_refusal_asks_for_a_fresh_connection() {
         Answer::Reply { status: 403, reason: Some(Reason::ExpiredProviderToken), .. }
     ));
     write_all(&mut client, 2..=2);
-    let script = async {
-        let mut peer = server.accept(MANY).await;
-        let asked = peer.request().await;
-        peer.reply(&asked, 200, b"").await;
-        peer
-    };
+    let script = server.accept_and_reply();
     let (_peer, answers) = tokio::join!(script, answers(&mut client, 1));
     assert_eq!(labels(&answers), [(2, "reply")]);
 }

@@ -137,6 +137,14 @@ impl Server {
         peer
     }
 
+    /// The next connection, in service, its first request answered with 200.
+    pub async fn accept_and_reply(&self) -> Peer {
+        let mut peer = self.accept(MANY).await;
+        let asked = peer.request().await;
+        peer.reply(&asked, 200, b"").await;
+        peer
+    }
+
     /// The next connection, its preface read, nothing sent.
     pub async fn accept_silent(&self) -> Peer {
         let mut stream = self.accept_tls().await.unwrap();
