@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skein_backends::zookeeper::{ZooKeeperOptions, clock_of};
+use skein_backends::zookeeper::{ZooKeeperLive, ZooKeeperOptions, ZooKeeperRole, clock_of};
 use skein_core::seam::CoordinatorError;
 use skein_provision::{ProvisionError, Service, probe_coordinator, probe_coordinator_as};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -161,7 +161,12 @@ async fn as_role(deployment: &Deployment, options: &ZooKeeperOptions) -> (Check,
         return (Check::new(HOLDS, Vec::new()), Check::new(RIGHTS, Vec::new()));
     };
     let cluster = &deployment.cluster;
-    if let Err(error) = clock_of(options.clone()).await {
+    // A gateway rings no bell.
+    let reached = match of {
+        ZooKeeperRole::Gateway => ZooKeeperLive::connect(options.clone()).read().await.map(drop),
+        _ => clock_of(options.clone()).await.map(drop),
+    };
+    if let Err(error) = reached {
         let remedy = match error {
             CoordinatorError::Refused(_) => deployment.init(),
             _ => "look into the log of the ZooKeeper servers: have they a quorum?",

@@ -176,6 +176,7 @@ impl Role {
             Self::Sender(_) => Some(ZooKeeperRole::Sender),
             Self::Monitor => Some(ZooKeeperRole::Monitor),
             Self::Operator => Some(ZooKeeperRole::Operator),
+            Self::Gateway => Some(ZooKeeperRole::Gateway),
             _ => None,
         }
     }

@@ -131,8 +131,8 @@ impl ZooKeeperTree {
     }
 }
 
-/// The clock of ZooKeeper's leader, by ringing the bell, which makes the monitors look and changes nothing. Any role may. Must be
-/// called within a runtime.
+/// The clock of ZooKeeper's leader, by ringing the bell, which makes the monitors look and changes nothing. Any role but the
+/// gateway may. Must be called within a runtime.
 ///
 /// # Errors
 /// [`CoordinatorError`].

@@ -70,6 +70,17 @@ pub struct Refused {
     pub why: String,
 }
 
+impl InForce {
+    /// Whatever a gateway says of itself, it speaks for no other process; and what can't be read hides no other's word.
+    fn of_gateway(name: String, data: &[u8]) -> Self {
+        let said = from_json(&name, data).unwrap_or_else(|error| Self {
+            refused: Some(Refused { version: 0, why: error.to_string() }),
+            ..Self::default()
+        });
+        Self { role: tree::GATEWAY.to_owned(), name, ..said }
+    }
+}
+
 impl LiveVersion {
     pub(super) async fn latest(session: &Session) -> Result<Self, CoordinatorError> {
         let (data, stat) = session.latest(tree::LIVE).await?.ok_or_else(no_place)?;
@@ -143,7 +154,8 @@ impl ZooKeeperLive {
         let session = self.session().await?;
         let version = i32::try_from(expected).map_err(|_| overtaken(expected))?;
         let next = expected + 1;
-        let kept = session.children(tree::LIVE_HISTORY).await?;
+        let mut kept = session.children(tree::LIVE_HISTORY).await?;
+        kept.retain(|name| tree::live_version(name).is_some());
         let mut writer = session.client.new_multi_writer();
         writer.set(tree::LIVE, &data, Some(version))?;
         let path = tree::live_history(next);
@@ -166,15 +178,28 @@ impl ZooKeeperLive {
     /// [`CoordinatorError`].
     pub async fn in_force(&self) -> Result<Vec<InForce>, CoordinatorError> {
         let session = self.session().await?;
-        let names = session.children(tree::LIVE_IN_FORCE).await?;
-        let paths: Vec<String> = names.iter().map(|name| format!("{}/{name}", tree::LIVE_IN_FORCE)).collect();
-        let nodes = session.read_all(&paths).await?;
-        paths.iter().zip(nodes).filter_map(|(path, node)| Some(from_json(path, &node?.0))).collect()
+        let fleet = nodes_in(&session, tree::LIVE_IN_FORCE).await?;
+        let fleet = fleet.into_iter().map(|(name, data)| from_json(&name, &data));
+        // A tree of an older version has no such folder.
+        let gateways = match session.ask(session.client.check_stat(tree::GATEWAYS)).await? {
+            Some(_) => nodes_in(&session, tree::GATEWAYS).await?,
+            None => Vec::new(),
+        };
+        let gateways = gateways.into_iter().map(|(name, data)| Ok(InForce::of_gateway(name, &data)));
+        fleet.chain(gateways).collect()
     }
 
     async fn session(&self) -> Result<Session, CoordinatorError> {
         self.connection.connected(self.limit).await
     }
+}
+
+/// What the nodes of a folder hold, by name.
+async fn nodes_in(session: &Session, folder: &str) -> Result<Vec<(String, Vec<u8>)>, CoordinatorError> {
+    let names = session.children(folder).await?;
+    let paths: Vec<String> = names.iter().map(|name| format!("{folder}/{name}")).collect();
+    let nodes = session.read_all(&paths).await?;
+    Ok(names.into_iter().zip(nodes).filter_map(|(name, node)| Some((name, node?.0))).collect())
 }
 
 fn no_place() -> CoordinatorError {
@@ -189,6 +214,15 @@ fn overtaken(expected: u64) -> CoordinatorError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_speaks_for_itself_alone() {
+        let forged = InForce::of_gateway("door".into(), br#"{"role":"sender","name":"s1","version":7}"#);
+        assert_eq!((forged.role.as_str(), forged.name.as_str(), forged.version), ("gateway", "door", 7));
+        let torn = InForce::of_gateway("door".into(), b"{");
+        assert_eq!((torn.name.as_str(), torn.version), ("door", 0));
+        assert!(torn.refused.is_some());
+    }
 
     #[test]
     fn what_is_no_document_is_told() {

@@ -154,8 +154,10 @@ async fn publish(session: &Session, said: &InForce) -> Result<(), CoordinatorErr
         Ok(()) | Err(Error::NoNode) => {}
         Err(error) => return Err(coordinator_error(&error)),
     }
-    session
-        .ask(session.client.create(&path, &data, &session.creating(&path, CreateMode::Ephemeral)))
-        .await
-        .map(drop)
+    let options = session.creating(&path, CreateMode::Ephemeral);
+    match session.within(session.client.create(&path, &data, &options)).await? {
+        // A tree of an older version has no place for it; what is set live is followed all the same.
+        Ok(_) | Err(Error::NoNode) => Ok(()),
+        Err(error) => Err(coordinator_error(&error)),
+    }
 }

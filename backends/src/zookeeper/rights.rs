@@ -1,4 +1,4 @@
-//! Who may do what to which node: three users of the scheme `digest` beside the administrator's, and the list of rights of every
+//! Who may do what to which node: four users of the scheme `digest` beside the administrator's, and the list of rights of every
 //! node. The users' digests (never a password) stand in the node `/rights`, so that whoever makes a node can give it its list.
 //!
 //! A tree without that node is as it was made: its maker's alone, or anybody's where there is no login.
@@ -23,11 +23,13 @@ pub enum ZooKeeperRole {
     Monitor,
     /// `skein queue …`, `skein sender …`.
     Operator,
+    /// `skein run gateway`.
+    Gateway,
 }
 
 impl ZooKeeperRole {
     /// Each.
-    pub const ALL: [Self; 3] = [Self::Sender, Self::Monitor, Self::Operator];
+    pub const ALL: [Self; 4] = [Self::Sender, Self::Monitor, Self::Operator, Self::Gateway];
 
     /// The word in names of users and files.
     pub const fn label(self) -> &'static str {
@@ -35,6 +37,7 @@ impl ZooKeeperRole {
             Self::Sender => "sender",
             Self::Monitor => "monitor",
             Self::Operator => "operator",
+            Self::Gateway => "gateway",
         }
     }
 }
@@ -74,7 +77,19 @@ pub struct Rights {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Users {
     admin: String,
+    /// All but the gateway: processes of a version that knows none read this, too.
     roles: BTreeMap<ZooKeeperRole, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gateway: Option<String>,
+}
+
+impl Users {
+    fn of(&self, role: ZooKeeperRole) -> Option<&String> {
+        match role {
+            ZooKeeperRole::Gateway => self.gateway.as_ref(),
+            _ => self.roles.get(&role),
+        }
+    }
 }
 
 /// Nodes with the same list.
@@ -101,11 +116,13 @@ enum Kind {
     LiveVersion,
     LiveInForce,
     LiveWord,
+    Gateways,
+    Gateway,
     /// A node that a later version adds: read by all roles, written by the administrator until it has a row here.
     Other,
 }
 
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 24] = [
     Kind::Root,
     Kind::Rights,
     Kind::Members,
@@ -127,6 +144,8 @@ const KINDS: [Kind; 22] = [
     Kind::LiveVersion,
     Kind::LiveInForce,
     Kind::LiveWord,
+    Kind::Gateways,
+    Kind::Gateway,
     Kind::Other,
 ];
 
@@ -147,6 +166,7 @@ impl Kind {
             tree::LIVE => Self::Live,
             tree::LIVE_HISTORY => Self::LiveHistory,
             tree::LIVE_IN_FORCE => Self::LiveInForce,
+            tree::GATEWAYS => Self::Gateways,
             _ if below(tree::MEMBERS) || below(tree::LOADS) => Self::Member,
             _ if below(tree::CALLS) => Self::Call,
             _ if below(tree::QUEUES) => Self::Queue,
@@ -155,46 +175,52 @@ impl Kind {
             _ if below(tree::MONITORS) => Self::Monitor,
             _ if below(tree::LIVE_HISTORY) => Self::LiveVersion,
             _ if below(tree::LIVE_IN_FORCE) => Self::LiveWord,
+            _ if below(tree::GATEWAYS) => Self::Gateway,
             _ => Self::Other,
         }
     }
 
-    /// The rights of sender, monitor and operator: `r`ead, `w`rite, `c`reate and `d`elete children.
-    const fn letters(self) -> [&'static str; 3] {
+    /// The rights of sender, monitor, operator and gateway: `r`ead, `w`rite, `c`reate and `d`elete children.
+    const fn letters(self) -> [&'static str; 4] {
         match self {
-            Self::Root => ["", "", ""],
-            Self::Rights | Self::Other => ["r", "r", "r"],
-            Self::Members => ["rcd", "r", "r"],
-            Self::Member => ["rw", "r", "r"],
+            Self::Root => ["", "", "", ""],
+            Self::Rights => ["r", "r", "r", "r"],
+            Self::Other => ["r", "r", "r", ""],
+            Self::Members => ["rcd", "r", "r", ""],
+            Self::Member => ["rw", "r", "r", ""],
             // Made by whoever comes first; changed by the leader and by senders that hand a queue over, watched by its sender, which
             // finds its successor below it.
-            Self::Calls => ["rc", "rc", ""],
-            Self::Call => ["rwcd", "rw", ""],
-            Self::Queues => ["r", "rc", "r"],
+            Self::Calls => ["rc", "rc", "", ""],
+            Self::Call => ["rwcd", "rw", "", ""],
+            Self::Queues => ["r", "rc", "r", ""],
             // A sender says on its own queue that it is settled, released, claimed again.
-            Self::Queue => ["rw", "rw", "r"],
-            Self::Wishes => ["", "rd", "rc"],
-            Self::Wish => ["", "r", "r"],
-            Self::Quarantines => ["", "r", "rcd"],
-            Self::Quarantine => ["", "r", "rw"],
-            Self::Policy => ["", "rw", "r"],
-            Self::Monitors => ["", "rcd", "r"],
-            Self::Monitor => ["", "rw", "r"],
-            Self::Bell => ["rw", "rw", "rw"],
+            Self::Queue => ["rw", "rw", "r", ""],
+            Self::Wishes => ["", "rd", "rc", ""],
+            Self::Wish => ["", "r", "r", ""],
+            Self::Quarantines => ["", "r", "rcd", ""],
+            Self::Quarantine => ["", "r", "rw", ""],
+            Self::Policy => ["", "rw", "r", ""],
+            Self::Monitors => ["", "rcd", "r", ""],
+            Self::Monitor => ["", "rw", "r", ""],
+            Self::Bell => ["rw", "rw", "rw", ""],
             // Written by operators alone: who could write them could name another credential.
-            Self::Live => ["r", "r", "rw"],
-            Self::LiveHistory => ["", "", "rcd"],
-            Self::LiveVersion => ["", "", "r"],
-            Self::LiveInForce => ["rcd", "rcd", "r"],
-            Self::LiveWord => ["rw", "rw", "r"],
+            Self::Live => ["r", "r", "rw", "r"],
+            Self::LiveHistory => ["", "", "rcd", ""],
+            Self::LiveVersion => ["", "", "r", ""],
+            Self::LiveInForce => ["rcd", "rcd", "r", ""],
+            Self::LiveWord => ["rw", "rw", "r", ""],
+            // The front door is told, and says what it goes by, to operators alone.
+            Self::Gateways => ["", "", "r", "cd"],
+            Self::Gateway => ["", "", "r", "w"],
         }
     }
 }
 
 impl Rights {
     /// For an administrator and the users of the roles, each as [`digest_of`] names it.
-    pub fn new(admin: String, roles: BTreeMap<ZooKeeperRole, String>) -> Self {
-        Self::of(Users { admin, roles })
+    pub fn new(admin: String, mut roles: BTreeMap<ZooKeeperRole, String>) -> Self {
+        let gateway = roles.remove(&ZooKeeperRole::Gateway);
+        Self::of(Users { admin, roles, gateway })
     }
 
     pub(super) fn of(users: Users) -> Self {
@@ -231,7 +257,7 @@ fn list(kind: Kind, users: &Users) -> Vec<Acl> {
     let admin = Acl::new(Permission::ALL, AuthId::new(SCHEME, &users.admin));
     let roles = ZooKeeperRole::ALL.into_iter().zip(kind.letters());
     let others = roles.filter_map(|(role, letters)| {
-        let user = users.roles.get(&role).filter(|user| **user != users.admin)?;
+        let user = users.of(role).filter(|user| **user != users.admin)?;
         (!letters.is_empty()).then(|| Acl::new(permission(letters), AuthId::new(SCHEME, user)))
     });
     std::iter::once(admin).chain(others).collect()
@@ -296,6 +322,39 @@ mod tests {
         assert_eq!(may("/live", "sender:x"), "READ", "a sender is told, it does not tell");
         assert_eq!(may("/live", "operator:x"), "READ|WRITE");
         assert_eq!(may("/live-history/v-0000000001", "monitor:x"), "");
+    }
+
+    /// P9: the front door is nearest to strangers.
+    #[test]
+    fn a_gateway_is_told_what_is_live_and_says_what_it_goes_by() {
+        for (path, rights) in
+            [("/live", "READ"), ("/rights", "READ"), ("/gateways", "CREATE|DELETE"), ("/gateways/a", "WRITE")]
+        {
+            assert_eq!(may(path, "gateway:x"), rights, "{path}");
+        }
+        for path in tree::ALL.iter().copied().filter(|path| ![tree::LIVE, tree::GATEWAYS].contains(path)) {
+            for path in [path.to_owned(), format!("{path}/x")] {
+                assert_eq!(may(&path, "gateway:x"), "", "{path}");
+            }
+        }
+        assert_eq!(may("/gateways/a", "sender:x"), "");
+        assert_eq!(may("/later", "gateway:x"), "");
+    }
+
+    /// A fleet is upgraded process by process: whoever knows no gateway reads the users all the same.
+    #[test]
+    fn an_older_version_reads_the_users() {
+        #[derive(Deserialize)]
+        struct Older {
+            roles: BTreeMap<String, String>,
+        }
+        let users = serde_json::to_string(rights().users()).expect("JSON");
+        let older: Older = serde_json::from_str(&users).expect("read");
+        assert_eq!(older.roles.keys().collect::<Vec<_>>(), ["monitor", "operator", "sender"]);
+        let before = users.replace(",\"gateway\":\"gateway:x\"", "");
+        assert_ne!(before, users);
+        let before: Users = serde_json::from_str(&before).expect("those of an older version");
+        assert_eq!(Rights::of(before).acls("/live").len(), rights().acls("/live").len() - 1);
     }
 
     #[test]

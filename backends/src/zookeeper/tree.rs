@@ -28,12 +28,14 @@ pub(super) const LIVE: &str = "/live";
 pub(super) const LIVE_HISTORY: &str = "/live-history";
 /// One ephemeral node for each process: which version it goes by.
 pub(super) const LIVE_IN_FORCE: &str = "/live-in-force";
+/// The same of each gateway, in a folder of theirs: who may make nodes in it speaks for no sender and no monitor.
+pub(super) const GATEWAYS: &str = "/gateways";
 
 /// The users, and with them everybody's rights. Made by `skein cluster init` alone.
 pub(super) const RIGHTS: &str = "/rights";
 
 /// Every node that must be there before anything else.
-pub(super) const ALL: [&str; 12] = [
+pub(super) const ALL: [&str; 13] = [
     MEMBERS,
     LOADS,
     CALLS,
@@ -46,9 +48,10 @@ pub(super) const ALL: [&str; 12] = [
     LIVE,
     LIVE_HISTORY,
     LIVE_IN_FORCE,
+    GATEWAYS,
 ];
 /// Those of them that a tree of an older version has not, and without which a fleet works.
-pub(super) const ADDED: [&str; 3] = [LIVE, LIVE_HISTORY, LIVE_IN_FORCE];
+pub(super) const ADDED: [&str; 4] = [LIVE, LIVE_HISTORY, LIVE_IN_FORCE, GATEWAYS];
 
 const WISH: &str = "w-";
 
@@ -102,8 +105,14 @@ pub(super) fn live_version(name: &str) -> Option<u64> {
     name.strip_prefix(VERSION)?.parse().ok()
 }
 
+/// Where a gateway says which version it goes by; its role as others see it.
+pub(super) const GATEWAY: &str = "gateway";
+
 pub(super) fn live_in_force(role: &str, name: &str) -> String {
-    format!("{LIVE_IN_FORCE}/{role}:{name}")
+    match role {
+        GATEWAY => format!("{GATEWAYS}/{name}"),
+        _ => format!("{LIVE_IN_FORCE}/{role}:{name}"),
+    }
 }
 
 #[cfg(test)]

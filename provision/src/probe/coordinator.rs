@@ -12,7 +12,7 @@ use crate::credentials::Credentials;
 use crate::role::Cluster;
 use crate::step::Service::ZooKeeper;
 
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 13] = [
     "/members",
     "/loads",
     "/calls",
@@ -25,6 +25,7 @@ const FOLDERS: [&str; 12] = [
     "/live",
     "/live-history",
     "/live-in-force",
+    "/gateways",
 ];
 
 /// Lets strangers and each role try. `options` reaches ZooKeeper; its login is replaced.
@@ -104,11 +105,15 @@ fn everything(cluster: &Cluster, call: Option<&str>) -> impl Iterator<Item = Att
 
 /// What must come of it; `None` where the answer would disturb a running fleet.
 fn must(role: ZooKeeperRole, attempt: &Attempt) -> Option<Must> {
-    use ZooKeeperRole::{Monitor, Operator, Sender};
+    use ZooKeeperRole::{Gateway, Monitor, Operator, Sender};
     let Attempt { deed, path } = attempt;
     let allowed = match (path.as_str(), deed) {
         (_, Deed::Rights | Deed::Delete) | ("/", _) => false,
         ("/rights", deed) => matches!(deed, Deed::Read | Deed::List),
+        ("/gateways", Deed::Create) => role == Gateway,
+        ("/gateways", deed) => role == Operator && matches!(deed, Deed::Read | Deed::List),
+        // It is told what is live, and nothing else.
+        (path, deed) if role == Gateway => path == "/live" && matches!(deed, Deed::Read | Deed::List),
         ("/bell", Deed::Create) => false,
         ("/bell", _) => true,
         ("/members" | "/loads", Deed::Create) => role == Sender,
