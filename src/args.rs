@@ -14,7 +14,7 @@ pub use cluster::{Cluster, Who};
 pub use credential::{Check, Credential, List, Rotate};
 pub use dev::{Dev, DevCluster};
 pub use doctor::{Doctor, RoleName};
-pub use fleet::{Follow, MonitorAt, OneQueue, OneSender, Queue, Sender, Wait};
+pub use fleet::{Follow, MonitorAt, OneQueue, OneSender, Queue, Reason, Remark, Sender, Wait};
 pub use live::{Changing, Live};
 pub use simulate::{Environment, SimulateApns};
 

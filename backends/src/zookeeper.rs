@@ -24,6 +24,7 @@
 mod cluster;
 mod connection;
 mod coordinator;
+mod decisions;
 mod fleet;
 mod inherit;
 mod latch;

@@ -3,6 +3,7 @@
 
 pub mod assignment;
 pub mod change;
+pub mod decision;
 pub mod member;
 pub mod policy;
 pub mod report;
@@ -10,6 +11,7 @@ pub mod wish;
 
 pub use assignment::{Cause, Note, Owner, QueueAssignment};
 pub use change::{Change, Refused};
+pub use decision::{Because, Decided, Decision, Keep};
 pub use member::{Health, Incarnation, Load, Member, MemberId, ServedPool};
 pub use policy::Policy;
 pub use report::{CredentialReport, Report};

@@ -11,7 +11,9 @@ mod transport;
 pub use broker::{Broker, BrokerError, Confirmation, DeadLetter, Delivery, Inbox, Submit, SubmitError};
 pub use clock::Clock;
 pub use coordinator::{Assignment, Coordinator, CoordinatorError, OwnedQueue, Standing, Tenure, Word};
-pub use fleet_store::{Applied, FleetStore, FleetView, Lead, Planned, StoredQueue, WISHES_MAX};
+pub use fleet_store::{
+    Applied, DECISIONS_MAX, FleetStore, FleetView, Lead, Planned, StoredQueue, WISHES_MAX,
+};
 pub use ledger::{
     DeviceState, Known, Ledger, LedgerError, LookUp, Recorded, Refused, Tally, Trace, TraceEvent,
 };

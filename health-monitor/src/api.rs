@@ -32,7 +32,7 @@ pub struct Fleet {
     pub done: Vec<Done>,
     /// What a person must look at, the worst first.
     pub alarms: Vec<Alarm>,
-    /// What operators have asked for and is not done yet.
+    /// What operators have asked for and is not done yet, or holds something until they take it back.
     pub wishes: Vec<Wish>,
     /// Who operators keep out.
     pub quarantines: Vec<Quarantine>,

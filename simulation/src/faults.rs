@@ -170,7 +170,7 @@ impl Stage {
     }
 
     async fn lift(&self, member: &MemberId) {
-        while self.fleet.lift(member).await.is_err() && !self.over.get() {
+        while self.fleet.lift(member, "operator").await.is_err() && !self.over.get() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }

@@ -9,19 +9,22 @@ use skein_core::fleet::MemberId;
 const QUEUE_HELP: &str = "Examples:\n  \
     skein queue list --watch\n  \
     skein queue show enterprise.q3\n  \
+    skein queue pause enterprise.q3 --reason 'INC-7: a producer floods it'\n  \
     skein queue move enterprise.q3 sender-2\n  \
     skein queue rebalance --dry-run\n\n\
     Reads and wishes go over ZooKeeper (coordinator.servers); depth, age and rates come from a monitor.\n\
     A wish is carried out by the leading monitor: the command waits for it, says why it is held, and ends with 1 if it is \
-    refused or not done within --wait, with 3 if ZooKeeper or every monitor is away.";
+    refused or not done within --wait, with 3 if ZooKeeper or every monitor is away.\n\
+    Who paused a queue and why stands below `skein queue list`; what operators decided before, in `skein config live history`.";
 
 const SENDER_HELP: &str = "Examples:\n  \
     skein sender list --watch\n  \
-    skein sender drain sender-2 --wait 2m\n  \
-    skein sender undrain sender-2\n  \
-    skein sender quarantine sender-2 --why 'clock runs backwards'\n  \
-    skein sender quarantine sender-2 --lift\n\n\
-    Exit codes are those of `skein queue`.";
+    skein sender drain sender-2 --reason 'a new kernel' --wait 2m\n  \
+    skein sender undrain sender-2 --reason 'it has the new kernel'\n  \
+    skein sender quarantine sender-2 --reason 'clock runs backwards'\n  \
+    skein sender quarantine sender-2 --lift --reason 'clock mended'\n\n\
+    Who drained or quarantined a sender and why stands below `skein sender list`; what operators decided before, in \
+    `skein config live history`. Exit codes are those of `skein queue`.";
 
 /// `skein queue …`
 #[derive(Debug, Subcommand)]
@@ -54,11 +57,11 @@ pub enum Queue {
     },
     /// Stop taking from a queue; it stays with its owner, and what waits in it waits
     ///
-    /// Example: skein queue pause enterprise.q3
+    /// Example: skein queue pause enterprise.q3 --reason 'INC-7: a producer floods it'
     Pause(OneQueue),
     /// Go on taking from a paused queue
     ///
-    /// Example: skein queue resume enterprise.q3
+    /// Example: skein queue resume enterprise.q3 --reason 'INC-7 is closed'
     Resume(OneQueue),
     /// Move a queue to a sender, where balance leaves it until `queue rebalance`
     ///
@@ -70,6 +73,9 @@ pub enum Queue {
         /// The sender
         #[arg(value_parser = member)]
         to: MemberId,
+        /// Whose decision it is.
+        #[command(flatten)]
+        remark: Remark,
         /// How long to wait.
         #[command(flatten)]
         wait: Wait,
@@ -84,6 +90,9 @@ pub enum Queue {
         /// More than half of the fleet is gone and its queues are held: give them to who is left
         #[arg(long)]
         release_hold: bool,
+        /// Whose decision it is.
+        #[command(flatten)]
+        remark: Remark,
         /// How long to wait.
         #[command(flatten)]
         wait: Wait,
@@ -107,25 +116,25 @@ pub enum Sender {
     },
     /// Hand a sender's queues over and give it no more, until undrained
     ///
-    /// Example: skein sender drain sender-2
+    /// Example: skein sender drain sender-2 --reason 'a new kernel'
     Drain(OneSender),
     /// Let a drained sender have queues again
     ///
-    /// Example: skein sender undrain sender-2
+    /// Example: skein sender undrain sender-2 --reason 'it has the new kernel'
     Undrain(OneSender),
     /// Keep a sender out, across its restarts, until it is lifted
     ///
-    /// Examples: skein sender quarantine sender-2 --why 'bad disk'; skein sender quarantine sender-2 --lift
+    /// Examples: skein sender quarantine sender-2 --reason 'bad disk'; skein sender quarantine sender-2 --lift --reason 'a new disk'
     Quarantine {
         /// The sender
         #[arg(value_parser = member)]
         member: MemberId,
-        /// Why, for those who come after
-        #[arg(long, value_name = "TEXT", required_unless_present = "lift")]
-        why: Option<String>,
         /// Lift it
-        #[arg(long, conflicts_with = "why")]
+        #[arg(long)]
         lift: bool,
+        /// Whose decision it is.
+        #[command(flatten)]
+        reason: Reason,
         /// How long to wait.
         #[command(flatten)]
         wait: Wait,
@@ -138,6 +147,9 @@ pub struct OneQueue {
     /// The queue, POOL.qN
     #[arg(value_parser = queue)]
     pub queue: QueueName,
+    /// Whose decision it is.
+    #[command(flatten)]
+    pub reason: Reason,
     /// How long to wait.
     #[command(flatten)]
     pub wait: Wait,
@@ -149,9 +161,34 @@ pub struct OneSender {
     /// The sender
     #[arg(value_parser = member)]
     pub member: MemberId,
+    /// Whose decision it is.
+    #[command(flatten)]
+    pub reason: Reason,
     /// How long to wait.
     #[command(flatten)]
     pub wait: Wait,
+}
+
+/// Whose decision it is, and why: of what holds something until it is taken back.
+#[derive(Debug, Clone, Args)]
+pub struct Reason {
+    /// Why, for those who look later
+    #[arg(long, alias = "why", value_name = "TEXT", value_parser = super::live::reason)]
+    pub reason: String,
+    /// Who decides it; without it, user and host
+    #[arg(long, value_name = "NAME")]
+    pub author: Option<String>,
+}
+
+/// The same of what holds nothing for long.
+#[derive(Debug, Clone, Args)]
+pub struct Remark {
+    /// Why, for those who look later
+    #[arg(long, value_name = "TEXT", value_parser = super::live::reason)]
+    pub reason: Option<String>,
+    /// Who decides it; without it, user and host
+    #[arg(long, value_name = "NAME")]
+    pub author: Option<String>,
 }
 
 /// A table that follows what happens.

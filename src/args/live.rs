@@ -43,7 +43,7 @@ pub enum Live {
         #[command(flatten)]
         change: Changing,
     },
-    /// List the versions that are kept, the newest first
+    /// List the versions that are kept, and what operators decided of queues and senders, the newest first
     History,
     /// Put an earlier version in force again, as a new one
     Rollback {
@@ -78,7 +78,8 @@ pub struct Changing {
     pub wait: Duration,
 }
 
-fn reason(text: &str) -> Result<String, String> {
+/// Reads why something is done: a few words, and not nothing.
+pub(super) fn reason(text: &str) -> Result<String, String> {
     const BYTES_MAX: usize = 1024;
     match text.trim() {
         "" => Err("say in a few words why".to_owned()),

@@ -13,12 +13,12 @@ use std::time::Duration;
 use hyper::Method;
 use skein_backends::zookeeper::ZooKeeperFleet;
 use skein_config::{Config, Engine};
-use skein_core::fleet::MemberId;
+use skein_core::fleet::{Because, MemberId, Wanted, Wish};
 use skein_core::seam::{CoordinatorError, FleetStore as _, FleetView};
 use skein_core::{PoolName, QueueName};
 use skein_health_monitor::api;
 
-use crate::args::MonitorAt;
+use crate::args::{MonitorAt, Reason, Remark};
 use crate::exit::Failure;
 use crate::{pages_client, wiring};
 
@@ -153,6 +153,22 @@ pub fn known_member(view: &FleetView, member: &MemberId) -> Result<(), Failure> 
     let there: Vec<&str> = view.members.iter().map(|m| m.id.as_str()).collect();
     let there = if there.is_empty() { "nobody".to_owned() } else { there.join(", ") };
     Err(Failure::Usage(format!("there is no sender {member} in the fleet; there is {there}")))
+}
+
+/// Whose decision it is, and why.
+pub fn because(reason: &Reason) -> Because {
+    Because { by: reason.author.clone().unwrap_or_else(operator), reason: reason.reason.clone() }
+}
+
+/// The same, where a reason need not be given.
+pub fn remark(remark: &Remark) -> Because {
+    let by = remark.author.clone().unwrap_or_else(operator);
+    Because { by, reason: remark.reason.clone().unwrap_or_default() }
+}
+
+/// The wish that stands, if there is one.
+pub fn standing<'a>(view: &'a FleetView, wanted: &Wanted) -> Option<&'a Wish> {
+    view.wishes.iter().rev().find(|wish| wish.wanted == *wanted)
 }
 
 /// Who wishes: the user and the host.

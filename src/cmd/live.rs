@@ -9,7 +9,7 @@ use skein_backends::zookeeper::{
     InForce, LIVE_HISTORY_MAX, LiveDocument, LiveVersion, ZooKeeperFleet, ZooKeeperLive,
 };
 use skein_config::{Config, Engine, Files, Live as Layer};
-use skein_core::fleet::Member;
+use skein_core::fleet::{Decision, Member};
 use skein_core::seam::{CoordinatorError, FleetStore as _};
 use tokio::time::Instant;
 
@@ -24,6 +24,11 @@ use crate::wiring::apns::checked_credential;
 
 /// How often it is looked who has it in force.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How the names of settings begin that gateways alone go by.
+const OF_GATEWAYS: &str = "gateway.";
+/// A gateway's role, as it says it.
+const GATEWAY: &str = "gateway";
 
 /// The live settings of a fleet, reached from a command.
 pub struct Access {
@@ -73,6 +78,11 @@ impl Access {
     /// The versions that are kept, the newest first.
     pub async fn history(&self) -> Result<Vec<LiveVersion>, Failure> {
         self.live.history().await.map_err(|error| self.failure(&error))
+    }
+
+    /// What operators decided of queues and senders, the latest first.
+    pub async fn decisions(&self) -> Result<Vec<Decision>, Failure> {
+        self.store.decisions().await.map_err(|error| self.failure(&error))
     }
 
     /// One version, if it is kept and can be read.
@@ -137,6 +147,21 @@ impl Fleet {
                 || process.refused.as_ref().is_some_and(|refused| refused.version >= version)
         };
         self.processes.iter().all(decided) && self.silent.is_empty()
+    }
+
+    /// What is to be said of these settings, if only gateways go by some of them and none is known to follow. One without a login at
+    /// ZooKeeper leaves no trace there: whether there are such is not known.
+    pub fn unheard<'a>(&self, settings: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        let theirs: Vec<&str> = settings.into_iter().filter(|key| key.starts_with(OF_GATEWAYS)).collect();
+        let follows = self.processes.iter().any(|process| process.role == GATEWAY);
+        (!theirs.is_empty() && !follows).then(|| {
+            format!(
+                "no gateway says that it follows the live settings, so {} may be in force at none; whether one runs is not known: \
+                 give each the login that `skein cluster init` makes for gateways (coordinator.username and its password) and restart \
+                 it, or change its configuration file and send it SIGHUP",
+                theirs.join(", ")
+            )
+        })
     }
 
     /// One line, and one for each process that does not go by this version.
@@ -215,7 +240,10 @@ impl Change<'_> {
             tokio::time::sleep(LOOK).await;
         };
         let seconds = began.elapsed().as_secs_f64();
-        let (summary, troubles) = fleet.summary(version);
+        let (summary, mut troubles) = fleet.summary(version);
+        let unheard = fleet.unheard(changes.keys());
+        let is_done = !fleet.has_trouble(version) && unheard.is_none();
+        troubles.extend(unheard);
         let text: Vec<String> = std::iter::once(format!("{summary} after {seconds:.2} s"))
             .chain(troubles.iter().map(|trouble| format!("! {trouble}")))
             .collect();
@@ -226,7 +254,7 @@ impl Change<'_> {
                 "processes": fleet.processes, "silent": fleet.silent, "changes": changes.values(),
             }),
         );
-        Ok(if fleet.has_trouble(version) { Exit::Failed } else { Exit::Done })
+        Ok(if is_done { Exit::Done } else { Exit::Failed })
     }
 
     /// The whole as a process would load it, and each credential that it names.

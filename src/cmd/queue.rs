@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use skein_config::Config;
-use skein_core::fleet::{Change, Owner, QueueAssignment, Wanted};
+use skein_core::fleet::{Change, Owner, QueueAssignment, Wanted, Wish};
 use skein_core::plan::Move;
 use skein_core::seam::FleetView;
 use skein_core::{PoolName, QueueName};
 use skein_health_monitor::api::QueueState;
 
 use super::fleet::{Access, Cells, Goal, Seen, follow, fulfil, known_member, known_queue, no_pool};
-use super::fleet::{or_dash, rehearse, span};
-use crate::args::{OneQueue, Queue, Wait};
+use super::fleet::{because, or_dash, rehearse, remark, span, standing};
+use crate::args::{OneQueue, Queue};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Output};
 
@@ -35,15 +35,15 @@ async fn act(config: &Config, command: &Queue, output: Output) -> Result<Exit, F
             let seen = Access::begin(config, monitor)?.see().await?;
             show(&seen, queue, output)
         }
-        Queue::Pause(OneQueue { queue, wait }) => {
-            let wanted = Wanted::Pause { queue: queue.clone() };
-            of_queue(config, queue, wanted, format!("pause {queue}"), wait, output, |q| q.paused).await
+        Queue::Pause(one) => {
+            let wanted = Wanted::Pause { queue: one.queue.clone() };
+            of_queue(config, one, wanted, output, |q| q.paused).await
         }
-        Queue::Resume(OneQueue { queue, wait }) => {
-            let wanted = Wanted::Resume { queue: queue.clone() };
-            of_queue(config, queue, wanted, format!("resume {queue}"), wait, output, |q| !q.paused).await
+        Queue::Resume(one) => {
+            let wanted = Wanted::Resume { queue: one.queue.clone() };
+            of_queue(config, one, wanted, output, |q| !q.paused).await
         }
-        Queue::Move { queue, to, wait } => {
+        Queue::Move { queue, to, remark: said, wait } => {
             let access = Access::begin(config, &wait.monitor)?;
             let view = access.view().await?;
             known_queue(&view, queue)?;
@@ -51,22 +51,18 @@ async fn act(config: &Config, command: &Queue, output: Output) -> Result<Exit, F
             let wanted = Wanted::Move { queue: queue.clone(), to: to.clone() };
             let arrived = |q: &QueueAssignment| q.owner.as_ref().is_some_and(|owner| owner.member == *to);
             let reached = |view: &FleetView| assignment(view, queue).is_some_and(arrived);
-            fulfil(&access, wanted, Goal { what: format!("move {queue} to {to}"), reached }, wait, output)
-                .await
+            fulfil(&access, wanted, Goal { because: remark(said), reached }, wait, output).await
         }
         Queue::Rebalance { dry_run: true, wait, .. } => {
             let seen = Access::begin(config, &wait.monitor)?.see().await?;
             dry_run(&seen, output)
         }
-        Queue::Rebalance { release_hold, wait, .. } => {
+        Queue::Rebalance { release_hold, remark: said, wait, .. } => {
             let access = Access::begin(config, &wait.monitor)?;
-            let (wanted, what) = match release_hold {
-                true => (Wanted::ReleaseHold, "release the hold"),
-                false => (Wanted::Rebalance, "rebalance"),
-            };
+            let wanted = if *release_hold { Wanted::ReleaseHold } else { Wanted::Rebalance };
             // Nothing of the queues shows that these are done, but that the monitor takes the wish away.
             let reached = |_: &FleetView| false;
-            let exit = fulfil(&access, wanted, Goal { what: what.to_owned(), reached }, wait, output).await?;
+            let exit = fulfil(&access, wanted, Goal { because: remark(said), reached }, wait, output).await?;
             let leaving =
                 access.view().await?.queues.iter().filter(|q| q.assignment.successor.is_some()).count();
             if leaving > 0 && !output.is_json() {
@@ -81,17 +77,26 @@ async fn act(config: &Config, command: &Queue, output: Output) -> Result<Exit, F
 
 async fn of_queue(
     config: &Config,
-    queue: &QueueName,
+    OneQueue { queue, reason, wait }: &OneQueue,
     wanted: Wanted,
-    what: String,
-    wait: &Wait,
     output: Output,
     is_so: impl Fn(&QueueAssignment) -> bool,
 ) -> Result<Exit, Failure> {
     let access = Access::begin(config, &wait.monitor)?;
     known_queue(&access.view().await?, queue)?;
     let reached = |view: &FleetView| assignment(view, queue).is_some_and(&is_so);
-    fulfil(&access, wanted, Goal { what, reached }, wait, output).await
+    fulfil(&access, wanted, Goal { because: because(reason), reached }, wait, output).await
+}
+
+/// Which operator's word pauses it, if it stands: what a monitor of an older version paused has none.
+fn paused<'a>(q: &QueueAssignment, view: &'a FleetView) -> Option<&'a Wish> {
+    standing(view, &Wanted::Pause { queue: q.queue.clone() }).filter(|_| q.paused)
+}
+
+/// By whom, since when and why it is paused.
+fn whose_pause(q: &QueueAssignment, view: &FleetView) -> String {
+    let unknown = || "by an operator; see `skein config live history`".to_owned();
+    paused(q, view).map_or_else(unknown, Wish::whose)
 }
 
 fn assignment<'a>(view: &'a FleetView, queue: &QueueName) -> Option<&'a QueueAssignment> {
@@ -121,6 +126,8 @@ fn list(seen: &Seen, pool: Option<&PoolName>) -> Result<Cells<8>, Failure> {
             fleet.plan.held.iter().filter(|held| !held.alarms).map(|held| format!("held: {}", held.why)),
         );
     }
+    let held = all.iter().filter(|q| q.paused);
+    notes.extend(held.map(|q| format!("{} is paused {}", q.queue, whose_pause(q, &seen.view))));
     let rate = |rate: Option<f64>| or_dash(rate.map(|r| format!("{r:.0}")));
     let row = |q: &QueueAssignment| {
         let figure = seen.figure(&q.queue);
@@ -160,6 +167,7 @@ fn value(q: &QueueAssignment, seen: &Seen) -> serde_json::Value {
         "cause": q.cause,
         "successor": q.successor,
         "paused": q.paused,
+        "pause": paused(q, &seen.view),
         "prefetch": q.prefetch,
         "ready": figure.and_then(|f| f.ready),
         "unacked": figure.and_then(|f| f.unacked),
@@ -197,8 +205,12 @@ fn show(seen: &Seen, queue: &QueueName, output: Output) -> Result<Exit, Failure>
         ("in/s", or_dash(figure.and_then(|f| f.in_per_second).map(|r| format!("{r:.1}")))),
         ("out/s", or_dash(figure.and_then(|f| f.out_per_second).map(|r| format!("{r:.1}")))),
     ];
+    if q.paused {
+        lines.push(("paused", whose_pause(q, &seen.view)));
+    }
+    let waits = |wish: &&&Wish| paused(q, &seen.view) != Some(**wish);
     lines.extend(
-        wishes.iter().map(|wish| ("wish", format!("{} by {}: {}", wish.at, wish.by, json!(wish.wanted)))),
+        wishes.iter().filter(waits).map(|wish| ("wish", format!("{} {}", wish.wanted, wish.whose()))),
     );
     lines.extend(planned.iter().map(|m| ("planned", format!("{}: {}", m.change, m.why))));
     lines.extend(done.iter().map(|d| ("done", format!("{} {}: {}", d.at, d.change.change, d.change.why))));

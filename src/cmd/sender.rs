@@ -2,11 +2,12 @@
 
 use serde_json::json;
 use skein_config::Config;
-use skein_core::fleet::{Health, Member, MemberId, Wanted};
+use skein_core::fleet::{Health, Member, MemberId, Quarantine, Wanted, Wish};
 use skein_core::seam::FleetView;
 use skein_health_monitor::api::Lease;
 
-use super::fleet::{Access, Cells, Goal, Kept, Seen, follow, fulfil, keep_out, known_member, or_dash};
+use super::fleet::{Access, Cells, Goal, Kept, Seen, follow, fulfil, keep_out, known_member};
+use super::fleet::{because, or_dash, standing};
 use crate::args::{OneSender, Sender};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -27,29 +28,28 @@ async fn act(config: &Config, command: &Sender, output: Output) -> Result<Exit, 
             let access = Access::begin(config, monitor)?;
             follow(&access, how, output, |seen| Ok(list(seen))).await
         }
-        Sender::Drain(OneSender { member, wait }) => {
+        Sender::Drain(OneSender { member, reason, wait }) => {
             let access = Access::begin(config, &wait.monitor)?;
             known_member(&access.view().await?, member)?;
             let wanted = Wanted::Drain { member: member.clone() };
             let reached = |view: &FleetView| super::fleet::owns_nothing(view, member);
-            fulfil(&access, wanted, Goal { what: format!("drain {member}"), reached }, wait, output).await
+            fulfil(&access, wanted, Goal { because: because(reason), reached }, wait, output).await
         }
-        Sender::Undrain(OneSender { member, wait }) => {
+        Sender::Undrain(OneSender { member, reason, wait }) => {
             let access = Access::begin(config, &wait.monitor)?;
             let view = access.view().await?;
             // Who was drained may have gone since.
-            let drained = Wanted::Drain { member: member.clone() };
-            if !view.wishes.iter().any(|wish| wish.wanted == drained) {
+            if drained(&view, member).is_none() {
                 known_member(&view, member)?;
             }
             let wanted = Wanted::Undrain { member: member.clone() };
             let reached = |_: &FleetView| false;
-            fulfil(&access, wanted, Goal { what: format!("undrain {member}"), reached }, wait, output).await
+            fulfil(&access, wanted, Goal { because: because(reason), reached }, wait, output).await
         }
-        Sender::Quarantine { member, why, wait, .. } => {
+        Sender::Quarantine { member, lift, reason, wait } => {
             let access = Access::begin(config, &wait.monitor)?;
-            let kept = why.clone().map_or(Kept::Lifted, Kept::Out);
-            keep_out(&access, member, kept, wait, output).await
+            let kept = if *lift { Kept::Lifted } else { Kept::Out };
+            keep_out(&access, member, kept, because(reason), wait, output).await
         }
     }
 }
@@ -79,17 +79,21 @@ fn owned(view: &FleetView, member: &MemberId) -> usize {
     view.queues.iter().filter(owner).count()
 }
 
+/// Which operator's word drains it, if one does.
+fn drained<'a>(view: &'a FleetView, member: &MemberId) -> Option<&'a Wish> {
+    standing(view, &Wanted::Drain { member: member.clone() })
+}
+
 /// The monitor's word, or what ZooKeeper alone says.
 fn state(seen: &Seen, id: &MemberId, member: Option<&Member>) -> String {
     let view = &seen.view;
-    let wished = |wish: &skein_core::fleet::Wish| wish.wanted == Wanted::Drain { member: id.clone() };
     if view.quarantines.iter().any(|quarantine| quarantine.member == *id) {
         return "quarantined".to_owned();
     }
     match (seen.sender(id), member) {
         (Some(sender), _) => sender.state.clone(),
         (None, None) => "session_gone".to_owned(),
-        (None, Some(member)) if member.draining || view.wishes.iter().any(wished) => "leaving".to_owned(),
+        (None, Some(member)) if member.draining || drained(view, id).is_some() => "leaving".to_owned(),
         (None, Some(_)) => "present".to_owned(),
     }
 }
@@ -142,6 +146,7 @@ fn list(seen: &Seen) -> Cells<13> {
             "ledger": member.map(|m| m.ledger),
             "lease": lease(seen, id),
             "gone_at": seen.sender(id).and_then(|sender| sender.gone_at),
+            "drain": drained(&seen.view, id),
             "quarantine": seen.view.quarantines.iter().find(|q| q.member == *id),
         })
     };
@@ -150,8 +155,13 @@ fn list(seen: &Seen) -> Cells<13> {
     if all.is_empty() {
         notes.push("no sender is there; start one with `skein run sender`".to_owned());
     }
-    for quarantine in &seen.view.quarantines {
-        notes.push(format!("{} is kept out by {}: {}", quarantine.member, quarantine.by, quarantine.why));
+    for wish in &seen.view.wishes {
+        if let Wanted::Drain { member } = &wish.wanted {
+            notes.push(format!("{member} is drained {}", wish.whose()));
+        }
+    }
+    for Quarantine { member, by, why, since } in &seen.view.quarantines {
+        notes.push(format!("{member} is kept out by {by} since {since}: {why}"));
     }
     Cells { head: HEAD, rows: all.iter().map(row).collect(), notes, values: all.iter().map(value).collect() }
 }

@@ -4,16 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use skein_core::fleet::{Load, Member, MemberId, Policy, Quarantine, QueueAssignment, Wanted, Wish, WishId};
-use skein_core::seam::{
-    Clock as _, CoordinatorError, FleetStore, FleetView, Standing, StoredQueue, WISHES_MAX,
+use skein_core::fleet::{
+    Because, Decided, Decision, Keep, Load, Member, MemberId, Policy, Quarantine, QueueAssignment, Wanted,
+    Wish, WishId,
 };
+use skein_core::seam::{CoordinatorError, FleetStore, FleetView, Standing, StoredQueue, WISHES_MAX};
 use skein_core::{PoolName, QueueName};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use zookeeper_client::{CreateMode, Error, MultiWriteResult, OneshotWatcher, Stat};
 
 use super::connection::{Connection, Link, Session, coordinator_error};
+use super::decisions;
 use super::latch::Latch;
 use super::lead::ZooKeeperLead;
 use super::live::LiveVersion;
@@ -21,7 +23,6 @@ use super::live_watch::LiveWatch;
 use super::nodes::{Node, Transaction as _, from_json, to_json};
 use super::options::ZooKeeperOptions;
 use super::tree;
-use crate::clock::SystemClock;
 
 /// A handle on the fleet's store in ZooKeeper.
 #[derive(Debug)]
@@ -249,20 +250,23 @@ impl FleetStore for ZooKeeperFleet {
         session.ring().await
     }
 
-    async fn wish(&self, by: &str, wanted: Wanted) -> Result<WishId, CoordinatorError> {
+    async fn wish(
+        &self,
+        because: impl Into<Because> + Send,
+        wanted: Wanted,
+    ) -> Result<WishId, CoordinatorError> {
+        let decision = decisions::now(because.into(), Decided::Wish(wanted.clone()));
         let session = self.session().await?;
         if session.children(tree::WISHES).await?.len() >= WISHES_MAX {
             return Err(CoordinatorError::Refused("too many wishes wait; is a monitor running?".to_owned()));
         }
-        let wish = Wish { id: WishId(0), by: by.to_owned(), at: SystemClock.now(), wanted };
-        let mut writer = session.client.new_multi_writer();
+        let Decision { by, at, reason, .. } = decision.clone();
+        let wish = to_json(&Wish { id: WishId(0), by, at, reason, wanted })?;
         let options = session.creating(&tree::new_wish(), CreateMode::PersistentSequential);
-        writer
-            .add_create(&tree::new_wish(), &to_json(&wish)?, &options)
-            .map_err(|e| coordinator_error(&e))?;
-        writer.set(tree::BELL, b"", None)?;
-        let results = session.commit(writer).await?.map_err(|e| coordinator_error(&e))?;
-        match results.first() {
+        let done = session.decide(&decision, |writer| {
+            writer.add_create(&tree::new_wish(), &wish, &options).map_err(|e| coordinator_error(&e))
+        });
+        match done.await?.map_err(|e| coordinator_error(&e))?.first() {
             Some(MultiWriteResult::Create { path, .. }) => tree::wish_id(path),
             _ => None,
         }
@@ -271,16 +275,41 @@ impl FleetStore for ZooKeeperFleet {
 
     async fn quarantine(&self, quarantine: Quarantine) -> Result<(), CoordinatorError> {
         let session = self.session().await?;
-        session.put(&tree::quarantine(&quarantine.member), &to_json(&quarantine)?).await?;
-        session.ring().await
+        let (path, data) = (tree::quarantine(&quarantine.member), to_json(&quarantine)?);
+        let Quarantine { member, by, why: reason, since: at } = quarantine;
+        let decision = Decision { by, at, reason, decided: Decided::Keep(Keep::Quarantine { member }) };
+        let said_again = session.decide(&decision, |writer| writer.set(&path, &data, None));
+        let done = match said_again.await? {
+            Err(Error::NoNode) => {
+                let options = session.creating(&path, CreateMode::Persistent);
+                let said = session.decide(&decision, |writer| {
+                    writer.add_create(&path, &data, &options).map_err(|e| coordinator_error(&e))
+                });
+                said.await?
+            }
+            done => done,
+        };
+        done.map(drop).map_err(|e| coordinator_error(&e))
     }
 
-    async fn lift(&self, member: &MemberId) -> Result<(), CoordinatorError> {
+    async fn lift(
+        &self,
+        member: &MemberId,
+        because: impl Into<Because> + Send,
+    ) -> Result<(), CoordinatorError> {
+        let decision = decisions::now(because.into(), Decided::Keep(Keep::Lift { member: member.clone() }));
+        let path = tree::quarantine(member);
         let session = self.session().await?;
-        match session.within(session.client.delete(&tree::quarantine(member), None)).await? {
-            Ok(()) | Err(Error::NoNode) => session.ring().await,
+        let done = session
+            .decide(&decision, |writer| writer.add_delete(&path, None).map_err(|e| coordinator_error(&e)));
+        match done.await? {
+            Ok(_) | Err(Error::NoNode) => Ok(()),
             Err(error) => Err(coordinator_error(&error)),
         }
+    }
+
+    async fn decisions(&self) -> Result<Vec<Decision>, CoordinatorError> {
+        self.session().await?.decisions().await
     }
 
     async fn set_policy(&self, policy: &Policy) -> Result<(), CoordinatorError> {

@@ -2,7 +2,9 @@
 
 use skein_backends::zookeeper::{ZooKeeperFleet, ZooKeeperLead};
 use skein_core::contract::{coordinator, fleet};
-use skein_core::fleet::{Member, MemberId, Policy, Quarantine, QueueAssignment, Wanted, WishId};
+use skein_core::fleet::{
+    Because, Decision, Member, MemberId, Policy, Quarantine, QueueAssignment, Wanted, WishId,
+};
 use skein_core::seam::{Assignment, CoordinatorError, FleetStore, FleetView};
 use skein_core::{PoolName, QueueName};
 use skein_tests::need;
@@ -39,16 +41,28 @@ impl FleetStore for Placed {
         self.store.seed(pool, queues, prefetch).await
     }
 
-    async fn wish(&self, by: &str, wanted: Wanted) -> Result<WishId, CoordinatorError> {
-        self.store.wish(by, wanted).await
+    async fn wish(
+        &self,
+        because: impl Into<Because> + Send,
+        wanted: Wanted,
+    ) -> Result<WishId, CoordinatorError> {
+        self.store.wish(because, wanted).await
     }
 
     async fn quarantine(&self, quarantine: Quarantine) -> Result<(), CoordinatorError> {
         self.store.quarantine(quarantine).await
     }
 
-    async fn lift(&self, member: &MemberId) -> Result<(), CoordinatorError> {
-        self.store.lift(member).await
+    async fn lift(
+        &self,
+        member: &MemberId,
+        because: impl Into<Because> + Send,
+    ) -> Result<(), CoordinatorError> {
+        self.store.lift(member, because).await
+    }
+
+    async fn decisions(&self) -> Result<Vec<Decision>, CoordinatorError> {
+        self.store.decisions().await
     }
 
     async fn set_policy(&self, policy: &Policy) -> Result<(), CoordinatorError> {

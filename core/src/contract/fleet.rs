@@ -66,6 +66,8 @@ suite!(FleetHarness:
     a_deposed_leader_changes_nothing,
     wishes_wait_in_order_until_fulfilled,
     quarantines_and_policy_are_kept,
+    decisions_are_kept_with_their_reasons,
+    the_oldest_decisions_go_first,
     changes_are_told,
 );
 

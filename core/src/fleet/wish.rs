@@ -1,5 +1,7 @@
 //! What operators want of the fleet: written by the command line and the page, read by the leading monitor.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::member::MemberId;
@@ -11,7 +13,8 @@ use crate::time::Timestamp;
 #[serde(transparent)]
 pub struct WishId(pub u64);
 
-/// A wish, as stored. It stands until the plan calls it fulfilled; then the monitor deletes it.
+/// A wish, as stored. It stands until the plan calls it fulfilled; then the monitor deletes it. What holds something (a drain, a
+/// pause) is fulfilled when a later wish takes it back: till then it says who holds it, since when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
     /// Its number.
@@ -20,6 +23,9 @@ pub struct Wish {
     pub by: String,
     /// When, by that one's wall clock. For people; no decision reads it.
     pub at: Timestamp,
+    /// Why; empty where nobody asked for it, or an older version did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
     /// What is wanted.
     pub wanted: Wanted,
 }
@@ -38,7 +44,7 @@ pub enum Wanted {
         /// Which.
         member: MemberId,
     },
-    /// Nothing is taken from the queue, and it stays where it is.
+    /// Nothing is taken from the queue, and it stays where it is. Stands until resumed.
     Pause {
         /// Which.
         queue: QueueName,
@@ -59,6 +65,28 @@ pub enum Wanted {
     Rebalance,
     /// More than half of the fleet is gone: give its queues to who is left.
     ReleaseHold,
+}
+
+impl Wish {
+    /// By whom, since when and why, for people.
+    pub fn whose(&self) -> String {
+        let why = if self.reason.is_empty() { "no reason is given" } else { &self.reason };
+        format!("by {} since {}: {why}", self.by, self.at)
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drain { member } => write!(f, "drain {member}"),
+            Self::Undrain { member } => write!(f, "undrain {member}"),
+            Self::Pause { queue } => write!(f, "pause {queue}"),
+            Self::Resume { queue } => write!(f, "resume {queue}"),
+            Self::Move { queue, to } => write!(f, "move {queue} to {to}"),
+            Self::Rebalance => f.write_str("rebalance"),
+            Self::ReleaseHold => f.write_str("release the hold"),
+        }
+    }
 }
 
 /// A member that operators want kept out: its queues are handed over, and it gets none until the quarantine is lifted. (Members
@@ -85,7 +113,14 @@ mod tests {
         let wish: Wish = serde_json::from_str(text).unwrap();
         let queue = QueueName::parse("im.q3").unwrap();
         assert_eq!(wish.wanted, Wanted::Move { queue, to: MemberId::parse("s2").unwrap() });
-        assert_eq!(serde_json::to_string(&wish).unwrap(), text);
+        assert_eq!(
+            serde_json::to_string(&wish).unwrap(),
+            text,
+            "an older version's is read, and no reason is written as before"
+        );
+        let with_reason = Wish { reason: "bad disk".to_owned(), ..wish };
+        let text = serde_json::to_string(&with_reason).unwrap();
+        assert_eq!(serde_json::from_str::<Wish>(&text).unwrap(), with_reason);
         let release = serde_json::to_string(&Wanted::ReleaseHold).unwrap();
         assert_eq!(release, r#"{"do":"release_hold"}"#);
     }

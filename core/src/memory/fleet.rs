@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 use super::seat::{MemoryCoordinator, Seat};
-use crate::fleet::{Member, MemberId, Owner, Policy, Quarantine, QueueAssignment, Wanted, Wish, WishId};
+use crate::fleet::{
+    Because, Decided, Decision, Keep, Member, MemberId, Owner, Policy, Quarantine, QueueAssignment, Wanted,
+    Wish, WishId,
+};
 use crate::pool::{PoolName, QueueName};
 use crate::seam::{
-    Applied, Assignment, CoordinatorError, FleetStore, FleetView, Lead, OwnedQueue, Planned, StoredQueue,
-    WISHES_MAX,
+    Applied, Assignment, CoordinatorError, DECISIONS_MAX, FleetStore, FleetView, Lead, OwnedQueue, Planned,
+    StoredQueue, WISHES_MAX,
 };
 use crate::slot::SlotMap;
 use crate::time::Timestamp;
@@ -35,6 +38,8 @@ pub(super) struct State {
     slots: BTreeMap<PoolName, SlotMap>,
     wishes: BTreeMap<WishId, Wish>,
     quarantines: BTreeMap<MemberId, Quarantine>,
+    /// The latest first.
+    decisions: VecDeque<Decision>,
     policy: Policy,
     pub(super) seats: Vec<Weak<Seat>>,
     /// The monitors, in the order in which they came; the first leads.
@@ -145,6 +150,11 @@ impl State {
         seats.iter().for_each(|seat| seat.tell(self));
     }
 
+    fn decided(&mut self, because: Because, at: Timestamp, decided: Decided) {
+        self.decisions.push_front(Decision { by: because.by, at, reason: because.reason, decided });
+        self.decisions.truncate(DECISIONS_MAX);
+    }
+
     pub(super) fn is_away(&self) -> bool {
         self.away
     }
@@ -238,7 +248,11 @@ impl FleetStore for MemoryFleet {
         })
     }
 
-    async fn wish(&self, by: &str, wanted: Wanted) -> Result<WishId, CoordinatorError> {
+    async fn wish(
+        &self,
+        because: impl Into<Because> + Send,
+        wanted: Wanted,
+    ) -> Result<WishId, CoordinatorError> {
         self.write(|state| {
             if state.wishes.len() >= WISHES_MAX {
                 return Err(CoordinatorError::Refused(
@@ -246,25 +260,50 @@ impl FleetStore for MemoryFleet {
                 ));
             }
             state.made += 1;
-            let id = WishId(state.made);
-            let wish = Wish { id, by: by.to_owned(), at: Timestamp::default(), wanted };
+            let (id, because, at) = (WishId(state.made), because.into(), Timestamp::default());
+            let wish = Wish {
+                id,
+                by: because.by.clone(),
+                at,
+                reason: because.reason.clone(),
+                wanted: wanted.clone(),
+            };
             state.wishes.insert(id, wish);
+            state.decided(because, at, Decided::Wish(wanted));
             Ok(id)
         })
     }
 
     async fn quarantine(&self, quarantine: Quarantine) -> Result<(), CoordinatorError> {
         self.write(|state| {
+            let because = Because { by: quarantine.by.clone(), reason: quarantine.why.clone() };
+            let kept = Keep::Quarantine { member: quarantine.member.clone() };
+            state.decided(because, quarantine.since, Decided::Keep(kept));
             state.quarantines.insert(quarantine.member.clone(), quarantine);
             Ok(())
         })
     }
 
-    async fn lift(&self, member: &MemberId) -> Result<(), CoordinatorError> {
+    async fn lift(
+        &self,
+        member: &MemberId,
+        because: impl Into<Because> + Send,
+    ) -> Result<(), CoordinatorError> {
         self.write(|state| {
-            state.quarantines.remove(member);
+            if state.quarantines.remove(member).is_some() {
+                let lifted = Keep::Lift { member: member.clone() };
+                state.decided(because.into(), Timestamp::default(), Decided::Keep(lifted));
+            }
             Ok(())
         })
+    }
+
+    async fn decisions(&self) -> Result<Vec<Decision>, CoordinatorError> {
+        let state = self.state.borrow();
+        if state.away {
+            return Err(CoordinatorError::Away("it does not answer".to_owned()));
+        }
+        Ok(state.decisions.iter().cloned().collect())
     }
 
     async fn set_policy(&self, policy: &Policy) -> Result<(), CoordinatorError> {

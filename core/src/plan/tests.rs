@@ -119,7 +119,7 @@ impl Fleet {
 
     fn wish(&mut self, number: u64, wanted: Wanted) {
         let (id, at) = (WishId(number), Timestamp::default());
-        self.observed.wishes.push(Wish { id, by: "ops".to_owned(), at, wanted });
+        self.observed.wishes.push(Wish { id, by: "ops".to_owned(), at, reason: String::new(), wanted });
     }
 }
 
@@ -251,6 +251,27 @@ fn what_an_operator_moved_stays_until_rebalance() {
     let refused = Wanted::Move { queue: queue(0), to: id("nobody") };
     fleet.wish(9, refused);
     assert!(matches!(fleet.plan().answered[0].answer, Answer::Refused { .. }));
+}
+
+#[test]
+fn a_wish_that_holds_something_stands_until_it_is_taken_back() {
+    let mut fleet = Fleet::settled(&["a", "b"], 4);
+    let paused = |fleet: &Fleet| fleet.observed.queues[1].assignment.paused;
+    let stand = |fleet: &Fleet| fleet.observed.wishes.iter().map(|wish| wish.id.0).collect::<Vec<_>>();
+    fleet.wish(1, Wanted::Pause { queue: queue(1) });
+    assert_eq!(
+        fleet.plan().moves[0].why,
+        "an operator wishes to pause it, by ops since 1970-01-01T00:00:00Z: no reason is given"
+    );
+    fleet.act();
+    assert!(paused(&fleet));
+    assert_eq!((fleet.act(), stand(&fleet)), (0, vec![1]), "who paused it, and why, is there to be read");
+    fleet.wish(2, Wanted::Pause { queue: queue(1) });
+    assert_eq!((fleet.act(), stand(&fleet)), (0, vec![2]), "the later word");
+    fleet.wish(3, Wanted::Resume { queue: queue(1) });
+    fleet.act();
+    assert!(!paused(&fleet));
+    assert_eq!((fleet.act(), stand(&fleet)), (0, vec![]), "nothing is left that would pause it again");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::pool::QueueName;
 pub(super) struct Orders<'a> {
     pub drained: BTreeMap<&'a MemberId, WishId>,
     pub quarantined: BTreeMap<&'a MemberId, &'a Quarantine>,
-    pub paused: BTreeMap<&'a QueueName, (bool, WishId)>,
+    pub paused: BTreeMap<&'a QueueName, (bool, &'a Wish)>,
     pub moves: BTreeMap<&'a QueueName, (&'a MemberId, WishId)>,
     pub rebalance: Option<WishId>,
     pub release: Option<WishId>,
@@ -27,16 +27,16 @@ impl<'a> Orders<'a> {
         orders.quarantined.extend(quarantines.iter().map(|q| (&q.member, q)));
         let mut wishes: Vec<&Wish> = wishes.iter().collect();
         wishes.sort_unstable_by_key(|wish| wish.id);
-        for Wish { id, wanted, .. } in wishes {
-            let id = *id;
-            let before = match wanted {
+        for wish in wishes {
+            let id = wish.id;
+            let before = match &wish.wanted {
                 Wanted::Drain { member } => orders.drained.insert(member, id),
                 Wanted::Undrain { member } => {
                     orders.fulfilled(id);
                     orders.drained.remove(member)
                 }
-                Wanted::Pause { queue } => orders.paused.insert(queue, (true, id)).map(|(_, id)| id),
-                Wanted::Resume { queue } => orders.paused.insert(queue, (false, id)).map(|(_, id)| id),
+                Wanted::Pause { queue } => orders.paused.insert(queue, (true, wish)).map(|(_, w)| w.id),
+                Wanted::Resume { queue } => orders.paused.insert(queue, (false, wish)).map(|(_, w)| w.id),
                 Wanted::Move { queue, to } => orders.moves.insert(queue, (to, id)).map(|(_, id)| id),
                 Wanted::Rebalance => orders.rebalance.replace(id),
                 Wanted::ReleaseHold => orders.release.replace(id),
@@ -58,22 +58,26 @@ impl<'a> Orders<'a> {
 }
 
 impl Round<'_> {
-    /// Pauses and resumes queues.
+    /// Pauses and resumes queues. The wish to pause stands for as long as the queue is paused, and says whose it is.
     pub(super) fn pause_and_resume(&mut self) {
         let wanted: Vec<_> =
-            self.orders.paused.iter().map(|(queue, (pause, id))| (*queue, *pause, *id)).collect();
-        for (queue, pause, id) in wanted {
+            self.orders.paused.iter().map(|(queue, (pause, wish))| (*queue, *pause, *wish)).collect();
+        for (queue, pause, wish) in wanted {
+            let id = wish.id;
             let found = self.board.entries.binary_search_by_key(&queue, |e| &e.seen.assignment.queue);
             let Ok(entry) = found else {
                 self.orders.refused(id, format!("there is no queue {queue}"));
                 continue;
             };
             if self.board.entries[entry].seen.assignment.paused == pause {
-                self.orders.fulfilled(id);
+                if !pause {
+                    self.orders.fulfilled(id);
+                }
                 continue;
             }
             let (change, word) = if pause { (Change::Pause, "pause") } else { (Change::Resume, "resume") };
-            self.change(entry, change, None, format!("an operator wishes to {word} it"));
+            let why = format!("an operator wishes to {word} it, {}", wish.whose());
+            self.change(entry, change, None, why);
         }
     }
 

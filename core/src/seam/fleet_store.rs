@@ -1,6 +1,8 @@
 //! The coordinator seam, the monitors' side: the whole fleet as it is stored, what operators want, and the one monitor that leads.
 
-use crate::fleet::{Change, Member, MemberId, Policy, Quarantine, QueueAssignment, Wanted, Wish, WishId};
+use crate::fleet::{
+    Because, Change, Decision, Member, MemberId, Policy, Quarantine, QueueAssignment, Wanted, Wish, WishId,
+};
 use crate::pool::{PoolName, QueueName};
 use crate::seam::CoordinatorError;
 
@@ -50,14 +52,17 @@ pub trait FleetStore: Send + Sync + 'static {
         prefetch: u16,
     ) -> impl Future<Output = Result<(), CoordinatorError>> + Send;
 
-    /// Writes a wish down for the leading monitor.
+    /// Writes a wish down for the leading monitor, and who said it and why among the decisions.
     ///
     /// # Errors
     /// When the store is away (it may have been written) or refuses; [`CoordinatorError::Refused`] at [`WISHES_MAX`].
-    fn wish(&self, by: &str, wanted: Wanted)
-    -> impl Future<Output = Result<WishId, CoordinatorError>> + Send;
+    fn wish(
+        &self,
+        because: impl Into<Because> + Send,
+        wanted: Wanted,
+    ) -> impl Future<Output = Result<WishId, CoordinatorError>> + Send;
 
-    /// Keeps a member out, until it is lifted. Said again, the last word stands.
+    /// Keeps a member out, until it is lifted, and keeps the word among the decisions. Said again, the last word stands.
     ///
     /// # Errors
     /// When the store is away (it may have been written) or refuses.
@@ -68,7 +73,18 @@ pub trait FleetStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store is away (it may be lifted) or refuses.
-    fn lift(&self, member: &MemberId) -> impl Future<Output = Result<(), CoordinatorError>> + Send;
+    fn lift(
+        &self,
+        member: &MemberId,
+        because: impl Into<Because> + Send,
+    ) -> impl Future<Output = Result<(), CoordinatorError>> + Send;
+
+    /// What operators decided, the latest first: each wish, each quarantine and the end of it; at most [`DECISIONS_MAX`]. Empty where
+    /// the store has no place for them.
+    ///
+    /// # Errors
+    /// When the store is away or refuses.
+    fn decisions(&self) -> impl Future<Output = Result<Vec<Decision>, CoordinatorError>> + Send;
 
     /// Replaces the policy.
     ///
@@ -100,8 +116,11 @@ pub trait Lead: Send + Sync + 'static {
     fn fulfilled(&self, wishes: &[WishId]) -> impl Future<Output = Result<(), CoordinatorError>> + Send;
 }
 
-/// The most wishes that may wait to be fulfilled.
+/// The most wishes that may wait to be fulfilled or stand.
 pub const WISHES_MAX: usize = 1000;
+
+/// The most decisions of operators that are kept; the oldest go first.
+pub const DECISIONS_MAX: usize = 100;
 
 /// The fleet, as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

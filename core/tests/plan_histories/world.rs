@@ -108,7 +108,7 @@ impl World {
     pub fn wish(&mut self, wanted: Wanted) {
         self.wishes += 1;
         let (id, at) = (WishId(self.wishes), Timestamp::from_millis(0));
-        self.observed.wishes.push(Wish { id, by: String::new(), at, wanted });
+        self.observed.wishes.push(Wish { id, by: String::new(), at, reason: String::new(), wanted });
     }
 
     /// Its process dies: the broker says so at once, the session ends later.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use skein_core::fleet::{Wanted, Wish};
+use skein_core::fleet::Wish;
 use skein_core::{QueueName, Timestamp};
 
 use super::words::{badge, known, text, time};
@@ -47,16 +47,7 @@ pub(super) fn html(fleet: &Fleet) -> String {
 }
 
 fn wished(wish: &Wish) -> String {
-    let what = match &wish.wanted {
-        Wanted::Drain { member } => format!("drain {member}"),
-        Wanted::Undrain { member } => format!("undrain {member}"),
-        Wanted::Pause { queue } => format!("pause {queue}"),
-        Wanted::Resume { queue } => format!("resume {queue}"),
-        Wanted::Move { queue, to } => format!("move {queue} to {to}"),
-        Wanted::Rebalance => "rebalance".to_owned(),
-        Wanted::ReleaseHold => "release the hold".to_owned(),
-    };
-    format!("{} <span class=\"quiet\">by {}, {}</span>", text(what), text(&wish.by), text(wish.at))
+    format!("{} <span class=\"quiet\">{}</span>", text(&wish.wanted), text(wish.whose()))
 }
 
 fn list(html: &mut String, heading: &str, items: impl Iterator<Item = String>) {

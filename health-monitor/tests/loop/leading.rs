@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
-use skein_core::fleet::{MemberId, Policy, Quarantine, Wanted, WishId};
+use skein_core::fleet::{Because, Decision, MemberId, Policy, Quarantine, Wanted, WishId};
 use skein_core::memory::{MemoryFleet, MemoryLead};
 use skein_core::seam::{CoordinatorError, FleetStore, FleetView};
 use skein_core::{PoolName, QueueName};
@@ -134,16 +134,28 @@ impl FleetStore for Deposing {
         self.0.seed(pool, queues, prefetch).await
     }
 
-    async fn wish(&self, by: &str, wanted: Wanted) -> Result<WishId, CoordinatorError> {
-        self.0.wish(by, wanted).await
+    async fn wish(
+        &self,
+        because: impl Into<Because> + Send,
+        wanted: Wanted,
+    ) -> Result<WishId, CoordinatorError> {
+        self.0.wish(because, wanted).await
     }
 
     async fn quarantine(&self, quarantine: Quarantine) -> Result<(), CoordinatorError> {
         self.0.quarantine(quarantine).await
     }
 
-    async fn lift(&self, member: &MemberId) -> Result<(), CoordinatorError> {
-        self.0.lift(member).await
+    async fn lift(
+        &self,
+        member: &MemberId,
+        because: impl Into<Because> + Send,
+    ) -> Result<(), CoordinatorError> {
+        self.0.lift(member, because).await
+    }
+
+    async fn decisions(&self) -> Result<Vec<Decision>, CoordinatorError> {
+        self.0.decisions().await
     }
 
     async fn set_policy(&self, policy: &Policy) -> Result<(), CoordinatorError> {

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use serde_json::json;
 use skein_backends::zookeeper::{LiveDocument, LiveVersion};
 use skein_config::{Config, Files};
+use skein_core::fleet::Decision;
 
 use super::super::live::{Access, Change, Fleet};
 use super::super::{load_for, small_runtime};
@@ -24,8 +25,7 @@ async fn act(common: &Common, config: &Config, command: &Live, output: Output) -
     match command {
         Live::Show => {
             let (latest, fleet) = tokio::try_join!(access.latest(), access.fleet())?;
-            show(&latest, &fleet, output);
-            Ok(if fleet.has_trouble(latest.version) { Exit::Failed } else { Exit::Done })
+            Ok(show(&latest, &fleet, output))
         }
         Live::Diff { from, to } => {
             let latest = access.latest().await?.version;
@@ -37,10 +37,9 @@ async fn act(common: &Common, config: &Config, command: &Live, output: Output) -
             Ok(Exit::Done)
         }
         Live::History => {
-            let versions = access.history().await?;
-            let rows: Vec<[String; 5]> = versions.iter().map(row).collect();
-            let values: Vec<_> = versions.iter().map(value).collect();
-            output.table(["version", "at", "author", "settings", "reason"], &rows, &values);
+            let (versions, decisions) = tokio::try_join!(access.history(), access.decisions())?;
+            let (rows, values): (Vec<_>, Vec<_>) = told(&versions, &decisions).into_iter().unzip();
+            output.table(["version", "at", "author", "what", "reason"], &rows, &values);
             Ok(Exit::Done)
         }
         Live::Set { settings, unset, change } => {
@@ -96,6 +95,11 @@ impl Changes<'_> {
         self.0.is_empty()
     }
 
+    /// Of which settings.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().copied()
+    }
+
     /// For a table.
     pub fn rows(&self) -> Vec<[String; 3]> {
         let text = |value: &Option<&str>| {
@@ -110,14 +114,19 @@ impl Changes<'_> {
     }
 }
 
-fn show(latest: &LiveVersion, fleet: &Fleet, output: Output) {
-    let (summary, troubles) = fleet.summary(latest.version);
+fn show(latest: &LiveVersion, fleet: &Fleet, output: Output) -> Exit {
+    let (summary, mut troubles) = fleet.summary(latest.version);
+    let set = latest.document.iter().flat_map(|document| document.settings.keys());
+    troubles.extend(fleet.unheard(set.map(String::as_str)));
+    let exit = if troubles.is_empty() { Exit::Done } else { Exit::Failed };
     if output.is_json() {
         let mut value = value(latest);
         value["summary"] = json!(summary);
         value["processes"] = json!(fleet.processes);
         value["silent"] = json!(fleet.silent);
-        return output.line("", &value);
+        value["troubles"] = json!(troubles);
+        output.line("", &value);
+        return exit;
     }
     match &latest.document {
         Err(why) => output.line(format!("version {} can't be read: {why}", latest.version), &()),
@@ -134,6 +143,31 @@ fn show(latest: &LiveVersion, fleet: &Fleet, output: Output) {
     for trouble in troubles {
         output.line(format!("! {trouble}"), &());
     }
+    exit
+}
+
+/// What a fleet was told, the latest first: each kind in its own order, and between them by the clocks of who told it.
+fn told(versions: &[LiveVersion], decisions: &[Decision]) -> Vec<([String; 5], serde_json::Value)> {
+    let at = |version: &LiveVersion| version.document.as_ref().ok().and_then(|document| document.at);
+    let (mut versions, mut decisions) = (versions.iter().peekable(), decisions.iter().peekable());
+    let mut told = Vec::new();
+    loop {
+        let decision = decisions.next_if(|decision| {
+            versions.peek().is_none_or(|version| at(version).is_some_and(|at| decision.at > at))
+        });
+        if let Some(decision) = decision {
+            told.push((row_of_decision(decision), json!(decision)));
+        } else if let Some(version) = versions.next() {
+            told.push((row(version), value(version)));
+        } else {
+            return told;
+        }
+    }
+}
+
+fn row_of_decision(Decision { by, at, reason, decided }: &Decision) -> [String; 5] {
+    let why = if reason.is_empty() { "-" } else { reason };
+    ["-".into(), at.to_string(), by.clone(), decided.to_string(), why.to_owned()]
 }
 
 fn row(version: &LiveVersion) -> [String; 5] {
@@ -142,7 +176,11 @@ fn row(version: &LiveVersion) -> [String; 5] {
         Err(why) => [number, "-".into(), "-".into(), "-".into(), why.clone()],
         Ok(LiveDocument { settings, author, reason, at }) => {
             let at = at.map(|at| at.to_string()).unwrap_or_default();
-            [number, at, author.clone(), settings.len().to_string(), reason.clone()]
+            let what = match settings.len() {
+                1 => "1 setting".to_owned(),
+                n => format!("{n} settings"),
+            };
+            [number, at, author.clone(), what, reason.clone()]
         }
     }
 }
@@ -154,5 +192,38 @@ fn value(version: &LiveVersion) -> serde_json::Value {
             "version": version.version, "settings": settings, "author": author, "reason": reason,
             "at": at.map(|at| at.to_string()),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skein_core::Timestamp;
+    use skein_core::fleet::{Decided, Wanted};
+
+    use super::*;
+
+    #[test]
+    fn settings_and_decisions_are_one_history() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let version = |version, seconds: Option<i64>| LiveVersion {
+            version,
+            document: Ok(LiveDocument { at: seconds.map(at), ..LiveDocument::default() }),
+        };
+        let decision = |reason: &str, seconds| Decision {
+            by: "ops".to_owned(),
+            at: at(seconds),
+            reason: reason.to_owned(),
+            decided: Decided::Wish(Wanted::Rebalance),
+        };
+        let versions = [version(3, Some(50)), version(2, None), version(1, Some(10))];
+        let decisions = [decision("late", 60), decision("between", 40), decision("early", 5)];
+        let told = told(&versions, &decisions);
+        let seen: Vec<&str> = told
+            .iter()
+            .map(|(row, _)| if row[0] == "-" { row[4].as_str() } else { row[0].as_str() })
+            .collect();
+        assert_eq!(seen, ["late", "3", "2", "between", "1", "early"]);
+        assert_eq!(told[0].1["decided"]["do"], "rebalance");
+        assert_eq!(told[1].1["version"], 3);
     }
 }

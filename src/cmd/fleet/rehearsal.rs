@@ -23,7 +23,8 @@ pub fn rehearse(seen: &Seen, wanted: Wanted) -> (Plan, Option<Answer>) {
     let mut observed = observed(seen);
     let policy = &seen.view.policy;
     let (_, memory) = plan(&observed, policy, Memory::default(), BEGIN);
-    observed.wishes.push(Wish { id: REHEARSED, by: super::operator(), at: wiring::now(), wanted });
+    let (by, at, reason) = (super::operator(), wiring::now(), String::new());
+    observed.wishes.push(Wish { id: REHEARSED, by, at, reason, wanted });
     let settled = BEGIN.plus(policy.join_debounce.max(policy.restart_grace) + Duration::from_millis(1));
     let (plan, _) = plan(&observed, policy, memory, settled);
     let answer = plan.answered.iter().find(|answered| answered.wish == REHEARSED);

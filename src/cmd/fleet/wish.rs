@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skein_core::fleet::{MemberId, Quarantine, Wanted};
+use skein_core::fleet::{Because, MemberId, Quarantine, Wanted};
 use skein_core::plan::Answer;
 use skein_core::seam::{FleetStore as _, FleetView};
 use tokio::time::Instant;
@@ -18,18 +18,18 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How often it is said what is waited for.
 const SAY: Duration = Duration::from_secs(5);
 
-/// When a wish is done.
+/// Whose wish it is, and when it is done.
 pub struct Goal<F> {
-    /// What it is called in an answer.
-    pub what: String,
+    /// Who wishes it, and why.
+    pub because: Because,
     /// Whether the fleet is as wished.
     pub reached: F,
 }
 
 /// Which way somebody is kept out.
 pub enum Kept {
-    /// Kept out from now on, and why.
-    Out(String),
+    /// Kept out from now on.
+    Out,
     /// No more.
     Lifted,
 }
@@ -45,18 +45,19 @@ pub async fn fulfil<F: Fn(&FleetView) -> bool>(
     wait: &Wait,
     output: Output,
 ) -> Result<Exit, Failure> {
+    let what = wanted.to_string();
     let (_, answer) = rehearse(&access.see().await?, wanted.clone());
     if let Some(Answer::Refused { why }) = answer {
-        return Err(Failure::Failed(anyhow::anyhow!("{}: {why}", goal.what)));
+        return Err(Failure::Failed(anyhow::anyhow!("{}: {why}", what)));
     }
     let id = access
         .store
-        .wish(&super::operator(), wanted.clone())
+        .wish(goal.because.clone(), wanted.clone())
         .await
         .map_err(|error| access.failure(&error))?;
     if wait.limit.is_zero() {
         output.line(
-            format!("{}: wished ({}); not waited for", goal.what, id.0),
+            format!("{}: wished ({}); not waited for", what, id.0),
             &serde_json::json!({"wish": id, "outcome": "wished"}),
         );
         return Ok(Exit::Done);
@@ -64,19 +65,19 @@ pub async fn fulfil<F: Fn(&FleetView) -> bool>(
     // What the plan never refuses is done when the monitor has taken it away.
     let is_never_refused = matches!(wanted, Wanted::Rebalance | Wanted::ReleaseHold | Wanted::Undrain { .. });
     let stands = |view: &FleetView| view.wishes.iter().any(|wish| wish.id == id);
-    let done = until(access, wait, &goal.what, output, |view| {
+    let done = until(access, wait, &what, output, |view| {
         ((goal.reached)(view)).then_some(true).or_else(|| (!stands(view)).then_some(is_never_refused))
     });
     match done.await? {
         Some(true) => {
-            output.line(format!("{}: done", goal.what), &serde_json::json!({"wish": id, "outcome": "done"}));
+            output.line(format!("{}: done", what), &serde_json::json!({"wish": id, "outcome": "done"}));
             Ok(Exit::Done)
         }
         Some(false) => Err(Failure::Failed(anyhow::anyhow!(
             "{}: the leading monitor has refused it, or another wish took its place; see `skein queue list` and the monitor's log",
-            goal.what
+            what
         ))),
-        None => not_yet(access, &goal.what, wait, output).await,
+        None => not_yet(access, &what, wait, output).await,
     }
 }
 
@@ -88,19 +89,21 @@ pub async fn keep_out(
     access: &Access,
     member: &MemberId,
     kept: Kept,
+    because: Because,
     wait: &Wait,
     output: Output,
 ) -> Result<Exit, Failure> {
     let refused = |error| access.failure(&error);
-    let Kept::Out(why) = kept else {
-        access.store.lift(member).await.map_err(refused)?;
+    if matches!(kept, Kept::Lifted) {
+        access.store.lift(member, because).await.map_err(refused)?;
         output.line(
             format!("{member} may have queues again"),
             &serde_json::json!({"member": member, "outcome": "lifted"}),
         );
         return Ok(Exit::Done);
-    };
-    let quarantine = Quarantine { member: member.clone(), by: super::operator(), why, since: wiring::now() };
+    }
+    let Because { by, reason: why } = because;
+    let quarantine = Quarantine { member: member.clone(), by, why, since: wiring::now() };
     access.store.quarantine(quarantine).await.map_err(refused)?;
     let what = format!("quarantine of {member}");
     let empty = |view: &FleetView| owns_nothing(view, member).then_some(());

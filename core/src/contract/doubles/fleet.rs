@@ -3,12 +3,12 @@
 use tokio::sync::watch;
 
 use crate::contract::fleet::{FleetHarness, PROMISES, QUEUES, all, each};
-use crate::fleet::{Change, Member, MemberId, Policy, Quarantine, Wanted, WishId};
+use crate::fleet::{Because, Change, Decision, Member, MemberId, Policy, Quarantine, Wanted, WishId};
 use crate::memory::{MemoryCoordinator, MemoryFleet, MemoryLead};
 use crate::pool::{PoolName, QueueName};
 use crate::seam::{
-    Applied, Assignment, Coordinator, CoordinatorError, FleetStore, FleetView, Lead, OwnedQueue, Planned,
-    Standing,
+    Applied, Assignment, Coordinator, CoordinatorError, DECISIONS_MAX, FleetStore, FleetView, Lead,
+    OwnedQueue, Planned, Standing,
 };
 
 struct InMemory;
@@ -66,6 +66,8 @@ enum Flaw {
     ObeysTheDeposed,
     FulfilsAll,
     ForgetsThePolicy,
+    ForgetsWhy,
+    KeepsEveryDecision,
     Sleeps,
 }
 
@@ -230,16 +232,36 @@ impl FleetStore for Store {
         Ok(())
     }
 
-    async fn wish(&self, by: &str, wanted: Wanted) -> Result<WishId, CoordinatorError> {
-        self.inner.wish(by, wanted).await
+    async fn wish(
+        &self,
+        because: impl Into<Because> + Send,
+        wanted: Wanted,
+    ) -> Result<WishId, CoordinatorError> {
+        let mut because = because.into();
+        if self.flaw == Flaw::ForgetsWhy {
+            because.reason.clear();
+        }
+        self.inner.wish(because, wanted).await
     }
 
     async fn quarantine(&self, quarantine: Quarantine) -> Result<(), CoordinatorError> {
         self.inner.quarantine(quarantine).await
     }
 
-    async fn lift(&self, member: &MemberId) -> Result<(), CoordinatorError> {
-        self.inner.lift(member).await
+    async fn lift(
+        &self,
+        member: &MemberId,
+        because: impl Into<Because> + Send,
+    ) -> Result<(), CoordinatorError> {
+        self.inner.lift(member, because).await
+    }
+
+    async fn decisions(&self) -> Result<Vec<Decision>, CoordinatorError> {
+        let mut kept = self.inner.decisions().await?;
+        if self.flaw == Flaw::KeepsEveryDecision && kept.len() == DECISIONS_MAX {
+            kept.extend(kept.last().cloned());
+        }
+        Ok(kept)
     }
 
     async fn set_policy(&self, policy: &Policy) -> Result<(), CoordinatorError> {
@@ -346,6 +368,8 @@ async fn doubles_are_refused() {
         (Flaw::ObeysTheDeposed, "a_deposed_leader_changes_nothing"),
         (Flaw::FulfilsAll, "wishes_wait_in_order_until_fulfilled"),
         (Flaw::ForgetsThePolicy, "quarantines_and_policy_are_kept"),
+        (Flaw::ForgetsWhy, "decisions_are_kept_with_their_reasons"),
+        (Flaw::KeepsEveryDecision, "the_oldest_decisions_go_first"),
         (Flaw::Sleeps, "changes_are_told"),
     ] {
         runs.push((flaw, broken, each(&flaw).await));

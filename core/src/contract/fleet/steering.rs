@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::contract::{require, same};
-use crate::fleet::{Policy, Quarantine, Wanted};
+use crate::fleet::{Because, Decided, Decision, Keep, Policy, Quarantine, Wanted};
+use crate::seam::DECISIONS_MAX;
 
 pub async fn making_twice_changes_nothing<H: FleetHarness>(harness: &H) -> Outcome {
     let store = seeded(harness).await?;
@@ -109,9 +110,52 @@ pub async fn quarantines_and_policy_are_kept<H: FleetHarness>(harness: &H) -> Ou
     let view = works("read", harness.another(&store).await.read().await)?;
     same("quarantines", view.quarantines, vec![kept_out])?;
     same("policy", view.policy, policy)?;
-    works("lift", store.lift(&member).await)?;
-    works("lift again", store.lift(&member).await)?;
+    works("lift", store.lift(&member, "ops").await)?;
+    works("lift again", store.lift(&member, "ops").await)?;
     same("quarantines", works("read", store.read().await)?.quarantines, vec![])
+}
+
+/// Also when what was decided is long done, and for whoever looks.
+pub async fn decisions_are_kept_with_their_reasons<H: FleetHarness>(harness: &H) -> Outcome {
+    let store = seeded(harness).await?;
+    same("the first decisions", works("decisions", store.decisions().await)?, vec![])?;
+    let lead = works("lead", store.lead().await)?;
+    let because = |reason: &str| Because { by: "ops".to_owned(), reason: reason.to_owned() };
+    let (member, pause) = (member("a", 1)?.id, Wanted::Pause { queue: queue(0)? });
+    let id = works("wish", store.wish(because("INC-7"), pause.clone()).await)?;
+    let stands = works("read", store.read().await)?.wishes;
+    let whose = stands.into_iter().map(|wish| (wish.by, wish.reason)).collect();
+    same("whose wish it is", whose, vec![("ops".to_owned(), "INC-7".to_owned())])?;
+    works("fulfilled", lead.fulfilled(&[id]).await)?;
+    let (by, why) = ("ops".to_owned(), "bad disk".to_owned());
+    let kept_out = Quarantine { member: member.clone(), by, why, since: Timestamp::default() };
+    works("quarantine", store.quarantine(kept_out).await)?;
+    works("lift", store.lift(&member, because("a new disk")).await)?;
+    works("lift what is lifted", store.lift(&member, because("once more")).await)?;
+    let kept = works("decisions", harness.another(&store).await.decisions().await)?;
+    let kept = kept.into_iter().map(|kept| (kept.by, kept.reason, kept.decided)).collect();
+    let expected = [
+        ("a new disk", Decided::Keep(Keep::Lift { member: member.clone() })),
+        ("bad disk", Decided::Keep(Keep::Quarantine { member })),
+        ("INC-7", Decided::Wish(pause)),
+    ];
+    let expected = expected.map(|(reason, decided)| ("ops".to_owned(), reason.to_owned(), decided));
+    same("decisions", kept, expected.to_vec())
+}
+
+pub async fn the_oldest_decisions_go_first<H: FleetHarness>(harness: &H) -> Outcome {
+    let store = seeded(harness).await?;
+    let member = member("a", 1)?.id;
+    for number in 0..DECISIONS_MAX + 3 {
+        let (member, by, why) = (member.clone(), "ops".to_owned(), number.to_string());
+        let again = Quarantine { member, by, why, since: Timestamp::default() };
+        works("quarantine", store.quarantine(again).await)?;
+    }
+    let kept = works("decisions", store.decisions().await)?;
+    same("how many are kept", kept.len(), DECISIONS_MAX)?;
+    let reason = |kept: Option<&Decision>| kept.map(|kept| kept.reason.clone());
+    same("the latest", reason(kept.first()), Some((DECISIONS_MAX + 2).to_string()))?;
+    same("the oldest", reason(kept.last()), Some("3".to_owned()))
 }
 
 /// Whatever a monitor must look at wakes it: members, an owner's words, wishes.
