@@ -124,7 +124,36 @@ impl PostgreSql {
         Ok(this)
     }
 
+    /// A server that a script makes and then is, such as a standby: run by `sh` with these variables and `PGDATA`, the programs of
+    /// PostgreSQL on its path, and the settings of its place as arguments for `postgres`. [`start_again`](Self::start_again) is not for it.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed, or does not answer within 90 s; the message ends with its log.
+    pub async fn start_by(script: &str, variables: &[(&str, &str)]) -> Result<Self> {
+        let mut this = Self::empty()?;
+        let postgres = programs::postgresql("postgres").context("PostgreSQL is not installed")?;
+        let own = postgres.parent().context("a program in a folder")?.display().to_string();
+        let mut command = this.command_at(Path::new("sh"));
+        command.args(["-c", script, "sh"]).envs(variables.iter().copied());
+        command
+            .env("PATH", format!("{own}:/usr/local/bin:/usr/bin:/bin"))
+            .env("PGDATA", this.folder.join("data"));
+        let port = this.address.server.port();
+        for setting in [format!("port={port}"), "listen_addresses=127.0.0.1".to_owned()] {
+            command.args(["-c", &setting]);
+        }
+        let answers = async || this.address.answers().await;
+        this.server = Some(start_process("PostgreSQL", command, &this.folder, Signal::QUIT, answers).await?);
+        Ok(this)
+    }
+
     async fn make() -> Result<Self> {
+        let this = Self::empty()?;
+        this.make_cluster().await?;
+        Ok(this)
+    }
+
+    fn empty() -> Result<Self> {
         let folder = Folder::new("postgresql")?;
         let user = if rustix::process::geteuid().is_root() { Some(unprivileged_user()?) } else { None };
         if let Some((uid, gid)) = user {
@@ -132,9 +161,7 @@ impl PostgreSql {
         }
         let port = Port::claim();
         let address = PostgreSqlAddress { server: (Ipv4Addr::LOCALHOST, port.number()).into() };
-        let this = Self { address, server: None, user, _port: port, folder };
-        this.make_cluster().await?;
-        Ok(this)
+        Ok(Self { address, server: None, user, _port: port, folder })
     }
 
     /// One PostgreSQL for all tests: the one `DATABASE_URL` names, else one of this process. Use a
@@ -257,12 +284,16 @@ impl PostgreSql {
 
     fn command(&self, program: &str) -> Result<Command> {
         let path = programs::postgresql(program).with_context(|| format!("{program} is not installed"))?;
+        Ok(self.command_at(&path))
+    }
+
+    fn command_at(&self, path: &Path) -> Command {
         let mut command = Command::new(path);
         command.current_dir(self.folder.path()).env("LC_ALL", "C");
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid).env("HOME", self.folder.path());
         }
-        Ok(command)
+        command
     }
 }
 

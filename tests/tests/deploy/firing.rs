@@ -21,11 +21,12 @@ use skein_test_site::{
     run::{commit, is_full},
     site::{POOL, Site, TOPIC},
 };
-use skein_tests::{figures, http, process::skein_binary, relay::Relay, until};
+use skein_tests::{figures, http, relay::Relay, until};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{
     dashboards::percent,
+    host::Version,
     installation::{Fleet, SENDERS, unit},
     prometheus::{Prometheus, shortened},
 };
@@ -57,7 +58,7 @@ impl Stage {
     async fn start() -> Self {
         let site = Site::new(Faults::default());
         let apns = Relay::start(site.simulator.addr()).await.unwrap();
-        let mut fleet = Fleet::new(&skein_binary().unwrap(), site, Some(apns.address())).await;
+        let mut fleet = Fleet::new(&Version::present(), site, Some(apns.address())).await;
         let monitors = ["skein-monitor@monitor-1", "skein-monitor@monitor-2"];
         let monitors = monitors.map(|name| fleet.start(name, "")[0]);
         let senders: Vec<u16> = (1..=SENDERS).map(|number| fleet.start(&unit(number, 'a'), "")[0]).collect();

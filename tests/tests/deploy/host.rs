@@ -3,13 +3,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use skein_tests::process::{Child, Program};
+use skein_tests::process::{Child, Program, skein_binary};
 
 use crate::deploy;
 
@@ -20,11 +20,11 @@ struct Unit {
 }
 
 impl Unit {
-    /// Of a name such as `skein-sender@sender-1`.
-    fn of(name: &str) -> Self {
+    /// Of a name such as `skein-sender@sender-1`, from a folder.
+    fn read(folder: &Path, name: &str) -> Self {
         let (template, instance) =
             name.split_once('@').map_or((name.to_owned(), ""), |(unit, i)| (format!("{unit}@"), i));
-        let path = deploy("systemd").join(format!("{template}.service"));
+        let path = folder.join(format!("{template}.service"));
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let lines = text.lines().filter(|line| !line.starts_with(['#', '[']));
         let lines = lines.filter_map(|line| line.split_once('='));
@@ -44,6 +44,32 @@ impl Unit {
     }
 }
 
+/// What a package of one version brings.
+pub struct Version {
+    pub program: PathBuf,
+    /// The folder of its units.
+    pub units: PathBuf,
+}
+
+impl Version {
+    /// That which is built here.
+    pub fn present() -> Self {
+        Self { program: skein_binary().unwrap(), units: deploy("systemd") }
+    }
+
+    /// That which `SKEIN_BIN_OLD` and `SKEIN_DEPLOY_OLD` name; without them, the same one.
+    pub fn previous() -> Self {
+        let mut version = Self::present();
+        if let Some(program) = env::var_os("SKEIN_BIN_OLD") {
+            version.program = program.into();
+        }
+        if let Some(folder) = env::var_os("SKEIN_DEPLOY_OLD") {
+            version.units = Path::new(&folder).join("systemd");
+        }
+        version
+    }
+}
+
 /// One unit's process.
 struct Running {
     unit: Unit,
@@ -54,13 +80,15 @@ struct Running {
 pub struct Host {
     /// Stands for `/`.
     root: PathBuf,
+    /// Stands for `/etc/systemd/system`.
+    units: PathBuf,
     running: BTreeMap<String, Running>,
 }
 
 impl Host {
     /// With what `skein.tmpfiles` makes, and nothing else.
     pub fn new(root: PathBuf) -> Self {
-        let host = Self { root, running: BTreeMap::new() };
+        let host = Self { root, units: deploy("systemd"), running: BTreeMap::new() };
         let folders = fs::read_to_string(deploy("systemd").join("skein.tmpfiles")).unwrap();
         for line in folders.lines().filter(|line| line.starts_with("d ")) {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -79,11 +107,12 @@ impl Host {
         self.root.join(path.trim_start_matches('/'))
     }
 
-    /// Puts a program at `/usr/bin/skein`, in place of the one before; who runs keeps running that.
-    pub fn install(&self, program: &Path) {
+    /// Puts a program at `/usr/bin/skein` and its units beside it, in place of those before; who runs keeps running those.
+    pub fn install(&mut self, version: &Version) {
         let (new, place) = (self.at("/usr/bin/skein.new"), self.at("/usr/bin/skein"));
-        symlink(fs::canonicalize(program).unwrap(), &new).unwrap();
+        symlink(fs::canonicalize(&version.program).unwrap(), &new).unwrap();
         fs::rename(new, place).unwrap();
+        self.units.clone_from(&version.units);
     }
 
     /// What is put into `/etc/skein/INSTANCE.env`.
@@ -93,7 +122,7 @@ impl Host {
 
     /// `systemctl start UNIT`
     pub fn start(&mut self, name: &str) {
-        let unit = Unit::of(name);
+        let unit = Unit::read(&self.units, name);
         let child = self.spawn(name, &unit);
         self.running.insert(name.to_owned(), Running { unit, child });
     }

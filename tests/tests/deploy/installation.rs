@@ -15,7 +15,10 @@ use skein_tests::{
     services::{PostgreSql, RabbitMq, ZooKeeper},
 };
 
-use crate::{host::Host, run};
+use crate::{
+    host::{Host, Version},
+    run,
+};
 
 /// Queues of the pool.
 pub const QUEUES: usize = 6;
@@ -39,13 +42,13 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Everything that is made once, by this program; no role runs yet. `apns` stands before the simulator, if it is given.
-    pub async fn new(program: &Path, site: Site, apns: Option<SocketAddr>) -> Self {
+    /// Everything that is made once, by this version; no role runs yet. `apns` stands before the simulator, if it is given.
+    pub async fn new(version: &Version, site: Site, apns: Option<SocketAddr>) -> Self {
         let services = tokio::try_join!(RabbitMq::start(), ZooKeeper::start(), PostgreSql::start());
         let services = services.unwrap();
         let (broker, zookeeper, postgresql) = &services;
-        let host = Host::new(site.path("host"));
-        host.install(program);
+        let mut host = Host::new(site.path("host"));
+        host.install(version);
         let database = postgresql.database(DATABASE).await.unwrap().rsplit('/').next().unwrap().to_owned();
         let secrets = host.at(SECRETS);
         for key in ["fingerprint.key", "parking.key"] {
@@ -100,8 +103,9 @@ flap_losses_max = 100
                 management = broker.management_url().rsplit('@').next().unwrap(),
             )
         };
-        fs::write(host.at("/etc/skein/skein.toml"), shared("", "")).unwrap();
         let keys = "fingerprint_key_file = \"secrets/fingerprint.key\"\nparking_key_file = \"secrets/parking.key\"\n";
+        // Named for all; each looks for its own (one of an older version for both).
+        fs::write(host.at("/etc/skein/skein.toml"), shared(keys, "")).unwrap();
         let ledger = format!("username = \"postgres\"\n{keys}");
         let coordinator = "username = \"admin\"\npassword_file = \"administrator\"\n";
         fs::write(host.at("/etc/skein/admin.toml"), shared(&ledger, coordinator)).unwrap();

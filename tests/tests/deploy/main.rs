@@ -12,8 +12,10 @@ mod host;
 mod installation;
 mod pictures;
 mod pod;
+mod postgresql;
 mod prometheus;
 mod services;
+mod standby;
 mod systemd;
 mod upgrade;
 

@@ -1,11 +1,10 @@
 //! A fresh Debian host from `deploy/systemd`: `skein cluster init`, the fleet up, a kill, an upgrade under load from the previous
-//! version, a way back. The previous version is the program that `SKEIN_BIN_OLD` names; without it, the same one.
+//! version, a way back. The previous version is the program that `SKEIN_BIN_OLD` names, with the units of `SKEIN_DEPLOY_OLD`.
 //!
 //! Each role has the narrow users of `cluster init` and no other. Row `upgrade`.
 
 use std::{
     fs,
-    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -17,9 +16,12 @@ use skein_test_site::{
     run::{Run, commit},
     site::Site,
 };
-use skein_tests::{figures, process::skein_binary, until};
+use skein_tests::{figures, until};
 
-use crate::installation::{Fleet, QUEUES, SENDERS, member, unit};
+use crate::{
+    host::Version,
+    installation::{Fleet, QUEUES, SENDERS, member, unit},
+};
 
 /// How long anything that is waited for may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -55,9 +57,9 @@ impl Fleet {
         }
     }
 
-    /// The fleet to another program: monitors first, then each sender by its successor.
-    async fn replace(&mut self, program: &Path, tracks: (char, char)) {
-        self.host.install(program);
+    /// The fleet to another version: monitors first, then each sender by its successor.
+    async fn replace(&mut self, version: &Version, tracks: (char, char)) {
+        self.host.install(version);
         for monitor in ["skein-monitor@monitor-1", "skein-monitor@monitor-2"] {
             self.host.restart(monitor).await;
             self.led().await;
@@ -87,18 +89,13 @@ impl Fleet {
     }
 }
 
-/// The program of the previous version.
-fn previous() -> PathBuf {
-    std::env::var_os("SKEIN_BIN_OLD").map_or_else(|| skein_binary().unwrap(), PathBuf::from)
-}
-
 /// P1, P2, P3: row `upgrade`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_from_the_units_is_upgraded_under_load_and_goes_back() {
     skein_tests::need!("rabbitmq", "zookeeper", "postgresql");
     let run = Run::new("upgrade", 1, 5);
     let started = Instant::now();
-    let (new, old) = (skein_binary().unwrap(), previous());
+    let (new, old) = (Version::present(), Version::previous());
     let mut fleet = Fleet::new(&old, Site::new(Faults::default()), None).await;
     for monitor in ["skein-monitor@monitor-1", "skein-monitor@monitor-2"] {
         fleet.start(monitor, "");
@@ -136,7 +133,7 @@ async fn a_host_from_the_units_is_upgraded_under_load_and_goes_back() {
         "inversions": report.inversions,
         "seconds": started.elapsed().as_secs_f64(),
         "commit": commit(),
-        "from_another_version": fs::read(&new).unwrap() != fs::read(&old).unwrap(),
+        "from_another_version": fs::read(&new.program).unwrap() != fs::read(&old.program).unwrap(),
         "duplicates": report.duplicates,
         "notifications": sent.len(),
     });
