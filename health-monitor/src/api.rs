@@ -112,7 +112,8 @@ pub struct Queue {
     pub unacked: Option<u64>,
     /// `ready` + `unacked`.
     pub depth: Option<u64>,
-    /// How long the oldest notification of it had been there when the broker counted last: an estimate.
+    /// How long the oldest notification of it had been there when the broker counted last: an estimate. At least so long,
+    /// where it was there already when this monitor, or the broker, began to count.
     pub oldest_ms: Option<u64>,
     /// What comes in, a second.
     pub in_per_second: Option<f64>,

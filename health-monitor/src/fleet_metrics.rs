@@ -26,7 +26,7 @@ const GAUGES: [(&str, &str, &[&str]); 24] = [
     ("skein_fleet_queue_depth", "Notifications in a queue, by the broker's last count.", &["queue"]),
     (
         "skein_fleet_queue_oldest_seconds",
-        "How long the oldest notification of a queue waits, estimated.",
+        "How long the oldest notification of a queue waits, estimated; at least, where it was there before the monitor or the broker's count began.",
         &["queue"],
     ),
     ("skein_fleet_queue_in_per_second", "What comes into a queue, a second.", &["queue"]),

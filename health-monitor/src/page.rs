@@ -92,7 +92,7 @@ impl Page<'_> {
             ready: figures.map(|figures| figures.ready),
             unacked: figures.map(|figures| figures.unacked),
             depth: figures.map(|figures| figures.ready + figures.unacked),
-            oldest_ms: figures.and_then(|figures| figures.oldest).map(|oldest| oldest.as_millis() as u64),
+            oldest_ms: figures.map(|figures| figures.oldest.as_millis() as u64),
             in_per_second: rates.map(|(come, _)| come),
             out_per_second: rates.map(|(_, settled)| settled),
         }

@@ -16,7 +16,8 @@ pub struct Reading {
     pub settled: u64,
 }
 
-/// Readings kept: one that changes nothing is not kept, so it is a long time for an idle queue.
+/// Readings kept: one that changes nothing is not kept, and where there are more, those are left out that lie closest together for their
+/// age. So many reach over days, none further from the next than a twelfth of its age.
 const READINGS_MAX: usize = 256;
 /// How often the broker counts (`collect_statistics_interval`). What is read in between is the last count again.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
@@ -43,15 +44,16 @@ pub struct Figures {
     pub rates: Option<(f64, f64)>,
     /// What balance goes by, a second.
     pub load: u32,
-    /// How long the oldest message had been there at the last count, estimated; `None` if longer than is remembered.
-    pub oldest: Option<Duration>,
+    /// How long the oldest message had been there at the last count, estimated; where it was there before this queue was first read
+    /// or the broker began to count anew, since then: at least so long.
+    pub oldest: Duration,
 }
 
 impl QueueFigures {
     /// What it says; `None` before the first reading.
     pub fn figures(&self) -> Option<Figures> {
         let (_, Reading { ready, unacked, .. }) = self.last?;
-        let (rates, load, oldest) = (self.rates(), self.load(), self.oldest());
+        let (rates, load, oldest) = (self.rates(), self.load(), self.oldest()?);
         Some(Figures { ready, unacked, rates, load, oldest })
     }
 
@@ -81,13 +83,17 @@ impl QueueFigures {
     }
 
     /// How long the oldest message had been there when the broker counted last: since as many had come in as are settled now,
-    /// by a straight line between two counts. Queues are first in, first out. `None` if that is longer ago than what is remembered.
+    /// by a straight line between two counts. Queues are first in, first out. If that is longer ago than what is remembered, at least as
+    /// long as that.
     fn oldest(&self) -> Option<Duration> {
         let (at, last) = self.last?;
         if last.depth() == 0 {
             return Some(Duration::ZERO);
         }
-        let index = self.readings.iter().rposition(|(_, reading)| reading.come() <= last.settled)?;
+        let Some(index) = self.head_came_after() else {
+            let (first, _) = self.readings.front()?;
+            return Some(self.counted_at()?.since(*first));
+        };
         let (then, before) = self.readings[index];
         let (until, after) = self.readings.get(index + 1).copied().unwrap_or((at, last));
         let came = after.come().saturating_sub(before.come()).max(1);
@@ -104,11 +110,37 @@ impl QueueFigures {
         Some(changed_at.plus(unchanged.saturating_sub(COUNT_EVERY)))
     }
 
+    /// The last reading at which all that had come in is settled now.
+    fn head_came_after(&self) -> Option<usize> {
+        let (_, last) = self.last?;
+        self.readings.iter().rposition(|(_, reading)| reading.come() <= last.settled)
+    }
+
     fn push(&mut self, reading: (BootMillis, Reading)) {
         if self.readings.len() == READINGS_MAX {
-            self.readings.pop_front();
+            self.forget_one(reading.0);
         }
         self.readings.push_back(reading);
+    }
+
+    /// Leaves out the reading whose neighbours lie closest together for their age, but never the first: nobody else knows since when at
+    /// least what is still there has waited. What was settled long ago tells nothing any more.
+    fn forget_one(&mut self, now: BootMillis) {
+        let settled = self.head_came_after().unwrap_or(0);
+        let old = self.readings.partition_point(|(at, _)| now.since(*at) > LOAD_OVER);
+        let needless = settled.min(old.saturating_sub(1));
+        self.readings.drain(..needless);
+        if needless > 0 {
+            return;
+        }
+        let share = |index: usize| {
+            let [before, after] = [index - 1, index + 1].map(|index| self.readings[index].0);
+            after.since(before).as_secs_f64() / now.since(before).as_secs_f64().max(f64::EPSILON)
+        };
+        let least = (1..READINGS_MAX - 1).min_by(|a, b| share(*a).total_cmp(&share(*b)));
+        if let Some(index) = least {
+            self.readings.remove(index);
+        }
     }
 
     fn rates_over(&self, over: Duration) -> Option<(f64, f64)> {
@@ -135,64 +167,4 @@ impl Reading {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: u64) -> BootMillis {
-        BootMillis(1_000_000 + seconds * 1000)
-    }
-
-    #[test]
-    fn rates_and_age_from_counters() {
-        let mut queue = QueueFigures::default();
-        assert_eq!((queue.rates(), queue.oldest()), (None, None));
-        // 10 a second come in; nothing is settled before second 30, then 20 a second.
-        for second in 0..=60u64 {
-            let come = second * 10;
-            let settled = second.saturating_sub(30) * 20;
-            let ready = come - settled;
-            queue.read(at(second), Reading { ready, unacked: 0, settled });
-            if second == 30 {
-                assert_eq!(queue.oldest(), Some(Duration::from_secs(30)));
-            }
-            if second == 40 {
-                // 200 are settled: the head came in at second 20.
-                assert_eq!(queue.oldest(), Some(Duration::from_secs(20)));
-                assert_eq!(queue.rates(), Some((10.0, 20.0)));
-            }
-        }
-        assert_eq!(queue.oldest(), Some(Duration::ZERO), "it is empty");
-        assert_eq!(queue.load(), 10);
-        queue.read(at(61), Reading { ready: 5, unacked: 0, settled: 600 });
-        queue.read(at(66), Reading { ready: 15, unacked: 0, settled: 600 });
-        assert_eq!(queue.oldest(), Some(Duration::from_secs(6)));
-        queue.read(at(67), Reading { ready: 5, unacked: 0, settled: 0 });
-        assert_eq!(queue.rates(), None, "the broker began anew");
-    }
-
-    #[test]
-    fn a_queue_that_flows_is_young_between_two_counts_and_one_that_stands_grows_old() {
-        let mut queue = QueueFigures::default();
-        // The broker counts every five seconds and is read every second: 40 a second come in, and two are always under way.
-        let counted = |second: u64| Reading { ready: 0, unacked: 2, settled: second / 5 * 200 };
-        for second in 0..30 {
-            queue.read(at(second), counted(second));
-            let oldest = queue.oldest();
-            assert!(second < 5 || oldest < Some(Duration::from_millis(100)), "{oldest:?} at {second}");
-        }
-        for second in 30..90 {
-            queue.read(at(second), counted(25));
-        }
-        assert!(queue.oldest().unwrap() >= Duration::from_secs(89 - 25 - 5), "{:?}", queue.oldest());
-    }
-
-    #[test]
-    fn an_idle_queue_costs_nothing() {
-        let mut queue = QueueFigures::default();
-        for second in 0..10_000 {
-            queue.read(at(second), Reading { ready: 3, unacked: 0, settled: 7 });
-        }
-        assert_eq!(queue.readings.len(), 1);
-        assert_eq!(queue.rates(), Some((0.0, 0.0)));
-    }
-}
+mod tests;
