@@ -119,11 +119,10 @@ fn key<'a>(key: &'a Option<Key32>, setting: &str) -> Result<&'a Key32, Failure> 
 
 /// The cluster's ledger. Makes no connection yet.
 pub fn postgres_ledger(config: &Config) -> Result<PostgresLedger, Failure> {
-    PostgresLedger::new(postgres_options(config)?, token_cipher(config)?)
-        .map_err(|error| Failure::Usage(error.to_string()))
+    PostgresLedger::new(postgres_options(config)?).map_err(|error| Failure::Usage(error.to_string()))
 }
 
-/// What seals device tokens.
+/// What seals device tokens, for who registers them.
 pub fn token_cipher(config: &Config) -> Result<TokenCipher, Failure> {
     Ok(TokenCipher::new(*key(&config.ledger.parking_key, "ledger.parking_key_file")?.expose()))
 }

@@ -5,7 +5,6 @@
 use std::time::{Duration, Instant};
 
 use skein_backends::postgres::{PostgresLedger, PostgresOptions};
-use skein_backends::token_cipher::TokenCipher;
 use skein_core::contract::ledger::Sample;
 use skein_core::fact::Fact;
 use skein_core::seam::{Ledger, LookUp};
@@ -21,7 +20,7 @@ async fn main() {
     let url = std::env::var("DATABASE_URL").expect("DATABASE_URL names the database");
     let schema = format!("rate_{}", std::process::id());
     let options = PostgresOptions { tls: false, schema: schema.clone(), ..PostgresOptions::new(&url) };
-    let ledger = PostgresLedger::new(options, TokenCipher::new([1; 32])).expect("options");
+    let ledger = PostgresLedger::new(options).expect("options");
     ledger.migrate(NotificationId::now().at()).await.expect("migrates");
     let pool = PoolName::parse("enterprise").expect("a pool name");
     let mut control = PgConnection::connect(&url).await.expect("connects");

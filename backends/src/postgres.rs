@@ -38,7 +38,7 @@ use refusal::Refusal;
 #[derive(Clone)]
 pub struct PostgresLedger {
     pool: PgPool,
-    cipher: TokenCipher,
+    cipher: Option<TokenCipher>,
     cuts: Arc<Cuts>,
     refusal: Refusal,
     /// The days whose partitions are known to exist.
@@ -57,11 +57,17 @@ impl PostgresLedger {
     ///
     /// # Errors
     /// [`LedgerError::Refused`] if the options cannot be read.
-    pub fn new(options: PostgresOptions, cipher: TokenCipher) -> Result<Self, LedgerError> {
+    pub fn new(options: PostgresOptions) -> Result<Self, LedgerError> {
         let cuts = Arc::new(Cuts::default());
         let refusal = options.refusal()?;
         let pool = options.into_pool(Arc::clone(&cuts))?;
-        Ok(Self { pool, cipher, cuts, refusal, days: Arc::default() })
+        Ok(Self { pool, cipher: None, cuts, refusal, days: Arc::default() })
+    }
+
+    /// The same, able to store device tokens: who registers none needs no key.
+    #[must_use]
+    pub fn sealing(self, cipher: TokenCipher) -> Self {
+        Self { cipher: Some(cipher), ..self }
     }
 
     /// Makes the schema, or brings it up to this version, and makes the partitions of the days around now. Safe to run from
@@ -117,14 +123,23 @@ impl PostgresLedger {
     /// The device token behind a fingerprint, if it ever registered.
     ///
     /// # Errors
-    /// [`LedgerError`]; `Refused` if it was stored with another key.
+    /// [`LedgerError`]; `Refused` if it was stored with another key, or there is none here.
     pub async fn reveal(&self, token: Fingerprint) -> Result<Option<DeviceToken>, LedgerError> {
-        devices::reveal(&self.pool, &self.cipher, token).await
+        devices::reveal(&self.pool, self.cipher()?, token).await
     }
 
     /// Closes all connections, and waits until they are closed.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    fn cipher(&self) -> Result<&TokenCipher, LedgerError> {
+        let none = || {
+            LedgerError::Refused(
+                "this process has no key for device tokens; set ledger.parking_key_file".into(),
+            )
+        };
+        self.cipher.as_ref().ok_or_else(none)
     }
 
     fn known_days(&self) -> std::sync::MutexGuard<'_, BTreeSet<i32>> {
@@ -154,7 +169,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn register(&self, registrations: &[Registration]) -> Result<(), LedgerError> {
-        self.cuts.see(devices::register(&self.pool, &self.cipher, registrations).await)
+        let cipher = self.cipher()?;
+        self.cuts.see(devices::register(&self.pool, cipher, registrations).await)
     }
 
     async fn trace(&self, id: NotificationId) -> Result<Trace, LedgerError> {

@@ -22,32 +22,40 @@ pub struct Live {
     pub files: Files,
 }
 
-/// Which of the files that pools and the front door name are on this host: those that its process reads. The others are not looked
-/// at, so that a configuration which all roles share gives no role another's secrets. All other sections' files are everybody's.
+/// Which of the files that pools and the front door name, and of the ledger's two keys, are on this host: those that its process
+/// reads. The others are not looked at, so that a configuration which all roles share gives no role another's secrets. All other
+/// sections' files are everybody's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Files {
-    /// Both.
+    /// All.
     #[default]
     All,
-    /// Those of the pools, as on a sender's.
+    /// Those of the pools and the key of fingerprints, as on a sender's.
     Pools,
-    /// Those of the front door, as on a gateway's.
+    /// Those of the front door and both keys, as on a gateway's: it stores device tokens.
     Gateway,
-    /// Neither.
+    /// None.
     None,
 }
 
 impl Files {
     pub(crate) fn has(self, key: &str) -> bool {
-        let (pools, gateway) = (key.starts_with("pools."), key.starts_with("gateway."));
+        let of = |beginning| key.starts_with(beginning);
+        let (pools, gateway) = (of("pools."), of("gateway."));
+        let (fingerprint, parking) = (of(FINGERPRINT_KEY), of(PARKING_KEY));
         match self {
             Self::All => true,
-            Self::Pools => !gateway,
+            Self::Pools => !gateway && !parking,
             Self::Gateway => !pools,
-            Self::None => !pools && !gateway,
+            Self::None => !pools && !gateway && !fingerprint && !parking,
         }
     }
 }
+
+/// The key of device tokens' fingerprints, with what names where it is.
+pub(crate) const FINGERPRINT_KEY: &str = "ledger.fingerprint_key";
+/// The key that seals device tokens.
+pub(crate) const PARKING_KEY: &str = "ledger.parking_key";
 
 /// Like a flag's, a text may turn out to hold what must not be printed: only the keys are shown.
 impl std::fmt::Debug for Live {

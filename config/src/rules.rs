@@ -1,6 +1,7 @@
 //! The rules that hold between settings.
 
 use crate::fault::Faults;
+use crate::live_layer::FINGERPRINT_KEY;
 use crate::pool::CredentialKind;
 use crate::schema::join;
 use crate::service_url::{ServiceUrl, split_host_port};
@@ -114,7 +115,7 @@ impl Rules<'_> {
                     self.fault(&[key], "is missing, and the engine is cluster", remedy);
                 }
             }
-            if !self.values.is_secret_set("ledger.fingerprint_key") {
+            if !self.values.is_elsewhere(FINGERPRINT_KEY) && !self.values.is_secret_set(FINGERPRINT_KEY) {
                 let what = "is missing, and the processes of a cluster must share it";
                 let remedy =
                     "put 64 random hex digits into a file (mode 0600) on every host and name it here";

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use skein_backends::postgres::{PostgresLedger, PostgresOptions};
-use skein_backends::token_cipher::TokenCipher;
 use skein_core::Timestamp;
 use skein_core::seam::LedgerError;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
@@ -42,7 +41,6 @@ WHERE grantee = 0 OR r.rolname = ANY($3)";
 /// The database, reached as its administrator.
 pub struct LedgerAdmin {
     options: PostgresOptions,
-    cipher: TokenCipher,
     now: Timestamp,
 }
 
@@ -59,8 +57,8 @@ pub enum LedgerDeed {
 
 impl LedgerAdmin {
     /// `options` logs in as who owns the schema and may make roles.
-    pub fn new(options: PostgresOptions, cipher: TokenCipher, now: Timestamp) -> Self {
-        Self { options, cipher, now }
+    pub fn new(options: PostgresOptions, now: Timestamp) -> Self {
+        Self { options, now }
     }
 
     /// Compares what is there with what must be. Changes nothing. Rights in a schema that is not there yet are seen by the next
@@ -145,7 +143,7 @@ impl LedgerAdmin {
 
     fn ledger(&self) -> Result<PostgresLedger, ProvisionError> {
         let options = PostgresOptions { connections: 1, ..self.options.clone() };
-        PostgresLedger::new(options, self.cipher.clone()).map_err(ledger_error)
+        PostgresLedger::new(options).map_err(ledger_error)
     }
 
     async fn roles(

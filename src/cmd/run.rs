@@ -60,7 +60,7 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
     let signals = Signals::listen().context("signals cannot be listened to")?;
     let registry = Registry::new();
     let producer = wiring::producer(config, "skein-gateway")?;
-    let ledger = wiring::postgres_ledger(config)?;
+    let ledger = wiring::postgres_ledger(config)?.sealing(wiring::token_cipher(config)?);
     let gateway = Gateway::new(
         wiring::gateway_options(config),
         wiring::access(config)?,

@@ -27,7 +27,7 @@ pub fn through(options: &PostgresOptions, name: &str, address: SocketAddr) -> Po
 }
 
 pub fn ledger(options: &PostgresOptions) -> PostgresLedger {
-    PostgresLedger::new(options.clone(), TokenCipher::new([9; 32])).unwrap()
+    PostgresLedger::new(options.clone()).unwrap().sealing(TokenCipher::new([9; 32]))
 }
 
 /// A ledger with its schema made.

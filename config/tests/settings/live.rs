@@ -62,6 +62,9 @@ fn a_process_needs_the_secrets_of_its_own_role_alone() {
 [broker]
 username = "me"
 password_file = "broker-password"
+[ledger]
+fingerprint_key_file = "fingerprint.key"
+parking_key_file = "parking.key"
 [gateway]
 api_keys_file = "gateway-keys"
 [pools.im]
@@ -77,12 +80,30 @@ credential = { kind = "certificate", file = "push.p12", password_file = "push.p1
     };
     let (own, keys) = ("broker.password_file", "gateway.api_keys_file");
     let [file, password] = ["file", "password_file"].map(|key| format!("pools.im.credential.{key}"));
+    let (prints, seals) = ("ledger.fingerprint_key_file", "ledger.parking_key_file");
     assert_eq!(missing(Files::None), [own]);
-    assert_eq!(missing(Files::Gateway), [own, keys]);
-    assert_eq!(missing(Files::Pools), [own, &file, &password]);
-    assert_eq!(missing(Files::All), [own, keys, &file, &password]);
+    assert_eq!(missing(Files::Gateway), [own, prints, seals, keys]);
+    assert_eq!(missing(Files::Pools), [own, prints, &file, &password]);
+    assert_eq!(missing(Files::All), [own, prints, seals, keys, &file, &password]);
     folder.write("broker-password", "a password");
     assert_eq!(missing(Files::None), [""; 0]);
+}
+
+/// P9: a cluster's key of fingerprints is asked of those who make them.
+#[test]
+fn a_role_without_fingerprints_names_no_key() {
+    let named = ["engine=cluster", "broker.urls=amqp://a", "ledger.url=postgres://b/skein"];
+    let load = |files| {
+        let live = Some(Live::nothing(files));
+        Config::load(&Sources { live, ..words(&[], &named) }).map(drop)
+    };
+    load(Files::None).expect("a monitor and an operator make none");
+    for files in [Files::All, Files::Pools, Files::Gateway] {
+        assert_eq!(
+            load(files).expect_err("a sender and a gateway do").0[0].key,
+            "ledger.fingerprint_key_file"
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,6 @@ use skein_apns::{ClientCertificate, ClientConfig, Credential, Endpoint, Environm
 use skein_apns_sim::authority::ClientCertificateSpec;
 use skein_apns_sim::{Simulator, SimulatorConfig};
 use skein_backends::postgres::PostgresOptions;
-use skein_backends::token_cipher::TokenCipher;
 use skein_backends::zookeeper::{Login, ZooKeeperOptions};
 use skein_core::fleet::MemberId;
 use skein_core::{NotificationId, PoolName};
@@ -150,7 +149,7 @@ impl Site {
             credentials: self.credentials.clone(),
             broker: self.broker_admin(self.management.port),
             management: self.management.clone(),
-            ledger: LedgerAdmin::new(self.postgres.clone(), TokenCipher::new([7; 32]), now),
+            ledger: LedgerAdmin::new(self.postgres.clone(), now),
             coordinator: Some(CoordinatorAdmin::new(zookeeper, ADMIN)),
             init: INIT.to_owned(),
         }

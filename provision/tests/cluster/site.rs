@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use skein_backends::postgres::PostgresOptions;
-use skein_backends::token_cipher::TokenCipher;
 use skein_backends::zookeeper::ZooKeeperOptions;
 use skein_core::fleet::MemberId;
 use skein_core::{NotificationId, PoolName};
@@ -66,7 +65,7 @@ impl Site {
         Self {
             credentials: Credentials::new(folder.path().join("credentials")),
             broker: BrokerAdmin::new(management.clone(), ("guest", "guest"), link.clone()),
-            ledger: LedgerAdmin::new(postgres.clone(), cipher(), NotificationId::now().at()),
+            ledger: LedgerAdmin::new(postgres.clone(), NotificationId::now().at()),
             coordinator: CoordinatorAdmin::new(zookeeper.clone(), ADMIN),
             cluster,
             rabbitmq,
@@ -118,10 +117,6 @@ impl Site {
         all.extend(probe_coordinator(cluster, credentials, &self.zookeeper).await.unwrap());
         all
     }
-}
-
-pub fn cipher() -> TokenCipher {
-    TokenCipher::new([7; 32])
 }
 
 /// What is not as it must be.

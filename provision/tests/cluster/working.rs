@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use skein_backends::postgres::{PostgresLedger, PostgresOptions};
 use skein_backends::rabbitmq::{RabbitBroker, RabbitOptions, Topology, declare_shared};
-use skein_backends::zookeeper::{Login, ZooKeeperFleet, ZooKeeperOptions, ZooKeeperRole};
+use skein_backends::token_cipher::TokenCipher;
+use skein_backends::zookeeper::{
+    LiveDocument, Login, ZooKeeperFleet, ZooKeeperLive, ZooKeeperOptions, ZooKeeperRole,
+};
 use skein_core::contract::ledger::Sample;
 use skein_core::fact::Fact;
 use skein_core::fleet::Wanted;
@@ -12,9 +15,12 @@ use skein_core::seam::{Broker as _, DeadLetter, FleetStore as _, Inbox as _, Lea
 use skein_core::{NotificationId, QueueName};
 use skein_producer::LinkOptions;
 use skein_provision::Service;
-use skein_tests::need;
+use skein_tests::{need, until};
 
-use crate::site::{QUEUES, Site, cipher};
+use crate::site::{QUEUES, Site};
+
+/// How long anything that is waited for may take.
+const LIMIT: Duration = Duration::from_secs(60);
 
 impl Site {
     fn link_as(&self, user: &str) -> LinkOptions {
@@ -32,14 +38,17 @@ impl Site {
             password: Some(password.to_string()),
             ..self.postgres.clone()
         };
-        PostgresLedger::new(options, cipher()).unwrap()
+        PostgresLedger::new(options).unwrap()
+    }
+
+    fn zookeeper_as(&self, role: ZooKeeperRole) -> ZooKeeperOptions {
+        let user = self.cluster.zookeeper_user(role);
+        let password = self.credentials.find(Service::ZooKeeper, &user).unwrap().unwrap();
+        ZooKeeperOptions { login: Some(Login::new(user, &password)), ..self.zookeeper.clone() }
     }
 
     fn fleet_as(&self, role: ZooKeeperRole) -> ZooKeeperFleet {
-        let user = self.cluster.zookeeper_user(role);
-        let password = self.credentials.find(Service::ZooKeeper, &user).unwrap().unwrap();
-        let options = ZooKeeperOptions { login: Some(Login::new(user, &password)), ..self.zookeeper.clone() };
-        ZooKeeperFleet::connect(options, role.label())
+        ZooKeeperFleet::connect(self.zookeeper_as(role), role.label())
     }
 }
 
@@ -93,7 +102,8 @@ async fn a_sender_records_and_a_gateway_registers() {
     sender.record(&[Fact::Final(Box::new(sample.accepted()))]).await.expect("recorded");
     sender.drop_before(now.minus(Duration::from_secs(30 * 86_400))).await.expect("retention");
     sender.drop_before(now).await.expect_err("P1: nobody clears the ledger");
-    let gateway = site.ledger_as("gateway");
+    sender.register(&[sample.registration(now)]).await.expect_err("P9: it has no key for them");
+    let gateway = site.ledger_as("gateway").sealing(TokenCipher::new([7; 32]));
     gateway.register(&[sample.registration(now)]).await.expect("registered");
     gateway.ping().await.expect("there");
     let support = site.ledger_as("support");
@@ -117,4 +127,35 @@ async fn a_monitor_leads_and_an_operator_wishes() {
     let policy = view.policy.clone();
     monitor.set_policy(&policy).await.expect("its policy");
     operator.set_policy(&policy).await.expect_err("the monitor's");
+}
+
+/// What an operator sets live reaches a gateway, whose word reaches the operator; and neither goes the other way.
+#[tokio::test]
+async fn a_gateway_is_told_what_is_live_and_says_so() {
+    need!("rabbitmq", "zookeeper", "postgresql");
+    let site = Site::ready("provision_live").await;
+    let operator = ZooKeeperLive::connect(site.zookeeper_as(ZooKeeperRole::Operator));
+    let live = ZooKeeperLive::connect(site.zookeeper_as(ZooKeeperRole::Gateway));
+    let document = LiveDocument {
+        settings: [("gateway.rate_max".to_owned(), "7".to_owned())].into(),
+        ..LiveDocument::default()
+    };
+    let version = operator.write(0, &document).await.expect("the operator's");
+    live.write(version, &document).await.expect_err("not the front door's");
+    live.in_force().await.expect_err("what others go by is not its business");
+    let says = async |version| {
+        let said = operator.in_force().await.ok()?;
+        let [one] = said.as_slice() else { return None };
+        (one.role == "gateway" && one.name == "door-1" && one.version == version).then_some(())
+    };
+    // Twice: who comes back before its session has ended takes its own place.
+    for _ in 0..2 {
+        let mut watch = live.watch("gateway", "door-1");
+        let told = tokio::time::timeout(LIMIT, watch.changed()).await.expect("told");
+        assert_eq!((told.version, told.document), (version, Ok(document.clone())));
+        watch.say(version, None);
+        until("its word", LIMIT, async || says(version).await).await.unwrap();
+        watch.say(version + 1, None);
+        until("its next word", LIMIT, async || says(version + 1).await).await.unwrap();
+    }
 }

@@ -47,14 +47,13 @@ impl Admin {
             ManagementAddress { host: management.url.host, port: management.url.port, tls: management.tls };
         let login = (management.username.as_str(), management.password.as_str());
         let database = wiring::postgres_options(config)?;
-        let cipher = wiring::token_cipher(config)?;
         let zookeeper = wiring::zookeeper::options(config)?;
         let coordinator = zookeeper.clone().map(|options| coordinator(config, options)).transpose()?;
         Ok(Self {
             cluster: cluster(config, who, &database.schema)?,
             credentials: Credentials::new(&who.credentials_folder),
             broker: BrokerAdmin::new(address.clone(), login, link.clone()),
-            ledger: LedgerAdmin::new(database.clone(), cipher, wiring::now()),
+            ledger: LedgerAdmin::new(database.clone(), wiring::now()),
             coordinator,
             link,
             management: address,

@@ -6,7 +6,7 @@ use skein_backends::zookeeper::{Login, ZooKeeperOptions};
 use skein_config::{Config, Engine};
 use skein_core::fleet::MemberId;
 use skein_doctor::{Administrator, Deployment, OpenFiles, PoolUnderTest, View};
-use skein_provision::Role;
+use skein_provision::{Role, Service};
 use skein_sender::credential::view::CredentialView;
 
 use super::command;
@@ -72,6 +72,7 @@ fn as_role(config: &Config, asked: &Doctor, who: Who) -> Result<Deployment, Fail
         RoleName::Support => Role::Support,
     };
     let who = Who { senders: vec![member], ..who };
+    let at_ledger = role.services().contains(&Service::PostgreSql);
     let database = wiring::postgres_options(config)?;
     let cluster = cluster(config, &who, &database.schema)?;
     // A monitor is nobody in the queues' virtual host.
@@ -85,7 +86,7 @@ fn as_role(config: &Config, asked: &Doctor, who: Who) -> Result<Deployment, Fail
     let open_files = OpenFiles { apns, queues, ledger: config.ledger.connections.get().into() };
     Ok(Deployment {
         broker: wiring::link(&seen, CONNECTION)?,
-        ledger: config.ledger.parking_key.as_ref().map(|_| wiring::postgres_ledger(config)).transpose()?,
+        ledger: at_ledger.then(|| wiring::postgres_ledger(config)).transpose()?,
         database,
         zookeeper: wiring::zookeeper::options(config)?,
         pools: if sends { pools(config) } else { Vec::new() },

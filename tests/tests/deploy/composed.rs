@@ -12,7 +12,7 @@ use skein_tests::{
     until,
 };
 
-use crate::{container::Container, containers::prepared, deploy, run};
+use crate::{container::Container, containers::prepared, postgresql::first_start, run};
 
 /// How long anything that is waited for may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -25,8 +25,6 @@ const ROLES: [(&str, &str); 6] = [
     ("monitor-2", "monitor"),
     ("gateway", "gateway"),
 ];
-/// What every process has: the ledger's keys.
-const KEYS: [&str; 2] = ["fingerprint.key", "parking.key"];
 /// Notifications that go through the whole.
 const NOTIFICATIONS: usize = 60;
 
@@ -82,23 +80,32 @@ fn p9_each_container_has_its_own_secrets_and_its_configuration_needs_no_other() 
     fs::write(composed.path("apns-root/root.pem"), made.cert.pem()).unwrap();
     let own = |role: &str| -> Vec<&str> {
         match role {
-            "sender" => {
-                vec!["broker-password", "ledger-password", "zookeeper-skein-sender.password", "apns.p8"]
-            }
+            "sender" => vec![
+                "broker-password",
+                "ledger-password",
+                "zookeeper-skein-sender.password",
+                "fingerprint.key",
+                "apns.p8",
+            ],
             "monitor" => vec![
                 "rabbitmq-skein-monitor.password",
                 "rabbitmq-skein-monitor-api.password",
                 "zookeeper-skein-monitor.password",
                 "postgresql-skein-monitor.password",
             ],
-            _ => {
-                vec!["rabbitmq-skein-gateway.password", "postgresql-skein-gateway.password", "gateway-keys"]
-            }
+            _ => vec![
+                "rabbitmq-skein-gateway.password",
+                "zookeeper-skein-gateway.password",
+                "postgresql-skein-gateway.password",
+                "fingerprint.key",
+                "parking.key",
+                "gateway-keys",
+            ],
         }
     };
     for (name, role) in ROLES {
         let container = composed.container(name);
-        let wanted = own(role).into_iter().chain(KEYS).map(str::to_owned).collect();
+        let wanted = own(role).into_iter().map(str::to_owned).collect();
         assert_eq!(container.secrets(), wanted, "{name}");
         container.run(&["config", "check", "--role", role, "--config", "/etc/skein/skein.toml"]);
         if role == "sender" {
@@ -108,8 +115,14 @@ fn p9_each_container_has_its_own_secrets_and_its_configuration_needs_no_other() 
             }
         }
     }
-    // What prepare has made beforehand, init makes no other of: it names the same users.
+    // No key of the ledger's for who stores no token and makes no fingerprint.
     let init = composed.container("cluster-init");
+    let admins = ["rabbitmq", "zookeeper", "postgresql"].map(|service| format!("{service}-admin.password"));
+    assert_eq!(init.secrets(), admins.into());
+    let operator = composed.container("operator");
+    assert_eq!(operator.secrets(), ["zookeeper-skein-operator.password".to_owned()].into());
+    operator.run(&["config", "check", "--role", "operator", "--config", "/etc/skein/skein.toml"]);
+    // What prepare has made beforehand, init makes no other of: it names the same users.
     let count = || fs::read_dir(composed.path("secrets/users")).unwrap().count();
     let before = count();
     let mut words: Vec<&str> = init.command().iter().map(String::as_str).collect();
@@ -132,26 +145,9 @@ impl Services {
         // RABBITMQ_DEFAULT_USER.
         let admin = json!({"password": composed.secret("rabbitmq-admin.password"), "tags": "administrator"});
         rabbitmq.manage("PUT", "users/admin", Some(&admin.to_string())).await.unwrap();
-        // first.sh, but for the program psql's own words.
-        let text = fs::read_to_string(deploy("services/postgresql/database.sql")).unwrap();
-        let mut database = "postgres";
-        for statement in text.split(";\n") {
-            let lines = statement.lines().filter(|line| !line.starts_with("--"));
-            let mut statement: String = lines.collect::<Vec<_>>().join("\n");
-            if let Some((_, rest)) = statement.split_once("\\connect skein") {
-                (database, statement) = ("skein", rest.to_owned());
-            }
-            for (name, file) in [("admin", "postgresql-admin.password"), ("replica", "replica.password")] {
-                statement = statement.replace(&format!(":'{name}'"), &format!("'{}'", composed.secret(file)));
-            }
-            postgresql.query(database, &statement).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
-        }
-        // The cluster's own rules, below one for this test.
-        let rows = postgresql.query("postgres", "SHOW hba_file").await.unwrap();
-        let rules = fs::read_to_string(deploy("services/postgresql/pg_hba.conf")).unwrap();
-        let rules = format!("host all postgres 127.0.0.1/32 trust\n{rules}");
-        fs::write(rows[0][0].as_deref().unwrap(), rules).unwrap();
-        postgresql.restart().await.unwrap();
+        // first.sh.
+        let passwords = ["postgresql-admin.password", "replica.password"].map(|file| composed.secret(file));
+        first_start(&mut postgresql, &passwords[0], &passwords[1]).await;
         Self { rabbitmq, zookeeper, postgresql }
     }
 

@@ -66,6 +66,37 @@ fn a_successor_is_told_whose_place_it_takes_and_nobody_else_is() {
     assert_eq!(WAYS.map(|(way, _)| told(way)), [0, 0, 1]);
 }
 
+/// Which ports each role's policy opens to other pods.
+fn open_ports(way: &str) -> Vec<(String, Vec<String>)> {
+    let policies = objects(way).into_iter().filter(|object| object.contains("\nkind: NetworkPolicy\n"));
+    let open = |object: String| {
+        let after = |key: &'static str| object.lines().filter_map(move |line| line.trim().strip_prefix(key));
+        let name = after("name: ").next().unwrap().to_owned();
+        let ports: Vec<String> = after("ports: [{ port: ").map(|port| port.replace(" }]", "")).collect();
+        assert_eq!(ports.len(), after("- from:").count(), "each for somebody: {object}");
+        assert!(
+            !object.contains("from: []") && !object.contains("from: null"),
+            "nobody is not everybody: {object}"
+        );
+        (name, ports)
+    };
+    policies.map(open).collect()
+}
+
+/// P9: a monitor's page is nobody's but who is named; Prometheus reads every role.
+#[test]
+fn a_policy_opens_what_the_manual_says_to_pods() {
+    skein_tests::need!("helm");
+    let wanted = |monitor: &[&str]| {
+        [("im-gateway", &["front", "pages"][..]), ("im-monitor", monitor), ("im-sender", &["pages"])]
+            .map(|(name, ports)| (name.to_owned(), ports.iter().map(|port| (*port).to_owned()).collect()))
+            .to_vec()
+    };
+    assert_eq!(open_ports("sender.track=a"), wanted(&["pages"]));
+    let named = "networkPolicy.fleetFrom[0].podSelector.matchLabels.app=console";
+    assert_eq!(open_ports(named), wanted(&["fleet", "pages"]));
+}
+
 #[test]
 fn kubernetes_takes_every_object() {
     skein_tests::need!("helm", "kubernetes-validate");
@@ -86,7 +117,7 @@ fn kubernetes_takes_every_object() {
 const TO_JSON: &str =
     "import json, sys, yaml; json.dump([o for o in yaml.safe_load_all(open(sys.argv[1])) if o], sys.stdout)";
 /// What every process has.
-const EVERYBODY: [&str; 3] = ["fingerprint.key", "parking.key", "ca.pem"];
+const EVERYBODY: [&str; 1] = ["ca.pem"];
 
 /// The Secrets that `values.yaml` names, as folders, but for the users' passwords.
 fn secrets(folder: &Path) {
@@ -138,9 +169,17 @@ fn each_pod_has_its_own_secrets_and_its_configuration_needs_no_other() {
     let own = |names: &[&str]| -> BTreeSet<String> {
         names.iter().chain(&EVERYBODY).map(|name| (*name).to_owned()).collect()
     };
-    let sender = own(&["broker-password", "ledger-password", "zookeeper-password", "apns.p8"]);
+    let sender =
+        own(&["broker-password", "ledger-password", "zookeeper-password", "fingerprint.key", "apns.p8"]);
     let monitor = own(&["broker-password", "management-password", "zookeeper-password", "ledger-password"]);
-    let gateway = own(&["broker-password", "ledger-password", "gateway-keys"]);
+    let gateway = own(&[
+        "broker-password",
+        "zookeeper-password",
+        "ledger-password",
+        "fingerprint.key",
+        "parking.key",
+        "gateway-keys",
+    ]);
     for (kind, name, role, wanted) in [
         ("StatefulSet", "im-sender-a", "sender", &sender),
         ("StatefulSet", "im-sender-b", "sender", &sender),

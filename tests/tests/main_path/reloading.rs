@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 use skein_apns_sim::Faults;
-use skein_backends::zookeeper::{ZooKeeperFleet, ZooKeeperOptions};
-use skein_core::seam::FleetStore as _;
+use skein_backends::zookeeper::{Login, Rights, ZooKeeperOptions, ZooKeeperRole, ZooKeeperTree, digest_of};
 use skein_tests::{
     http, need,
     process::skein,
@@ -14,7 +13,7 @@ use skein_tests::{
 use crate::{
     embedded::{self, ENGINE},
     fleet::{END_LIMIT, FLOW_LIMIT, Fleet, START_LIMIT, Services},
-    keys::API_KEY,
+    keys::{API_KEY, private_file},
     load::{Random, payload},
     site::{POOL, Site, TOPIC},
 };
@@ -22,6 +21,10 @@ use crate::{
 /// With these, whoever submits twice what one request may hold is too fast, however slowly the test runs.
 const SLOW: [(&str, &str); 2] = [("rate_max", "1"), ("rate_burst", "1000")];
 const ITEMS_MAX: usize = 1_000;
+/// Users of ZooKeeper, with their passwords.
+const ADMIN: (&str, &str) = ("admin", "of this test");
+const GATEWAY: (&str, &str) = ("skein-gateway", "the front door's");
+const OPERATOR: (&str, &str) = ("skein-operator", "an operator's");
 
 /// A changed file is in force after SIGHUP; one with a fault changes nothing, and is said.
 #[tokio::test]
@@ -52,7 +55,8 @@ async fn a_file_is_taken_up_at_sighup() {
     assert_eq!(process.wait_exit(END_LIMIT).await.unwrap().code(), Some(0), "{}", process.log());
 }
 
-/// A gateway that may read the fleet's live settings goes by them, and says so.
+/// A gateway that may read the fleet's live settings, and no more than `skein cluster init` lets it, goes by them and says so; as long
+/// as none does, a change of what gateways go by says that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_goes_by_the_live_settings() {
     need!("rabbitmq", "postgresql", "zookeeper");
@@ -62,30 +66,65 @@ async fn a_gateway_goes_by_the_live_settings() {
     let mut fleet = Fleet::start("live_gateway", services, Faults::default()).await;
     let chroot = zookeeper.chroot("live_gateway");
     let (server, chroot) = chroot.split_once('/').unwrap();
-    let options = ZooKeeperOptions::new(vec![server.to_owned()], format!("/{chroot}"));
-    ZooKeeperFleet::connect(options, "tests").init().await.unwrap();
-    fleet.engine.push_str(&format!("\n[coordinator]\nservers = [\"{server}\"]\nchroot = \"/{chroot}\"\n"));
+    make_tree(ZooKeeperOptions::new(vec![server.to_owned()], format!("/{chroot}"))).await;
+    for (user, password) in [GATEWAY, OPERATOR] {
+        private_file(&fleet.site.path(""), user, password);
+    }
+    let coordinator = format!(
+        "\n[coordinator]\nservers = [\"{server}\"]\nchroot = \"/{chroot}\"\nusername = \"{0}\"\npassword_file = \"{0}\"\nsession_timeout = \"30s\"\n",
+        GATEWAY.0
+    );
+    fleet.engine.push_str(&coordinator);
     let config = fleet.site.config(&fleet.engine).display().to_string();
+    let password = format!("coordinator.password_file={}", fleet.site.path(OPERATOR.0).display());
+    let username = format!("coordinator.username={}", OPERATOR.0);
+    let live = async |arguments: &[&str]| {
+        let all = ["--json", "--config", &config, "--set", &username, "--set", &password, "config", "live"];
+        let mut child = skein(all.into_iter().chain(arguments.iter().copied())).unwrap().start().unwrap();
+        let status = child.wait_exit(FLOW_LIMIT).await.unwrap();
+        let last = child.output().lines().last().map(serde_json::from_str::<Value>);
+        let said = last.and_then(Result::ok).unwrap_or_else(|| panic!("{arguments:?}: {}", child.log()));
+        (status.code().unwrap(), said)
+    };
+    for words in [&["set", "gateway.rate_max=1000000", "--reason", "nobody is there"][..], &["show"]] {
+        let (code, said) = live(words).await;
+        let troubles = said["troubles"].to_string();
+        assert!(code == 1 && troubles.contains("no gateway says that it follows"), "{code}: {said}");
+    }
+
     let (mut gateway, pages) = fleet.start_role(&["run", "gateway"]);
     let ready = format!("http://127.0.0.1:{}/readyz", pages.number());
     gateway.wait_ready(&ready, START_LIMIT).await.unwrap();
-    let live = async |arguments: &[&str]| {
-        let all = ["--json", "--config", &config, "config", "live"];
-        let mut child = skein(all.into_iter().chain(arguments.iter().copied())).unwrap().start().unwrap();
-        let status = child.wait_exit(FLOW_LIMIT).await.unwrap();
-        assert_eq!(status.code(), Some(0), "{}{}", child.output(), child.log());
-        serde_json::from_str::<Value>(child.output().lines().last().unwrap()).unwrap()
-    };
+    let heard = async || (live(&["show"]).await.0 == 0).then_some(());
+    until("the gateway's word", FLOW_LIMIT, heard).await.unwrap();
     assert!(!is_slow(&fleet.site).await);
     let slow = SLOW.map(|(key, value)| format!("gateway.{key}={value}"));
-    live(&["set", &slow[0], &slow[1], "--reason", "slowly", "--wait", "60s"]).await;
+    let (code, said) = live(&["set", &slow[0], &slow[1], "--reason", "slowly", "--wait", "60s"]).await;
+    assert_eq!((code, &said["troubles"]), (0, &json!([])), "{said}");
+    assert_eq!(said["processes"][0]["role"], "gateway", "{said}");
     assert!(is_slow(&fleet.site).await);
     let [rate, burst] = SLOW.map(|(key, _)| format!("gateway.{key}"));
-    live(&["set", "--unset", &rate, "--unset", &burst, "--reason", "on", "--wait", "60s"]).await;
+    let words = ["set", "--unset", &rate, "--unset", &burst, "--reason", "on", "--wait", "60s"];
+    let (code, said) = live(&words).await;
+    assert_eq!(code, 0, "{said}");
     assert!(!is_slow(&fleet.site).await);
     gateway.terminate();
     assert_eq!(gateway.wait_exit(END_LIMIT).await.unwrap().code(), Some(0), "{}", gateway.log());
     fleet.end_sender().await;
+}
+
+/// The tree as `skein cluster init` makes it, with everybody's rights.
+async fn make_tree(options: ZooKeeperOptions) {
+    let roles = [(ZooKeeperRole::Gateway, GATEWAY), (ZooKeeperRole::Operator, OPERATOR)];
+    let digests = roles.map(|(role, (user, password))| (role, digest_of(user, password)));
+    let rights = Rights::new(digest_of(ADMIN.0, ADMIN.1), digests.into());
+    let options = ZooKeeperOptions { login: Some(Login::new(ADMIN.0, ADMIN.1)), ..options };
+    let connect = || ZooKeeperTree::connect(options.clone(), rights.clone(), &[]);
+    let tree = connect();
+    for node in tree.look().await.unwrap() {
+        tree.mend(&node).await.unwrap();
+    }
+    assert_eq!(connect().look().await.unwrap(), []);
 }
 
 /// Submits as much as two requests hold: whether the front door finds that too much.

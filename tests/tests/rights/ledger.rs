@@ -1,9 +1,6 @@
 //! TLS to PostgreSQL: an administrator's connection, and the ledger's own.
 
-use skein_backends::{
-    postgres::{PostgresLedger, PostgresOptions},
-    token_cipher::TokenCipher,
-};
+use skein_backends::postgres::{PostgresLedger, PostgresOptions};
 use skein_core::{Timestamp, seam::Ledger as _};
 use skein_test_site::keys::private_file;
 use skein_tests::{need, services::PostgreSql};
@@ -28,8 +25,7 @@ async fn postgresql() {
         let options = options(way, server.port(), folder.path());
         // As `skein cluster init` comes.
         options.connect().await.map_err(|error| error.to_string())?;
-        let ledger =
-            PostgresLedger::new(options, TokenCipher::new([7; 32])).map_err(|error| error.to_string())?;
+        let ledger = PostgresLedger::new(options).map_err(|error| error.to_string())?;
         let done = async {
             ledger.migrate(Timestamp::from_millis(1_800_000_000_000)).await?;
             ledger.ping().await
@@ -55,7 +51,7 @@ async fn prove_ledger(certificates: &Certificates, server: &PostgreSql) {
     let folder = tempfile::tempdir().unwrap();
     let way = Way { host: crate::encrypted::NAMED, trusted: &trusted, client: Some(&late) };
     let options = options(&way, server.server().port(), folder.path());
-    let ledger = PostgresLedger::new(options, TokenCipher::new([7; 32])).unwrap();
+    let ledger = PostgresLedger::new(options).unwrap();
     let why = ledger.ping().await.unwrap_err().to_string();
     assert!(why.contains("PostgreSQL") && why.contains("cert_file"), "{why}");
 }

@@ -71,8 +71,8 @@ readinessProbe: { httpGet: { path: /readyz, port: pages }, periodSeconds: 5, tim
 - { name: secrets, mountPath: /etc/skein/secrets, readOnly: true }
 {{- end }}
 
-{{/* What a role sees in /etc/skein/secrets, and nothing else: (dict "root" $ "users" (dict "broker-password" "rabbitmq-skein-gateway")), by
-the files' names. 0400: Skein takes no secret that others may read; fsGroup makes it 0440. */}}
+{{/* What a role sees in /etc/skein/secrets, and nothing else: (dict "root" $ "users" (dict "broker-password" "rabbitmq-skein-gateway")
+"own" (list (dict "name" .Values.secrets.gateway "keys" (list "gateway-keys")))), by the files' names. 0400: Skein takes no secret that others may read; fsGroup makes it 0440. */}}
 {{- define "skein.volumes" -}}
 {{- $secrets := .root.Values.secrets -}}
 - { name: config, configMap: { name: {{ .config | default (printf "%s-skein" .root.Release.Name) }} } }
@@ -88,8 +88,7 @@ the files' names. 0400: Skein takes no secret that others may read; fsGroup make
             - { key: {{ $user }}.password, path: {{ $file }} }
             {{- end }}
       {{- end }}
-      - secret: { name: {{ $secrets.ledger }}, items: [{ key: fingerprint.key, path: fingerprint.key }, { key: parking.key, path: parking.key }] }
-      {{- with .own }}
+      {{- range .own }}
       - secret: { name: {{ .name }}, items: [{{ range $n, $key := .keys }}{{ if $n }}, {{ end }}{ key: {{ $key }}, path: {{ $key }} }{{ end }}] }
       {{- end }}
       # Without TLS there is none.
