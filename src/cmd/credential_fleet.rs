@@ -8,6 +8,9 @@ use crate::args::{Common, Rotate};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
+/// The most characters of topics in a cell of a table; the first topic stands there whole.
+const TOPICS_CHARS_MAX: usize = 40;
+
 /// What every sender says of each pool's credential.
 pub async fn list(config: &Config, output: Output) -> Result<Exit, Failure> {
     let access = Access::begin(config)?;
@@ -27,6 +30,8 @@ pub async fn list(config: &Config, output: Output) -> Result<Exit, Failure> {
                 member.id.to_string(),
                 report.state.clone(),
                 report.kind.clone().unwrap_or_else(|| "-".to_owned()),
+                if report.environment.is_empty() { "-".to_owned() } else { report.environment.clone() },
+                some(&report.topics),
                 valid,
                 trouble.unwrap_or_default(),
             ]);
@@ -35,7 +40,8 @@ pub async fn list(config: &Config, output: Output) -> Result<Exit, Failure> {
     }
     let (summary, troubles) = fleet.summary(latest.version);
     values.push(json!({"version": latest.version, "summary": summary, "troubles": troubles}));
-    output.table(["pool", "sender", "state", "kind", "valid", "trouble"], &rows, &values);
+    let head = ["pool", "sender", "state", "kind", "environment", "topics", "valid", "trouble"];
+    output.table(head, &rows, &values);
     if !output.is_json() {
         let lines: Vec<String> = std::iter::once(format!("live settings: {summary}"))
             .chain(troubles.iter().map(|trouble| format!("! {trouble}")))
@@ -43,6 +49,26 @@ pub async fn list(config: &Config, output: Output) -> Result<Exit, Failure> {
         output.raw(&format!("{}\n", lines.join("\n")));
     }
     Ok(if well && !fleet.has_trouble(latest.version) { Exit::Done } else { Exit::Failed })
+}
+
+/// Topics in a cell: as many as fit, and how many more there are.
+fn some(topics: &[String]) -> String {
+    let mut cell = match topics {
+        [] => return "-".to_owned(),
+        [first, ..] => first.clone(),
+    };
+    let mut shown = 1;
+    for topic in &topics[1..] {
+        if cell.chars().count() + topic.chars().count() + 2 > TOPICS_CHARS_MAX {
+            break;
+        }
+        cell = format!("{cell}, {topic}");
+        shown += 1;
+    }
+    match topics.len() - shown {
+        0 => cell,
+        more => format!("{cell} and {more} more"),
+    }
 }
 
 /// Tells the fleet of another credential.
@@ -104,4 +130,23 @@ pub async fn rotate(
         }
     }
     Change { common, latest: &latest, next, with }.make(&access, output).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_has_as_many_topics_as_fit() {
+        let cell =
+            |topics: &[&str]| some(&topics.iter().map(|topic| (*topic).to_owned()).collect::<Vec<_>>());
+        assert_eq!(cell(&[]), "-", "an older sender's word, or none");
+        assert_eq!(cell(&["com.example.im"]), "com.example.im");
+        assert_eq!(cell(&["com.example.im", "com.example.im.voip"]), "com.example.im, com.example.im.voip");
+        let many =
+            ["com.example.im", "com.example.im.voip", "com.example.im.complication", "com.example.im.x"];
+        assert_eq!(cell(&many), "com.example.im, com.example.im.voip and 2 more");
+        let long = "a".repeat(60);
+        assert_eq!(cell(&[&long, "b"]), format!("{long} and 1 more"));
+    }
 }
