@@ -37,17 +37,31 @@ pub struct ClientCertificateSpec {
     pub expires: Option<SystemTime>,
 }
 
-/// A certificate authority that lives as long as its simulator.
+/// A certificate authority, of one simulator or of all that are given its key.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     /// Makes a new one.
     pub fn generate() -> Result<Self, rcgen::Error> {
+        Self::of(KeyPair::generate()?)
+    }
+
+    /// The one of a key, PKCS#8 in PEM: who trusted it before trusts it again.
+    pub(crate) fn of_key(pem: &str) -> Result<Self, rcgen::Error> {
+        Self::of(KeyPair::from_pem(pem)?)
+    }
+
+    /// Its key, PKCS#8 in PEM.
+    pub(crate) fn key_pem(&self) -> String {
+        self.0.key().serialize_pem()
+    }
+
+    fn of(key: KeyPair) -> Result<Self, rcgen::Error> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, "APNs simulator root");
-        Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
+        Ok(Self(CertifiedIssuer::self_signed(params, key)?))
     }
 
     /// The root certificate, for the clients' trust store.

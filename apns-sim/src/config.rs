@@ -39,6 +39,9 @@ pub struct SimulatorConfig {
     pub identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     /// The root certificate is written here, as PEM, for clients.
     pub ca_out: Option<PathBuf>,
+    /// The root's private key is kept here, as PEM, for its owner alone: made if it is missing. Without, each start has a root of its own,
+    /// and clients have to read it again.
+    pub ca_key: Option<PathBuf>,
     /// How provider tokens are judged.
     pub tokens: TokenPolicy,
     /// How client certificates are judged.
@@ -103,6 +106,7 @@ impl Default for SimulatorConfig {
             names: vec!["localhost".to_owned()],
             identity: None,
             ca_out: None,
+            ca_key: None,
             tokens: TokenPolicy::default(),
             certificates: CertificatePolicy::default(),
             broadcast: BroadcastPolicy::default(),

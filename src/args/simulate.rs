@@ -23,6 +23,9 @@ pub struct SimulateApns {
     /// The root certificate to trust is written here, PEM
     #[arg(long, value_name = "FILE")]
     pub ca_out: Option<PathBuf>,
+    /// The root's private key is kept here, so that clients trust the next start too; made if it is missing
+    #[arg(long, value_name = "FILE")]
+    pub ca_key: Option<PathBuf>,
     /// Where channel management listens, on a port of its own; without it, with everything else
     #[arg(long, value_name = "ADDRESS")]
     pub management: Option<SocketAddr>,

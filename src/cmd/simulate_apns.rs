@@ -73,6 +73,7 @@ fn simulator(arguments: SimulateApns) -> Result<SimulatorConfig, Failure> {
         },
         names,
         ca_out: arguments.ca_out,
+        ca_key: arguments.ca_key,
         management: arguments.management,
         strictness: rules.strictness,
         certificates: rules.certificates,

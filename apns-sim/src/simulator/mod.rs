@@ -4,6 +4,8 @@ mod handle;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -40,8 +42,8 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// A file cannot be written.
-    #[error("cannot write {path}: {source}")]
+    /// A file cannot be read or written.
+    #[error("cannot use {path}: {source}")]
     File {
         /// The file.
         path: String,
@@ -69,7 +71,7 @@ impl Simulator {
     /// Starts one on threads of its own. When this returns, it accepts connections.
     pub fn start(config: SimulatorConfig) -> Result<Handle, StartError> {
         config.faults.check()?;
-        let authority = Arc::new(Authority::generate()?);
+        let authority = Arc::new(authority(config.ca_key.as_deref())?);
         let ca_pem = authority.ca_pem();
         let listener = listen(config.listen)?;
         let addr =
@@ -131,7 +133,24 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     open().map_err(|source| StartError::Listen { address, source })
 }
 
-fn file_error(path: &std::path::Path, source: io::Error) -> StartError {
+/// The root of the key in that file, or a new one that is kept there.
+fn authority(kept: Option<&Path>) -> Result<Authority, StartError> {
+    let Some(path) = kept else { return Ok(Authority::generate()?) };
+    match std::fs::read_to_string(path) {
+        Ok(pem) => Ok(Authority::of_key(&pem)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let authority = Authority::generate()?;
+            let mut options = std::fs::OpenOptions::new();
+            let file = options.write(true).create_new(true).mode(0o600).open(path);
+            let written = file.and_then(|mut file| file.write_all(authority.key_pem().as_bytes()));
+            written.map_err(|source| file_error(path, source))?;
+            Ok(authority)
+        }
+        Err(source) => Err(file_error(path, source)),
+    }
+}
+
+fn file_error(path: &Path, source: io::Error) -> StartError {
     StartError::File { path: path.display().to_string(), source }
 }
 

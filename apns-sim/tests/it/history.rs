@@ -1,5 +1,7 @@
 //! The log and the checker, fed by real traffic.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use skein_apns_sim::checker::{Confirmed, History, Ids, check};
 use skein_apns_sim::log::{LogMode, read_file};
 use skein_apns_sim::{Handle, fingerprint_of_hex};
@@ -84,6 +86,16 @@ fn the_root_certificate_is_written_for_clients() {
     let path = folder.path().join("ca.pem");
     let simulator = start(|config| config.ca_out = Some(path.clone()));
     assert_eq!(std::fs::read_to_string(&path).expect("written"), simulator.ca_pem());
+}
+
+#[test]
+fn who_trusted_the_root_trusts_that_of_the_next_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ca.key");
+    let [first, next] = [0, 1].map(|_| start(|config| config.ca_key = Some(path.clone())));
+    Client::connect_to(&first, next.addr()).push(&token(1));
+    let mode = std::fs::metadata(&path).expect("kept").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "its owner's alone");
 }
 
 #[test]
