@@ -1,15 +1,12 @@
 //! P8: bodies, requests, rates and waits are bounded, and an orderly end waits for what is under way.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use skein_core::seam::{Confirmation, Submit, SubmitError};
-use skein_core::{Notification, PoolName};
 use skein_gateway::{Options, ServeOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
+use crate::gated::Gated;
 use crate::support::{KEY, ONE, call, door_over, door_with};
 
 #[tokio::test]
@@ -60,39 +57,6 @@ async fn a_head_that_does_not_come_is_not_waited_for() {
     stream.write_all(b"POST /v1/notif").await.unwrap();
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
-}
-
-/// An engine that answers when it is let.
-#[derive(Clone)]
-struct Gated {
-    begun: Arc<Semaphore>,
-    gate: Arc<Semaphore>,
-}
-
-impl Default for Gated {
-    fn default() -> Self {
-        Self { begun: Arc::new(Semaphore::new(0)), gate: Arc::new(Semaphore::new(0)) }
-    }
-}
-
-impl Submit for Gated {
-    async fn submit(
-        &self,
-        _: &PoolName,
-        notifications: Vec<Notification>,
-    ) -> Vec<Result<Confirmation, SubmitError>> {
-        self.begun.add_permits(1);
-        self.gate.acquire().await.expect("open").forget();
-        notifications.iter().map(|n| Ok(Confirmation { id: n.id })).collect()
-    }
-
-    async fn submit_again(
-        &self,
-        pool: &PoolName,
-        notifications: Vec<Notification>,
-    ) -> Vec<Result<Confirmation, SubmitError>> {
-        self.submit(pool, notifications).await
-    }
 }
 
 async fn post(address: std::net::SocketAddr) -> u16 {

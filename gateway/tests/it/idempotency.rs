@@ -1,14 +1,14 @@
 //! Submitting again: by key and by id. P3: no copy that nobody asked for.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use skein_core::fact::{Fact, Final};
-use skein_core::seam::{Confirmation, Ledger as _, Submit, SubmitError};
-use skein_core::{DeviceToken, FinalVerdict, Notification, NotificationId, NotificationKey, PoolName, Slot};
+use skein_core::seam::Ledger as _;
+use skein_core::{DeviceToken, FinalVerdict, NotificationId, NotificationKey, Slot};
 use skein_gateway::{Options, ServeOptions};
-use tokio::sync::Semaphore;
 
+use crate::gated::Gated;
 use crate::support::{ONE, door, door_over, fingerprints, one_with, pool};
 
 #[tokio::test]
@@ -23,27 +23,6 @@ async fn ten_at_once_are_one_submission() {
     answers.dedup();
     assert_eq!(answers.len(), 1, "all got the same answer");
     assert_eq!(door.waiting(), 1, "one submission");
-}
-
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut futures: Vec<_> = futures.map(Box::pin).collect();
-    let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        for (future, output) in futures.iter_mut().zip(&mut outputs) {
-            if output.is_none()
-                && let std::task::Poll::Ready(done) = future.as_mut().poll(context)
-            {
-                *output = Some(done);
-            }
-        }
-        if outputs.iter().all(Option::is_some) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    outputs.into_iter().flatten().collect()
 }
 
 #[tokio::test]
@@ -134,37 +113,10 @@ async fn an_id_with_its_final_verdict_is_not_published_again() {
     assert_eq!(door.submit(&fresh).await.status, 202, "the ledger away stops no submission (P7)");
 }
 
-/// An engine that answers when it is let, and counts.
-#[derive(Clone)]
-struct Slow {
-    gate: Arc<Semaphore>,
-    begun: Arc<Semaphore>,
-}
-
-impl Submit for Slow {
-    async fn submit(
-        &self,
-        _: &PoolName,
-        notifications: Vec<Notification>,
-    ) -> Vec<Result<Confirmation, SubmitError>> {
-        self.begun.add_permits(1);
-        self.gate.acquire().await.expect("open").forget();
-        notifications.iter().map(|n| Ok(Confirmation { id: n.id })).collect()
-    }
-
-    async fn submit_again(
-        &self,
-        pool: &PoolName,
-        notifications: Vec<Notification>,
-    ) -> Vec<Result<Confirmation, SubmitError>> {
-        self.submit(pool, notifications).await
-    }
-}
-
 /// P1: what is begun is ended, though its caller was told that nobody knows.
 #[tokio::test]
 async fn past_the_deadline_the_work_goes_on() {
-    let slow = Slow { gate: Arc::new(Semaphore::new(0)), begun: Arc::new(Semaphore::new(0)) };
+    let slow = Gated::default();
     let options = Options { request_deadline: Duration::from_millis(50), ..Options::default() };
     let door = door_over(options, ServeOptions::default(), slow.clone()).await;
     let late = door.submit_keyed("k1", ONE).await;

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod devices;
+mod gated;
 mod idempotency;
 mod keys;
 mod notifications;

@@ -2,19 +2,13 @@
 
 use std::time::Duration;
 
-use skein_test_site::run::Run;
 use skein_tests::{need, relay::Relay};
 
-use crate::{
-    member::Relays,
-    outcome::{Copies, Measure, judge},
-    rig::{Rig, Services},
-};
+use crate::{member::Relays, outcome::Measure, rounds::rounds};
 
 /// From whom it is cut off, and whether another takes over.
 struct Cut {
     row: &'static str,
-    name: &'static str,
     relay: fn(&Relays) -> &Relay,
     /// How long it is cut off, if nobody is to take over; else it is until the queues are seen to stay where they went.
     nobody_for: Option<Duration>,
@@ -23,56 +17,33 @@ struct Cut {
 /// Heartbeats tell the broker after two to three of them; then its queues move.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_off_from_rabbitmq() {
-    check(Cut {
-        row: "cut-silent-rabbitmq",
-        name: "silent_rabbitmq",
-        relay: |r| &r.broker,
-        nobody_for: None,
-    })
-    .await;
+    check(Cut { row: "cut-silent-rabbitmq", relay: |r| &r.broker, nobody_for: None }).await;
 }
 
 /// Its session ends; its queues move, and it is closed out at the broker.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_off_from_zookeeper() {
-    check(Cut {
-        row: "cut-silent-zookeeper",
-        name: "silent_zookeeper",
-        relay: |r| &r.zookeeper,
-        nobody_for: None,
-    })
-    .await;
+    check(Cut { row: "cut-silent-zookeeper", relay: |r| &r.zookeeper, nobody_for: None }).await;
 }
 
 /// It holds what it has and says so; its queues move to who is not cut off.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_off_from_apns() {
-    check(Cut { row: "cut-silent-apns", name: "silent_apns", relay: |r| &r.apns, nobody_for: None }).await;
+    check(Cut { row: "cut-silent-apns", relay: |r| &r.apns, nobody_for: None }).await;
 }
 
 /// Facts go to the broker meanwhile; nothing moves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_off_from_postgresql() {
     let lasts = Duration::from_secs(12);
-    check(Cut {
-        row: "cut-silent-postgresql",
-        name: "silent_ledger",
-        relay: |r| &r.ledger,
-        nobody_for: Some(lasts),
-    })
-    .await;
+    check(Cut { row: "cut-silent-postgresql", relay: |r| &r.ledger, nobody_for: Some(lasts) }).await;
 }
 
 /// P1, P2, P3.
 async fn check(cut: Cut) {
     need!("rabbitmq", "zookeeper", "postgresql");
-    let mut run = Run::new(cut.row, 1, 10);
-    let rig = Rig::start(cut.name, Services::shared().await, run.seed).await;
-    let load = rig.load(run.seed).await;
-    let mut faults = Vec::new();
-    let mut moves = 0;
-    for _ in 0..run.runs {
-        rig.flowing(run.random.between(200, 700)).await;
+    let measure = cut.nobody_for.map_or(Measure::NextOwner, Measure::LongestPause);
+    rounds(cut.row, (1, 10), measure, async |rig, load, _| {
         let victim = rig.busiest().await;
         let before = rig.owners().await;
         let queues = rig.queues_of(victim as u8).await;
@@ -82,25 +53,19 @@ async fn check(cut: Cut) {
         match cut.nobody_for {
             Some(lasts) => rig.until_after(fault.at_ns, lasts).await,
             None => {
-                rig.taken_over(&load, &fault).await;
+                rig.taken_over(load, &fault).await;
                 rig.flowing(1_000).await;
             }
         }
-        let during = rig.moves_since(&before).await;
+        let moved = rig.moves_since(&before).await;
         relay.resume();
         rig.all_present().await;
         rig.at_rest().await;
         rig.flowing(500).await;
-        assert_eq!(during, rig.moves_since(&before).await, "no queue goes back when the cut is over");
-        assert_eq!(
-            during,
-            if cut.nobody_for.is_none() { fault.queues.len() } else { 0 },
-            "moves of {:?}",
-            fault.queues
-        );
-        moves += during;
-        faults.push(fault);
-    }
-    let measure = cut.nobody_for.map_or(Measure::NextOwner, Measure::LongestPause);
-    judge(rig, &run, load, &faults, measure, moves, Copies::Possible).await;
+        assert_eq!(moved, rig.moves_since(&before).await, "no queue goes back when the cut is over");
+        let due = if cut.nobody_for.is_none() { fault.queues.len() } else { 0 };
+        assert_eq!(moved, due, "moves of {:?}", fault.queues);
+        fault
+    })
+    .await;
 }

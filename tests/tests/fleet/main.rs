@@ -4,6 +4,7 @@
 //! Each row has a quick count, and a full one with `SKEIN_FAULTS=full`. Its figures go to `target/figures/fleet.json`. What holds
 //! after every row is in `outcome`.
 
+mod acts;
 mod bounds;
 mod clock;
 mod cut_broker;
@@ -23,6 +24,7 @@ mod plan;
 mod rig;
 mod rolling_restart;
 mod rotation;
+mod rounds;
 mod takeover;
 mod timeline;
 mod watch;

@@ -108,6 +108,13 @@ impl Monitor {
         let running = self.child.as_ref().map(Child::log).unwrap_or_default();
         format!("{}{running}", self.log)
     }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill9();
+        self.log.push_str(&child.log());
+    }
 }
 
 /// One fleet at a time: two would measure the machine's patience.
@@ -322,19 +329,6 @@ tls = {{ mode = "off" }}
         monitor.child = Some(program.start().unwrap());
     }
 
-    /// Moves a queue to a sender; gives the fault that this is to whoever sends.
-    pub async fn hand_over(&self, queue: u16, to: usize) -> Fault {
-        let owner = self.owners().await[&queue].clone().expect("a queue with an owner");
-        self.reaches_apns(to).await;
-        let from = self.senders.iter().position(|sender| sender.name == owner).unwrap();
-        let fault = self.fault(from, vec![queue]);
-        self.wish(Wanted::Move { queue: Self::queue(queue), to: self.member(to) }).await;
-        let to = &self.senders[to].name;
-        let moved = async || (self.owners().await[&queue].as_ref() == Some(to)).then_some(());
-        until("the queue to be handed over", REST_LIMIT, moved).await.unwrap();
-        fault
-    }
-
     /// Writes a wish down.
     pub async fn wish(&self, wanted: Wanted) {
         self.store.wish("tests", wanted).await.unwrap();
@@ -376,24 +370,5 @@ tls = {{ mode = "off" }}
         progress(&format!("{row}: fault {count} at {seconds} s: {name} with {} queues", queues.len()));
         let writer = Writer { sender: sender.number, life: sender.lives.len() - 1 };
         Fault { at_ns: monotonic_ns(), writer, queues }
-    }
-
-    /// `kill -9` of a sender.
-    pub async fn kill(&mut self, number: usize) -> Fault {
-        let queues = self.queues_of(number as u8).await;
-        let mut fault = self.fault(number, queues);
-        fault.at_ns = self.senders[number].kill();
-        fault
-    }
-
-    /// `kill -9` of the monitor that leads; gives its number.
-    pub async fn kill_leader(&mut self) -> usize {
-        let name = self.leader().await;
-        let number = self.monitors.iter().position(|monitor| monitor.name == name).unwrap();
-        let monitor = &mut self.monitors[number];
-        let mut child = monitor.child.take().expect("a leader runs");
-        child.kill9();
-        monitor.log.push_str(&child.log());
-        number
     }
 }
