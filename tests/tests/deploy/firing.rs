@@ -83,6 +83,16 @@ impl Stage {
         Self { fleet, apns, prometheus, gateway: page[0].clone(), door, load, wrong, provoked, faults: 0 }
     }
 
+    /// Looks until Prometheus has found and read everybody, which takes some seconds from its start: until then no sender is there, and it says so.
+    async fn found(&self) {
+        let query = percent(&format!("count(up == 1) >= {}", SENDERS + 2 + 1 + 2));
+        let all = async || {
+            let data = self.prometheus.ask(&format!("query?query={query}")).await;
+            data["result"].as_array().is_some_and(|found| !found.is_empty()).then_some(())
+        };
+        until("Prometheus to read everybody", FIRES_WITHIN, all).await.unwrap();
+    }
+
     /// The alarms that fire, and those that are about to.
     async fn raised(&self) -> Alarms {
         let data = self.prometheus.ask("alerts").await;
@@ -200,6 +210,7 @@ async fn each_alarm_fires_on_its_fault_in_a_real_fleet() {
     skein_tests::need!("rabbitmq", "zookeeper", "postgresql", "prometheus");
     let started = Instant::now();
     let mut stage = Stage::start().await;
+    stage.found().await;
     stage.quiet().await;
     let well = Instant::now();
     tokio::time::sleep(WELL).await;

@@ -57,12 +57,9 @@ pub async fn apns(stage: &mut Stage) {
         )
         .await;
     stage
-        .apns_fault(
-            "tokens of the other environment",
-            &["SkeinWrongEnvironment", "SkeinAcceptRatioLow"],
-            NONE,
-            |faults| faults.request.bad_device_token = 0.2,
-        )
+        .apns_fault("tokens of the other environment", &["SkeinWrongEnvironment"], NONE, |faults| {
+            faults.request.bad_device_token = 0.2;
+        })
         .await;
     stage
         .apns_fault("payloads that APNs refuses", &["SkeinAcceptRatioLow"], NONE, |faults| {
