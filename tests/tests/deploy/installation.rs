@@ -103,9 +103,9 @@ flap_losses_max = 100
                 management = broker.management_url().rsplit('@').next().unwrap(),
             )
         };
+        fs::write(host.at("/etc/skein/skein.toml"), shared("", "")).unwrap();
+        // For init of an older version, which asked for both.
         let keys = "fingerprint_key_file = \"secrets/fingerprint.key\"\nparking_key_file = \"secrets/parking.key\"\n";
-        // Named for all; each looks for its own (one of an older version for both).
-        fs::write(host.at("/etc/skein/skein.toml"), shared(keys, "")).unwrap();
         let ledger = format!("username = \"postgres\"\n{keys}");
         let coordinator = "username = \"admin\"\npassword_file = \"administrator\"\n";
         fs::write(host.at("/etc/skein/admin.toml"), shared(&ledger, coordinator)).unwrap();
