@@ -30,6 +30,7 @@ pub mod advice;
 pub mod apns_transport;
 pub mod attachment;
 pub mod badge;
+pub mod belief;
 pub mod breaker;
 pub mod connection_metrics;
 pub mod credential;

@@ -104,7 +104,7 @@ impl Early {
         ledger: &L,
         owned: &OwnedQueue,
     ) -> Option<Self> {
-        if !owned.predecessor_gone || owned.paused || owned.tenure != Tenure::Hold {
+        if !may_begin(owned) {
             return None;
         }
         let (pool, ledger, slots) = (Rc::clone(pool), ledger.clone(), slots_of(owned));
@@ -113,7 +113,8 @@ impl Early {
         Some(Self { epoch: owned.epoch, load: loading })
     }
 
-    /// Whether nobody but this sender can have written from the queue since.
+    /// Whether nobody but this sender can have written from the queue since, as long as what was said of it is believed
+    /// ([`crate::belief::Belief`]).
     pub fn holds_for(&self, owned: &OwnedQueue) -> bool {
         owned.predecessor_gone && owned.epoch == self.epoch
     }
@@ -146,12 +147,20 @@ pub async fn load_or_hold<C: Clock, L: Ledger>(
     true
 }
 
+/// Whether the queue is attached to next, and nobody else writes from it any more.
+fn may_begin(owned: &OwnedQueue) -> bool {
+    owned.predecessor_gone && !owned.paused && owned.tenure == Tenure::Hold
+}
+
 fn slots_of(owned: &OwnedQueue) -> Vec<Slot> {
     owned.slots.slots(owned.queue.number).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use skein_core::fleet::Incarnation;
+    use skein_core::{PoolName, QueueName, SlotMap};
+
     use super::*;
 
     fn slot(number: u16) -> Slot {
@@ -166,6 +175,42 @@ mod tests {
         assert_eq!(loads.ask([slot(2), slot(3)]), 2, "P2: what it reads may be older than this question");
         loads.answer(1);
         assert_eq!(loads.begin(), (2, vec![slot(2), slot(3)]));
+    }
+
+    fn owned(epoch: u64) -> OwnedQueue {
+        OwnedQueue {
+            queue: QueueName { pool: PoolName::parse("im").unwrap(), number: 0 },
+            epoch,
+            prefetch: 100,
+            slots: SlotMap::even(4),
+            predecessor_gone: true,
+            grace_served: Duration::ZERO,
+            left_clean: false,
+            paused: false,
+            tenure: Tenure::Hold,
+        }
+    }
+
+    #[test]
+    fn p2_an_early_load_is_begun_where_nobody_else_writes_any_more() {
+        assert!(may_begin(&owned(4)));
+        let inherited = Tenure::Inherited(Incarnation(uuid::Uuid::from_u128(7)));
+        for other in [
+            OwnedQueue { predecessor_gone: false, ..owned(4) },
+            OwnedQueue { paused: true, ..owned(4) },
+            OwnedQueue { tenure: inherited, ..owned(4) },
+        ] {
+            assert!(!may_begin(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn p2_p4_an_early_load_counts_in_the_epoch_it_was_begun_in() {
+        let early = Early { epoch: 4, load: JoinSet::new() };
+        assert!(early.holds_for(&owned(4)));
+        assert!(!early.holds_for(&owned(5)), "another may have had the queue between");
+        let unclaimed = OwnedQueue { predecessor_gone: false, ..owned(4) };
+        assert!(!early.holds_for(&unclaimed), "what was said of its predecessor counts no more");
     }
 
     #[test]

@@ -9,18 +9,19 @@ use std::time::Duration;
 use skein_core::QueueName;
 use skein_core::fleet::Incarnation;
 use skein_core::seam::{
-    Broker, BrokerError, Clock, Coordinator, CoordinatorError, Delivery, Inbox, Ledger, OwnedQueue, Tenure,
+    Broker, BrokerError, Clock, Coordinator, CoordinatorError, Delivery, Inbox, Ledger, Tenure,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::attachment::Attachment;
+use crate::belief::Belief;
 use crate::loading::{self, Early};
 use crate::main_path::PoolShard;
 use crate::quarantine::Quarantine;
 use crate::reading::{Away, Reader};
 use crate::startup::Milestone;
-use crate::tenancy::{Backoff, Step, Tenancy};
+use crate::tenancy::{Backoff, Said, Step, Tenancy};
 use crate::work::Item;
 
 /// The most deliveries taken at once.
@@ -50,15 +51,25 @@ enum End {
     Cut(BrokerError),
 }
 
+/// What came of a claim.
+enum Claim {
+    /// It is this sender's, in a new epoch.
+    Granted,
+    /// Nobody answers: nothing is believed of the queue any more.
+    Unanswered,
+    /// It is not this sender's, or nobody will say so.
+    Refused(CoordinatorError),
+}
+
 /// What the coordinator says of the queue, whenever it changes; `None` once it is no longer this sender's.
-pub type Wanted = watch::Receiver<Option<OwnedQueue>>;
+pub type Wanted = watch::Receiver<Option<Said>>;
 
 impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
     /// Runs until the queue is no longer this sender's; leaves it by the one way.
     pub async fn run(self, mut wanted: Wanted) {
         let Some(first) = wanted.borrow().clone() else { return };
         self.reached(Milestone::Assigned);
-        let mut early = Early::begin(&self.pool, &self.ledger, &first);
+        let mut early = Early::begin(&self.pool, &self.ledger, &first.owned);
         let mut tenancy = Tenancy::new(first);
         let mut backoff = Backoff::new(self.pool.tuned().backoff, (&self.pool.options.member, &self.queue));
         loop {
@@ -68,7 +79,19 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                 Step::Wait => None,
                 Step::Serve => self.attach(&mut tenancy, &mut wanted, &mut backoff, &mut early).await,
                 Step::Claim { predecessor_dead } => {
-                    self.claim(&mut tenancy, predecessor_dead, &mut backoff).await
+                    Some(match self.claim(&mut tenancy, predecessor_dead).await {
+                        Claim::Granted => Duration::ZERO,
+                        // One that this life had is attached to as it was (P7); an earlier life's is claimed again.
+                        Claim::Unanswered if !matches!(tenancy.owned.tenure, Tenure::Inherited(_)) => {
+                            Duration::ZERO
+                        }
+                        Claim::Unanswered => backoff.wait(),
+                        // The next assignment tells whose it is; it is not taken on trust that it comes.
+                        Claim::Refused(error) => {
+                            self.pool.status.queue(&self.queue, Some(error.to_string()));
+                            backoff.wait()
+                        }
+                    })
                 }
                 Step::Release => {
                     let left = self.release(&mut tenancy).await;
@@ -144,30 +167,22 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         Some(backoff.wait())
     }
 
-    /// Claims the queue anew. While nobody answers, one that this life had is attached to as it was (P7); an earlier life's is claimed
-    /// again.
-    async fn claim(
-        &self,
-        tenancy: &mut Tenancy,
-        predecessor_dead: bool,
-        backoff: &mut Backoff,
-    ) -> Option<Duration> {
+    /// Claims the queue anew. `predecessor_dead`: nothing that was attached before can write any more.
+    async fn claim(&self, tenancy: &mut Tenancy, predecessor_dead: bool) -> Claim {
+        let now = self.pool.clock.boot();
         match self.coordinator.reclaim(&self.queue, tenancy.owned.epoch, predecessor_dead).await {
             Ok(owned) => {
-                tenancy.claimed(owned);
+                tenancy.claimed(owned, now);
                 self.reached(Milestone::Claimed);
-                Some(Duration::ZERO)
+                Claim::Granted
             }
             Err(CoordinatorError::Away(why)) => {
                 tracing::debug!(queue = %self.queue, %why, "not claimed");
                 tenancy.unclaimed();
-                let inherited = matches!(tenancy.owned.tenure, Tenure::Inherited(_));
-                Some(if inherited { backoff.wait() } else { Duration::ZERO })
+                Claim::Unanswered
             }
-            // The next assignment tells whose it is; it is not taken on trust that it comes.
             Err(error @ (CoordinatorError::Overtaken(_) | CoordinatorError::Refused(_))) => {
-                self.pool.status.queue(&self.queue, Some(error.to_string()));
-                Some(backoff.wait())
+                Claim::Refused(error)
             }
         }
     }
@@ -200,6 +215,8 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
         let pool = &self.pool;
         let mut away: Away = None;
         let mut loaded = false;
+        let now = pool.clock.boot();
+        let mut belief = Some(Belief::new(tenancy.said(), self.coordinator.standing(), now));
         let options = &pool.options;
         let name = self.queue.to_string();
         let mut quarantine =
@@ -231,6 +248,13 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                         Err(error) => return Ok(End::Cut(error)),
                     };
                     self.reached(Milestone::Delivered);
+                    // From here on nobody else is served.
+                    if belief.take().is_some_and(|belief| !belief.holds(pool.clock.boot())) {
+                        early = None;
+                        if let Claim::Refused(error) = self.claim(tenancy, true).await {
+                            return Ok(End::Cut(BrokerError::Away(error.to_string())));
+                        }
+                    }
                     if !tenancy.owned.predecessor_gone {
                         let grace = pool.options.grace.saturating_sub(tenancy.owned.grace_served);
                         if unless_stopped(wanted, tenancy, tokio::time::sleep(grace)).await.is_none() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_core::fleet::Incarnation;
+use skein_core::lease::BootMillis;
 use skein_core::seam::{Assignment, Broker, Clock, Coordinator, Ledger, OwnedQueue, Transport};
 use skein_core::{PoolName, QueueName};
 use tokio::runtime::{Builder, LocalOptions};
@@ -18,6 +19,7 @@ use crate::options::Options;
 use crate::recorder;
 use crate::session::Session;
 use crate::status::Status;
+use crate::tenancy::Said;
 use crate::work::Work;
 
 /// How often the gauges are brought up to date.
@@ -201,15 +203,18 @@ pub struct Shard<B, L, K, C, F> {
 }
 
 struct Running {
-    wanted: watch::Sender<Option<OwnedQueue>>,
+    wanted: watch::Sender<Option<Said>>,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    fn want(&self, owned: Option<OwnedQueue>) {
+    fn want(&self, said: Option<Said>) {
         self.wanted.send_if_modified(|wanted| {
-            let differs = *wanted != owned;
-            *wanted = owned;
+            // What is said of other queues makes this no newer.
+            let differs = wanted.as_ref().map(|said| &said.owned) != said.as_ref().map(|said| &said.owned);
+            if differs {
+                *wanted = said;
+            }
             differs
         });
     }
@@ -239,8 +244,9 @@ where
         }
         // What is opened for queues that come; kept until the queue's session has had its use of it.
         let mut ready: BTreeMap<QueueName, JoinSet<()>> = BTreeMap::new();
+        let mut heard = self.clock.boot();
         loop {
-            let (mut wanted, coming) = self.wanted();
+            let (mut wanted, coming) = self.wanted(heard);
             ready.retain(|queue, _| coming.contains(queue) || wanted.contains_key(queue));
             for queue in coming {
                 // It connects to APNs by itself.
@@ -256,7 +262,7 @@ where
             for (queue, session) in &sessions {
                 session.want(wanted.remove(queue));
             }
-            for (queue, owned) in wanted {
+            for (queue, said) in wanted {
                 let Some(pool) = self.pool(&queue.pool, &mut pools, &mut loops, &pools_ended) else {
                     continue;
                 };
@@ -268,14 +274,14 @@ where
                     dead_lives: Arc::clone(&self.dead_lives),
                     queue: queue.clone(),
                 };
-                let wanted = watch::Sender::new(Some(owned));
+                let wanted = watch::Sender::new(Some(said));
                 let task = tokio::task::spawn_local(session.run(wanted.subscribe()));
                 sessions.insert(queue, Running { wanted, task });
             }
             tokio::select! {
                 biased;
                 _ = self.stopped.wait_for(|stop| *stop) => break,
-                Ok(()) = self.assignment.changed() => {}
+                Ok(()) = self.assignment.changed() => heard = self.clock.boot(),
                 Ok(()) = self.tuned.changed() => {
                     let options = Arc::clone(&self.tuned.borrow_and_update());
                     pools.values().for_each(|pool| pool.tune(&options));
@@ -300,14 +306,15 @@ where
         }
     }
 
-    /// The queues that live on this shard and are to be sent from, and those that come to it.
-    fn wanted(&mut self) -> (BTreeMap<QueueName, OwnedQueue>, Vec<QueueName>) {
+    /// The queues that live on this shard and are to be sent from, as was heard at that time, and those that come to it.
+    fn wanted(&mut self, heard: BootMillis) -> (BTreeMap<QueueName, Said>, Vec<QueueName>) {
         let shards = self.options.shards.max(1);
         let assignment = self.assignment.borrow_and_update();
         let lives_here = |queue: &QueueName| usize::from(queue.number) % shards == self.number;
         let owned = assignment.queues.iter().filter(|owned| lives_here(&owned.queue));
         let coming = assignment.coming.iter().filter(|queue| lives_here(queue));
-        (owned.map(|owned| (owned.queue.clone(), owned.clone())).collect(), coming.cloned().collect())
+        let said = |owned: &OwnedQueue| Said { owned: owned.clone(), at: heard };
+        (owned.map(|owned| (owned.queue.clone(), said(owned))).collect(), coming.cloned().collect())
     }
 
     fn pool(

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use skein_core::fleet::Incarnation;
+use skein_core::lease::BootMillis;
 use skein_core::seam::{OwnedQueue, Tenure};
 use tokio::time::Instant;
 
@@ -31,6 +32,15 @@ pub enum Step {
     End,
 }
 
+/// What the coordinator says of a queue that is this sender's, and when this sender heard it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The queue.
+    pub owned: OwnedQueue,
+    /// When.
+    pub at: BootMillis,
+}
+
 /// What a session knows of its queue.
 #[derive(Debug, Clone)]
 pub struct Tenancy {
@@ -41,15 +51,16 @@ pub struct Tenancy {
     /// It was attached under this epoch and lost the attachment.
     lost: bool,
     released: bool,
-    /// It is attached to without a claim: what was said of its predecessor before that counts no more.
-    unclaimed: bool,
+    /// When the coordinator said that it is this sender's, in this epoch. `None`: it is attached to without a claim, and what was said of
+    /// its predecessor before that counts no more.
+    said: Option<BootMillis>,
     /// When it was first seen that the queue is to be left for a successor.
     asked: Cell<Option<Instant>>,
 }
 
 impl Tenancy {
     /// A queue that has just been assigned.
-    pub fn new(owned: OwnedQueue) -> Self {
+    pub fn new(Said { owned, at }: Said) -> Self {
         // An earlier life of this member was given a clean queue perhaps, and has written since.
         let inherited = matches!(owned.tenure, Tenure::Inherited(_));
         Self {
@@ -57,25 +68,26 @@ impl Tenancy {
             owned,
             lost: false,
             released: false,
-            unclaimed: false,
+            said: Some(at),
             asked: Cell::default(),
         }
     }
 
     /// Takes in what the coordinator says now and decides. An older epoch than what was claimed is old news. `dead` are the earlier
     /// lives of this member that the kernel vouches for.
-    pub fn next(&mut self, wanted: Option<&OwnedQueue>, dead: &[Incarnation]) -> Step {
+    pub fn next(&mut self, wanted: Option<&Said>, dead: &[Incarnation]) -> Step {
         let Some(wanted) = wanted else {
             return if self.released { Step::End } else { Step::Release };
         };
-        if wanted.epoch > self.owned.epoch {
+        let owned = &wanted.owned;
+        if owned.epoch > self.owned.epoch {
             *self = Self::new(wanted.clone());
-        } else if wanted.epoch == self.owned.epoch {
+        } else if owned.epoch == self.owned.epoch {
             // What this session has found out meanwhile stands.
-            let said = !self.unclaimed && wanted.predecessor_gone;
-            let predecessor_gone = self.owned.predecessor_gone || said;
-            let grace_served = if self.unclaimed { Duration::ZERO } else { wanted.grace_served };
-            self.owned = OwnedQueue { predecessor_gone, grace_served, ..wanted.clone() };
+            let counts = self.said.is_some();
+            let predecessor_gone = self.owned.predecessor_gone || counts && owned.predecessor_gone;
+            let grace_served = if counts { owned.grace_served } else { Duration::ZERO };
+            self.owned = OwnedQueue { predecessor_gone, grace_served, ..owned.clone() };
         }
         match &self.owned.tenure {
             Tenure::Leave(_) if self.released => Step::Wait,
@@ -89,32 +101,38 @@ impl Tenancy {
     }
 
     /// Whether the attachment that serves this tenancy may go on.
-    pub fn may_go_on(&self, wanted: Option<&OwnedQueue>) -> bool {
-        wanted.is_some_and(|wanted| wanted.epoch < self.owned.epoch || self.owned.same_session(wanted))
+    pub fn may_go_on(&self, wanted: Option<&Said>) -> bool {
+        let goes_on = |owned: &OwnedQueue| owned.epoch < self.owned.epoch || self.owned.same_session(owned);
+        wanted.is_some_and(|wanted| goes_on(&wanted.owned))
     }
 
     /// Until when the attachment goes on that may not go on any more; `None`: it ends at once. Only an owner that is asked to leave for
     /// a successor has time.
-    pub fn notice(&self, wanted: Option<&OwnedQueue>, now: Instant) -> Option<Instant> {
-        let asked = wanted.filter(|wanted| {
-            wanted.epoch == self.owned.epoch && !wanted.paused && matches!(wanted.tenure, Tenure::Leave(_))
+    pub fn notice(&self, wanted: Option<&Said>, now: Instant) -> Option<Instant> {
+        let asked = wanted.map(|wanted| &wanted.owned).filter(|owned| {
+            owned.epoch == self.owned.epoch && !owned.paused && matches!(owned.tenure, Tenure::Leave(_))
         });
         let since = asked.map(|_| self.asked.get().unwrap_or(now));
         self.asked.set(since);
         since.map(|since| since + NOTICE)
     }
 
-    /// The claim is granted, in a new epoch. What was known of the queue is still true: nobody else has had it between.
-    pub fn claimed(&mut self, owned: OwnedQueue) {
+    /// The claim made at that time is granted, in a new epoch. What was known of the queue is still true: nobody else has had it between.
+    pub fn claimed(&mut self, owned: OwnedQueue, at: BootMillis) {
         self.owned = owned;
-        (self.lost, self.released, self.unclaimed) = (false, false, false);
+        (self.lost, self.released, self.said) = (false, false, Some(at));
+    }
+
+    /// When the coordinator said what is believed of the predecessor; `None`: nothing is.
+    pub fn said(&self) -> Option<BootMillis> {
+        self.said
     }
 
     /// Nobody can say whose it is: it is attached to as it was, and whoever had it meanwhile may have left anything in doubt.
     pub fn unclaimed(&mut self) {
         self.owned.predecessor_gone = false;
         self.owned.grace_served = Duration::ZERO;
-        (self.clean, self.lost, self.unclaimed) = (false, false, true);
+        (self.clean, self.lost, self.said) = (false, false, None);
     }
 
     /// The attachment is lost.
@@ -168,8 +186,8 @@ mod tests {
 
     use super::*;
 
-    fn owned(epoch: u64, tenure: Tenure) -> OwnedQueue {
-        OwnedQueue {
+    fn owned(epoch: u64, tenure: Tenure) -> Said {
+        let owned = OwnedQueue {
             queue: QueueName { pool: PoolName::parse("im").unwrap(), number: 0 },
             epoch,
             prefetch: 100,
@@ -179,7 +197,12 @@ mod tests {
             left_clean: true,
             paused: false,
             tenure,
-        }
+        };
+        Said { owned, at: BootMillis(1) }
+    }
+
+    fn paused(said: &Said) -> Said {
+        Said { owned: OwnedQueue { paused: true, ..said.owned.clone() }, at: said.at }
     }
 
     #[test]
@@ -212,12 +235,8 @@ mod tests {
         assert_eq!(tenancy.notice(Some(&owned(1, Tenure::Hold)), later), None, "the request is taken back");
         assert_eq!(tenancy.notice(Some(&leave), later), Some(later + NOTICE));
         assert_eq!(tenancy.notice(None, later), None);
-        assert_eq!(tenancy.notice(Some(&OwnedQueue { paused: true, ..leave.clone() }), later), None);
-        assert_eq!(
-            tenancy.notice(Some(&OwnedQueue { epoch: 2, ..leave }), later),
-            None,
-            "P2: it is another's"
-        );
+        assert_eq!(tenancy.notice(Some(&paused(&leave)), later), None);
+        assert_eq!(tenancy.notice(Some(&owned(2, leave.owned.tenure)), later), None, "P2: it is another's");
     }
 
     #[test]
@@ -226,7 +245,7 @@ mod tests {
         let mut tenancy = Tenancy::new(held.clone());
         tenancy.lost();
         assert_eq!(tenancy.next(Some(&held), &[]), Step::Claim { predecessor_dead: true });
-        tenancy.claimed(owned(5, Tenure::Hold));
+        tenancy.claimed(owned(5, Tenure::Hold).owned, BootMillis(2));
         assert_eq!(tenancy.next(Some(&held), &[]), Step::Serve, "epoch 4 is old news");
         assert!(tenancy.may_go_on(Some(&held)) && tenancy.may_go_on(Some(&owned(5, Tenure::Hold))));
         assert!(!tenancy.may_go_on(Some(&owned(6, Tenure::Hold))), "P2: it was another's meanwhile");
@@ -238,7 +257,7 @@ mod tests {
         assert!(!tenancy.owned.predecessor_gone, "P2: what was said before counts no more");
         assert!(tenancy.may_go_on(Some(&wanted)), "P7: nor does it end what goes on");
         tenancy.lost();
-        tenancy.claimed(owned(6, Tenure::Hold));
+        tenancy.claimed(owned(6, Tenure::Hold).owned, BootMillis(2));
         assert_eq!(tenancy.next(Some(&owned(6, Tenure::Hold)), &[]), Step::Serve);
         assert!(tenancy.owned.predecessor_gone);
     }
@@ -250,14 +269,14 @@ mod tests {
         let mut tenancy = Tenancy::new(inherited.clone());
         assert_eq!(tenancy.next(Some(&inherited), &[]), Step::Claim { predecessor_dead: false });
         assert_eq!(tenancy.next(Some(&inherited), &[life]), Step::Claim { predecessor_dead: true });
-        tenancy.claimed(owned(3, Tenure::Hold));
+        tenancy.claimed(owned(3, Tenure::Hold).owned, BootMillis(2));
         assert!(!tenancy.clean, "P3: the note is older than what that life has written");
     }
 
     #[test]
     fn a_paused_queue_is_kept_and_not_served() {
         let mut tenancy = Tenancy::new(owned(1, Tenure::Hold));
-        let paused = OwnedQueue { paused: true, ..owned(1, Tenure::Hold) };
+        let paused = paused(&owned(1, Tenure::Hold));
         assert!(!tenancy.may_go_on(Some(&paused)));
         assert_eq!(tenancy.next(Some(&paused), &[]), Step::Wait);
         assert_eq!(tenancy.next(Some(&owned(1, Tenure::Hold)), &[]), Step::Serve);

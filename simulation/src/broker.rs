@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use skein_core::QueueName;
 use skein_core::lease::Lease;
 use skein_core::memory::{Beat, MemoryBroker, MemoryInbox, Message, PausedClock, Pulse};
 use skein_core::seam::{Broker, BrokerError, Clock, DeadLetter, Delivery, Inbox};
+use skein_core::{QueueName, wire};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -166,6 +166,7 @@ impl SimInbox {
                 && !is_cut
                 && let Some((_, deliveries)) = self.arrived.take_if(|(at, _)| *at <= now)
             {
+                self.way.took(&deliveries);
                 return Ok(deliveries);
             }
             let due = self.acks.front().map(|(at, _)| *at);
@@ -195,6 +196,15 @@ impl SimInbox {
 }
 
 impl SimBroker {
+    fn took(&self, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            let decoded = wire::decode(&delivery.kind, &delivery.body, self.clock.now(), |_| true);
+            for one in decoded.iter().flat_map(|decoded| &decoded.items) {
+                self.witness.took(self.life, one.id);
+            }
+        }
+    }
+
     /// A broker that requeues to the back: what comes back goes behind what waits, and is served again as redelivered.
     async fn flawed(
         &self,

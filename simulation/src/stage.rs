@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use skein_core::fleet::{Incarnation, Member, MemberId, Owner, Policy};
-use skein_core::memory::{Keeping, MemoryBroker, MemoryFleet, MemoryLedger, PausedClock};
+use skein_core::memory::{Keeping, MemoryBroker, MemoryCoordinator, MemoryFleet, MemoryLedger, PausedClock};
 use skein_core::seam::{Clock, FleetStore};
 use skein_core::{PoolName, QueueName, Timestamp};
 use skein_sender::metrics::Metrics;
@@ -189,10 +189,12 @@ impl Stage {
             life.owner.member == id
                 && (lock && life.process.has_ended() || self.flaw == Flaw::BelievesAllDead)
         };
-        let dead_lives = earlier.iter().filter(dead).map(|life| life.owner.incarnation).collect();
+        let dead_lives: Vec<Incarnation> =
+            earlier.iter().filter(dead).map(|life| life.owner.incarnation).collect();
         drop(earlier);
         let links = Links::new();
-        let seat = Arc::new(self.fleet.join(said.clone()));
+        let seat =
+            Arc::new(MemoryCoordinator::join_after(self.fleet.clone(), said.clone(), dead_lives.clone()));
         let grace = if self.flaw == Flaw::NoGrace { Duration::ZERO } else { GRACE };
         let options = sender::options(&id, &self.pools, self.script.shards, self.script.held_max, grace);
         self.witness.tell(|| format!("life {number} of {id} starts, lock {lock}"));

@@ -43,6 +43,8 @@ pub struct Seen {
     /// When and as the how-manyth a life was attached to a queue.
     attached: HashMap<(LifeId, QueueName), (u64, Instant)>,
     attachments: u64,
+    /// When a life first took a notification.
+    taken: HashMap<(LifeId, NotificationId), Instant>,
     /// The latest attachment of those that wrote, by queue.
     writer: HashMap<QueueName, u64>,
     in_flight: HashMap<(LifeId, DeviceToken), NotificationId>,
@@ -72,6 +74,7 @@ impl Witness {
             gone: HashMap::new(),
             attached: HashMap::new(),
             attachments: 0,
+            taken: HashMap::new(),
             writer: HashMap::new(),
             in_flight: HashMap::new(),
             escaped: Vec::new(),
@@ -109,6 +112,11 @@ impl Witness {
         let number = seen.attachments;
         seen.attached.insert((life, queue.clone()), (number, Instant::now()));
         seen.tell(|| format!("life {life} is served {queue}"));
+    }
+
+    /// A life is given a notification, of whichever message.
+    pub fn took(&self, life: LifeId, id: NotificationId) {
+        self.seen().taken.entry((life, id)).or_insert_with(Instant::now);
     }
 
     /// Facts are durable.
@@ -201,6 +209,7 @@ impl Seen {
         if of != *pool || token != write.token {
             self.breaks("P5", format!("{} of {of} is written through {pool}", short(id)));
         }
+        let taken = self.taken.get(&(life, id)).copied().unwrap_or(now);
         let (number, since) = self.attached.get(&(life, queue.clone())).copied().unwrap_or((0, now));
         let writer = self.writer.entry(queue.clone()).or_default();
         if *writer > number {
@@ -232,14 +241,11 @@ impl Seen {
                 *furthest = place;
             }
         } else if let Some((at, verdict)) = self.finals.get(&id).copied()
-            && at < since
+            && at < taken
             && !self.ledger_failed
         {
-            let what = format!(
-                "{} is written again, {} since before its owner attached",
-                short(id),
-                verdict.label()
-            );
+            let what =
+                format!("{} is written again, {} since before its owner took it", short(id), verdict.label());
             self.breaks("P3", what);
         }
         let device = self.key.token(&write.token);

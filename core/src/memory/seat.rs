@@ -1,13 +1,14 @@
 //! One sender's seat in a fleet in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
 use super::fleet::{MemoryFleet, State};
-use crate::fleet::{Member, Owner, QueueAssignment};
+use crate::fleet::{Change, Incarnation, Member, Owner, QueueAssignment};
 use crate::pool::QueueName;
-use crate::seam::{Assignment, Coordinator, CoordinatorError, OwnedQueue, Standing, Word};
+use crate::seam::{Assignment, Coordinator, CoordinatorError, OwnedQueue, Standing, Tenure, Word};
 use crate::time::Timestamp;
 
 /// A sender's coordinator over a [`MemoryFleet`]. Dropped, it leaves the fleet, as an orderly end does.
@@ -21,6 +22,10 @@ pub struct MemoryCoordinator {
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) me: Owner,
+    /// The earlier lives of this member that are dead for sure.
+    dead: Vec<Incarnation>,
+    /// It has had its place: what those lives owned is claimed with it, once.
+    once: AtomicBool,
     described: watch::Sender<Member>,
     cut: watch::Sender<bool>,
     assignment: watch::Sender<Assignment>,
@@ -42,6 +47,9 @@ impl Seat {
         let replaced = matches!(*self.standing.borrow(), Standing::Replaced(_));
         if !replaced {
             state.members.insert(self.me.member.clone(), self.described.borrow().clone());
+            if !self.once.swap(true, Ordering::Relaxed) {
+                self.inherit(state);
+            }
             self.stand(Standing::Joined);
         }
         let now = if replaced { Assignment::default() } else { state.assignment_of(&self.me) };
@@ -50,6 +58,22 @@ impl Seat {
             *assignment = now;
             differs
         });
+    }
+
+    /// Claims what the dead lives of this member own.
+    fn inherit(&self, state: &mut State) {
+        let change = Change::Reclaim { by: self.me.clone(), predecessor_dead: true };
+        for owned in state.assignment_of(&self.me).queues {
+            let inherited = matches!(&owned.tenure, Tenure::Inherited(life) if self.dead.contains(life));
+            // Who attaches to nothing claims nothing.
+            if inherited
+                && !owned.paused
+                && let Ok(claimed) = state.get(&owned.queue).map(|stored| stored.apply(&change))
+                && let Ok(claimed) = claimed
+            {
+                state.set(claimed);
+            }
+        }
     }
 
     /// To be replaced is final.
@@ -66,10 +90,18 @@ impl Seat {
 
 impl MemoryCoordinator {
     pub(super) fn join(fleet: MemoryFleet, member: Member) -> Self {
+        Self::join_after(fleet, member, Vec::new())
+    }
+
+    /// Joins as [`MemoryFleet::join`] does, where these earlier lives of the member are dead for sure: what they own is claimed with the
+    /// place itself.
+    pub fn join_after(fleet: MemoryFleet, member: Member, dead: Vec<Incarnation>) -> Self {
         let me = member.owner();
         let away = Standing::Away { since: Timestamp::default(), why: "not joined yet".to_owned() };
         let seat = Arc::new(Seat {
             me: me.clone(),
+            dead,
+            once: AtomicBool::new(false),
             described: watch::Sender::new(member.clone()),
             cut: watch::Sender::new(false),
             assignment: watch::Sender::new(Assignment::default()),
@@ -173,5 +205,59 @@ impl Coordinator for MemoryCoordinator {
 
     async fn leave(&self) {
         self.stand_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Cause;
+    use crate::pool::PoolName;
+
+    fn member(incarnation: u128) -> Member {
+        let text = format!(
+            r#"{{"id":"s1","incarnation":"{}","host":"h","version":"1","pools":[],"connection_prefix":"s1","since":"2026-11-21T12:00:00Z"}}"#,
+            uuid::Uuid::from_u128(incarnation)
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn queue(number: u16) -> QueueName {
+        QueueName { pool: PoolName::parse("im").unwrap(), number }
+    }
+
+    #[test]
+    fn what_dead_lives_own_is_claimed_with_the_place_once() {
+        let fleet = MemoryFleet::new();
+        let (dead, unknown, now) = (member(1), member(2), member(3));
+        let owned = |number, by: &Member| {
+            let cause = Cause::New;
+            let change = Change::Assign { to: by.owner(), cause, predecessor_dead: false, ended_ms: 0 };
+            let mut settled = QueueAssignment::new(queue(number), 100).apply(&change).unwrap();
+            settled.predecessor_gone = true;
+            settled
+        };
+        fleet.put(owned(0, &dead));
+        fleet.put(owned(1, &unknown));
+        fleet.put(QueueAssignment { paused: true, ..owned(2, &dead) });
+        fleet.set_away(true);
+        let seat = MemoryCoordinator::join_after(fleet.clone(), now.clone(), vec![dead.incarnation]);
+        assert!(seat.assignment().borrow().queues.is_empty(), "nobody has heard of it yet");
+        fleet.set_away(false);
+        let told: Vec<_> = seat
+            .assignment()
+            .borrow()
+            .queues
+            .iter()
+            .map(|q| (q.epoch, q.predecessor_gone, q.tenure.clone()))
+            .collect();
+        let inherited = |life: &Member| Tenure::Inherited(life.incarnation);
+        let promised = [(2, true, Tenure::Hold), (1, true, inherited(&unknown)), (1, true, inherited(&dead))];
+        assert_eq!(
+            told, promised,
+            "P2: only what is proven dead is claimed, and nothing that is not attached to"
+        );
+        fleet.put(owned(3, &dead));
+        assert_eq!(fleet.queue(&queue(3)).unwrap().epoch, 1, "once");
     }
 }

@@ -15,6 +15,7 @@ use skein_sender::main_path::PoolShard;
 use skein_sender::metrics::{Metrics, PoolMetrics};
 use skein_sender::session::Session;
 use skein_sender::status::Status;
+use skein_sender::tenancy::Said;
 use skein_sender::work::Work;
 use skein_sender::{Options, PoolOptions, recorder};
 use tokio::sync::{mpsc, watch};
@@ -133,7 +134,7 @@ pub fn start_after(
                 dead_lives: Arc::new([]),
                 queue: owned.queue.clone(),
             };
-            let wanted = watch::Sender::new(Some(owned));
+            let wanted = watch::Sender::new(Some(Said { owned, at: clock.boot() }));
             let task = tokio::task::spawn_local(session.run(wanted.subscribe()));
             let mut stopped = stopped.clone();
             tokio::task::spawn_local(async move {
