@@ -1,15 +1,17 @@
 //! `skein credential list --fleet` and `rotate --to|--back`: the credentials of a whole fleet, by its live settings.
 
+mod topics;
+
+use std::collections::BTreeMap;
+
 use serde_json::json;
+use skein_backends::zookeeper::LiveVersion;
 use skein_config::{Config, Credential, CredentialKind};
 
 use super::live::{Access, Change};
 use crate::args::{Common, Rotate};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-
-/// The most characters of topics in a cell of a table; the first topic stands there whole.
-const TOPICS_CHARS_MAX: usize = 40;
 
 /// What every sender says of each pool's credential.
 pub async fn list(config: &Config, output: Output) -> Result<Exit, Failure> {
@@ -31,7 +33,7 @@ pub async fn list(config: &Config, output: Output) -> Result<Exit, Failure> {
                 report.state.clone(),
                 report.kind.clone().unwrap_or_else(|| "-".to_owned()),
                 if report.environment.is_empty() { "-".to_owned() } else { report.environment.clone() },
-                some(&report.topics),
+                topics::some(&report.topics),
                 valid,
                 trouble.unwrap_or_default(),
             ]);
@@ -49,26 +51,6 @@ pub async fn list(config: &Config, output: Output) -> Result<Exit, Failure> {
         output.raw(&format!("{}\n", lines.join("\n")));
     }
     Ok(if well && !fleet.has_trouble(latest.version) { Exit::Done } else { Exit::Failed })
-}
-
-/// Topics in a cell: as many as fit, and how many more there are.
-fn some(topics: &[String]) -> String {
-    let mut cell = match topics {
-        [] => return "-".to_owned(),
-        [first, ..] => first.clone(),
-    };
-    let mut shown = 1;
-    for topic in &topics[1..] {
-        if cell.chars().count() + topic.chars().count() + 2 > TOPICS_CHARS_MAX {
-            break;
-        }
-        cell = format!("{cell}, {topic}");
-        shown += 1;
-    }
-    match topics.len() - shown {
-        0 => cell,
-        more => format!("{cell} and {more} more"),
-    }
 }
 
 /// Tells the fleet of another credential.
@@ -93,16 +75,13 @@ pub async fn rotate(
     let now = next.clone();
     next.retain(|key, _| !key.starts_with(&prefix));
     if asked.back {
-        let of_pool = |settings: &std::collections::BTreeMap<String, String>| -> Vec<(String, String)> {
-            let named = settings.iter().filter(|(key, _)| key.starts_with(&prefix));
-            named.map(|(key, text)| (key.clone(), text.clone())).collect()
+        let (named, from) = earlier(&access.history().await?, &now, &prefix).map_err(Failure::Usage)?;
+        let (what, version) = match from {
+            Some(version) => (format!("as in version {version}"), json!(version)),
+            None => ("as its files say, which was before the first version".to_owned(), json!("files")),
         };
-        let history = access.history().await?;
-        let versions = history.iter().filter_map(|version| version.document.as_ref().ok());
-        let before =
-            versions.map(|document| of_pool(&document.settings)).find(|named| *named != of_pool(&now));
-        // Before the first version there is what the files say.
-        next.extend(before.unwrap_or_default());
+        output.line(format!("{}: back to the credential {what}", asked.pool), &json!({"back_to": version}));
+        next.extend(named);
     } else {
         let mut kind = match pool.credential {
             Credential::Token { .. } => CredentialKind::Token,
@@ -132,21 +111,88 @@ pub async fn rotate(
     Change { common, latest: &latest, next, with }.make(&access, output).await
 }
 
+/// The live settings of a pool's credential before those it has now, and the version that had them; none if that was before the
+/// first version, when the files alone said.
+///
+/// # Errors
+/// Why it is not known: the versions that say are not kept any more.
+fn earlier(
+    history: &[LiveVersion],
+    now: &BTreeMap<String, String>,
+    prefix: &str,
+) -> Result<(BTreeMap<String, String>, Option<u64>), String> {
+    let of_pool = |settings: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+        let named = settings.iter().filter(|(key, _)| key.starts_with(prefix));
+        named.map(|(key, text)| (key.clone(), text.clone())).collect()
+    };
+    let now = of_pool(now);
+    // What can't be read nobody went by.
+    let read = history.iter().filter_map(|kept| Some((kept.version, kept.document.as_ref().ok()?)));
+    for (version, document) in read {
+        let named = of_pool(&document.settings);
+        if named != now {
+            return Ok((named, Some(version)));
+        }
+    }
+    match history.last() {
+        Some(oldest) if oldest.version > 1 => Err(format!(
+            "the credential before this one is not known: it has not changed since version {}, and earlier ones are not kept; \
+             name the credential with --to, or take its live settings out with `skein config live set --unset` to go by the files",
+            oldest.version
+        )),
+        _ => Ok((BTreeMap::new(), None)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use skein_backends::zookeeper::LiveDocument;
+
     use super::*;
 
+    const PREFIX: &str = "pools.im.credential.";
+
+    fn settings(key: Option<&str>) -> BTreeMap<String, String> {
+        let mut settings = BTreeMap::from([("log.level".to_owned(), "debug".to_owned())]);
+        settings.extend(key.map(|key| (format!("{PREFIX}key_file"), key.to_owned())));
+        settings
+    }
+
+    /// Versions, the newest first.
+    fn history(versions: &[(u64, Option<&str>)]) -> Vec<LiveVersion> {
+        let version = |&(version, key)| {
+            let document = LiveDocument { settings: settings(key), ..LiveDocument::default() };
+            LiveVersion { version, document: Ok(document) }
+        };
+        versions.iter().map(version).collect()
+    }
+
+    fn back(versions: &[(u64, Option<&str>)]) -> Result<(Option<String>, Option<u64>), String> {
+        let now = settings(versions.first().and_then(|(_, key)| *key));
+        let (named, version) = earlier(&history(versions), &now, PREFIX)?;
+        assert!(named.keys().all(|key| key.starts_with(PREFIX)), "only the pool's credential: {named:?}");
+        Ok((named.into_values().next(), version))
+    }
+
     #[test]
-    fn a_cell_has_as_many_topics_as_fit() {
-        let cell =
-            |topics: &[&str]| some(&topics.iter().map(|topic| (*topic).to_owned()).collect::<Vec<_>>());
-        assert_eq!(cell(&[]), "-", "an older sender's word, or none");
-        assert_eq!(cell(&["com.example.im"]), "com.example.im");
-        assert_eq!(cell(&["com.example.im", "com.example.im.voip"]), "com.example.im, com.example.im.voip");
-        let many =
-            ["com.example.im", "com.example.im.voip", "com.example.im.complication", "com.example.im.x"];
-        assert_eq!(cell(&many), "com.example.im, com.example.im.voip and 2 more");
-        let long = "a".repeat(60);
-        assert_eq!(cell(&[&long, "b"]), format!("{long} and 1 more"));
+    fn back_is_what_was_there_before_the_latest_change() {
+        let versions = [(9, Some("c")), (8, Some("c")), (7, Some("b")), (6, Some("a"))];
+        assert_eq!(back(&versions), Ok((Some("b".to_owned()), Some(7))));
+        assert_eq!(back(&[(9, Some("c")), (8, None)]), Ok((None, Some(8))));
+        assert_eq!(
+            back(&[(2, Some("a")), (1, Some("a"))]),
+            Ok((None, None)),
+            "before the first there were the files"
+        );
+    }
+
+    #[test]
+    fn back_to_what_is_not_kept_is_refused() {
+        let kept: Vec<(u64, Option<&str>)> = (10..60).rev().map(|version| (version, Some("new"))).collect();
+        assert!(back(&kept).unwrap_err().contains("since version 10"));
+        let mut torn = history(&[(9, Some("c")), (8, Some("b")), (7, Some("a"))]);
+        torn[1].document = Err("torn".to_owned());
+        let (named, version) = earlier(&torn, &settings(Some("c")), PREFIX).unwrap();
+        assert_eq!((named.into_values().next().as_deref(), version), (Some("a"), Some(7)));
     }
 }
