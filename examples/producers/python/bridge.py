@@ -3,8 +3,9 @@
 usage: bridge.py AMQP_URL OLD_QUEUE POOL TOPIC
 
 It must be the queue's only consumer. Each message is published to Skein and confirmed before it is acked in its old queue.
-What it is killed in between comes back and is published again under the same id, marked, so that Skein knows it. Prints a line for each that
-is accepted: its id, and its message_id in the old queue. Ends at SIGTERM or Ctrl-C.
+What it is killed in between comes back and is published again under the same id, marked, so that Skein knows it. What can't be made a
+notification is put aside in the queue OLD_QUEUE.aside. Prints a line for each that is accepted: its id, and its message_id in the old
+queue. Ends at SIGTERM or Ctrl-C; have it started again if it ends otherwise.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ import sys
 import time
 
 import pika
-from producer import Message, Producer, uuid7
+from producer import PERSISTENT, Message, Producer, uuid7
 
 DAY_SECONDS = 86_400
 ID_AGE_MAX_SECONDS = DAY_SECONDS - 3_600  # Skein refuses ids that are more than a day old
@@ -43,10 +44,20 @@ def carry(url, queue, pool, topic):
     # A connection of its own: an alarm of the broker stalls those that publish.
     channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
     channel.basic_qos(prefetch_count=1)
+    channel.confirm_delivery()
+    aside = f"{queue}.aside"
+    channel.queue_declare(aside, durable=True)
     for delivery, properties, body in channel.consume(queue):
-        message = notification(topic, properties, body)
-        producer.submit(message, repeat=delivery.redelivered)
-        print(message.items[0]["id"], properties.message_id, flush=True)
+        try:
+            message = notification(topic, properties, body)
+        except (AttributeError, KeyError, TypeError, ValueError) as why:
+            # It would come back for ever, and everything behind it would wait.
+            print(f"put aside, {properties.message_id}: {why!r}", file=sys.stderr)
+            properties.delivery_mode = PERSISTENT
+            channel.basic_publish("", aside, body, properties, mandatory=True)
+        else:
+            producer.submit(message, repeat=delivery.redelivered)
+            print(message.items[0]["id"], properties.message_id, flush=True)
         channel.basic_ack(delivery.delivery_tag)
 
 

@@ -32,6 +32,8 @@ const OLD_QUEUE: &str = "old-queue-3";
 const MESSAGES: usize = 400;
 const TOKENS: usize = 20;
 const KILLS: usize = 2;
+/// What no notification can be made of, each after this message.
+const UNREADABLE: [(usize, &str); 2] = [(40, "no JSON"), (300, r#"{"token":"no hex","payload":{}}"#)];
 const RUN_LIMIT: Duration = Duration::from_secs(120);
 
 /// What waits in the old queue: by `message_id`, for the checker.
@@ -58,12 +60,26 @@ async fn fill(url: &str) -> HashMap<String, Confirmed> {
             .with_timestamp(at_seconds)
             .with_delivery_mode(2);
         let options = BasicPublishOptions::default();
-        let confirm =
-            channel.basic_publish("".into(), OLD_QUEUE.into(), options, body.as_bytes(), properties);
-        assert!(confirm.await.unwrap().await.unwrap().is_ack());
+        let unreadable =
+            UNREADABLE.iter().find(|(after, _)| *after == place).map(|(_, body)| body.to_string());
+        for body in [body].into_iter().chain(unreadable) {
+            let properties = properties.clone();
+            let confirm =
+                channel.basic_publish("".into(), OLD_QUEUE.into(), options, body.as_bytes(), properties);
+            assert!(confirm.await.unwrap().await.unwrap().is_ack());
+        }
         sent.insert(message_id, Confirmed { id: 0, token: fingerprint_of_hex(token).unwrap(), sequence });
     }
     sent
+}
+
+/// How many it has put aside.
+async fn aside(url: &str) -> u32 {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let there = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let queue = format!("{OLD_QUEUE}.aside");
+    channel.queue_declare(queue.into(), there, FieldTable::default()).await.unwrap().message_count()
 }
 
 fn bridge(url: &str) -> Child {
@@ -106,6 +122,8 @@ async fn p2_a_bridge_that_is_killed_loses_nothing_and_keeps_the_order() {
         }
     }
 
+    // One that it was killed with may be there twice.
+    assert!(aside(&fleet.url).await >= UNREADABLE.len() as u32, "what can't be read is in nobody's way");
     assert!(fleet.settled(MESSAGES).await);
     fleet.end_sender().await;
     let books = fleet.books().await;
