@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod begin;
 mod bench;
 mod channel;
 mod cluster;
@@ -35,7 +36,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
     let Arguments { common, command } = arguments;
     match command {
         Command::Config(config) => config::run(&common, &config, *output),
-        Command::Run(role) => run::run(&load_for(&common, role.files())?, &common, &role, *output),
+        Command::Run(role) => run::run(&common, &role, *output),
         Command::Demo(demo) => demo::run(&demo, *output),
         Command::Standalone => standalone::run(&load(&common)?, &common, *output),
         Command::Submit(submit) => submit::run(&load_for(&common, Files::None)?.config, &submit, *output),

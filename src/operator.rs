@@ -45,7 +45,7 @@ async fn rotate(
         return (StatusCode::NOT_FOUND, Json(json!({"message": why}))).into_response();
     };
     let (word, why) = match outcome {
-        Outcome::Rotated => ("rotated", None),
+        Outcome::Rotated(_) => ("rotated", None),
         Outcome::Unchanged => ("unchanged", None),
         Outcome::Refused(why) => ("refused", Some(why)),
         Outcome::Away(why) => ("away", Some(why)),

@@ -9,6 +9,7 @@ pub mod monitor;
 pub mod sender;
 mod spans;
 pub mod succession;
+pub mod trials;
 pub mod zookeeper;
 
 use std::collections::BTreeMap;

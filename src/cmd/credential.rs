@@ -11,7 +11,7 @@ use skein_apns::{Credential, CredentialError, TokenKey, probe};
 use skein_config::{Config, Files};
 use skein_sender::credential::view::CredentialView;
 
-use super::{credential_fleet, load, load_for, small_runtime};
+use super::{credential_fleet, load_for, small_runtime};
 use crate::args::{Check, Common, Credential as Asked, List, Rotate};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -26,7 +26,7 @@ pub fn run(common: &Common, asked: &Asked, output: Output) -> Result<Exit, Failu
             let config = load_for(common, Files::None)?.config;
             small_runtime()?.block_on(credential_fleet::list(&config, output))
         }
-        Asked::List(List { url: None, .. }) => Ok(list(&load(common)?.config, output)),
+        Asked::List(List { url: None, .. }) => Ok(list(&load_for(common, Files::Pools)?.config, output)),
         Asked::List(List { url: Some(url), .. }) => small_runtime()?.block_on(running(url, output)),
         Asked::Rotate(arguments) if arguments.back || !arguments.to.is_empty() => {
             let config = load_for(common, Files::None)?.config;
@@ -35,7 +35,7 @@ pub fn run(common: &Common, asked: &Asked, output: Output) -> Result<Exit, Failu
         Asked::Rotate(arguments) => {
             let url = match &arguments.url {
                 Some(url) => url.clone(),
-                None => format!("http://{}", load(common)?.config.http.listen),
+                None => format!("http://{}", load_for(common, Files::None)?.config.http.listen),
             };
             small_runtime()?.block_on(rotate(&url, arguments, output))
         }
@@ -61,7 +61,7 @@ async fn checked(common: &Common, arguments: &Check, output: Output) -> Result<E
     // A file alone needs no configuration.
     let config = match (named_file, &arguments.pool) {
         (Some(_), None) => None,
-        _ => Some(load(common)?.config),
+        _ => Some(load_for(common, Files::Pools)?.config),
     };
     let mut findings = Vec::new();
     match &config {

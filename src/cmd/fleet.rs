@@ -174,6 +174,32 @@ pub fn standing<'a>(view: &'a FleetView, wanted: &Wanted) -> Option<&'a Wish> {
 /// Who wishes: the user and the host.
 pub fn operator() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let user = user.filter(|name| !name.is_empty()).unwrap_or_else(|| {
+        let uid = rustix::process::getuid().as_raw();
+        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        name_of(uid, &users).map_or_else(|| format!("uid {uid}"), str::to_owned)
+    });
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{}@{host}", user.unwrap_or_else(|| "somebody".to_owned()))
+    format!("{user}@{host}")
+}
+
+/// A user's name, by a text such as `/etc/passwd`: containers set no variable that says it.
+fn name_of(uid: u32, users: &str) -> Option<&str> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_has_a_name_where_no_variable_says_it() {
+        let users = "root:x:0:0:root:/root:/bin/sh\n\nskein:x:1000:1000::/:/sbin/nologin\n";
+        assert_eq!((name_of(0, users), name_of(1000, users)), (Some("root"), Some("skein")));
+        assert_eq!((name_of(65_532, users), name_of(0, "")), (None, None));
+    }
 }

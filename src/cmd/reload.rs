@@ -12,6 +12,7 @@ use crate::args::Common;
 use crate::exit::Failure;
 use crate::signals::Signals;
 use crate::wiring::live::Notebook;
+use crate::wiring::trials::{GivenBack, Trials};
 
 /// How soon what could not be tried, since a service was away, is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -52,6 +53,12 @@ pub struct Reload<'a> {
     /// The live settings in force.
     in_force: Live,
     config: Config,
+    /// Credentials of it that APNs has yet to take.
+    trials: Trials,
+    /// What was gone by last without any of these: that is gone back to when one is given back.
+    proven: (Live, Config),
+    /// The version that was taken up last.
+    taken_up: Option<LiveVersion>,
     /// The version that is not in force, with why, if there is one.
     refused: Option<(LiveVersion, Refusal)>,
 }
@@ -67,6 +74,9 @@ impl<'a> Reload<'a> {
             files,
             in_force: Live::nothing(files),
             config: config.clone(),
+            trials: Trials::default(),
+            proven: (Live::nothing(files), config.clone()),
+            taken_up: None,
             refused: None,
         }
     }
@@ -78,7 +88,13 @@ impl<'a> Reload<'a> {
 
     /// It keeps them for its next life, and has begun with those of its last one, if it had kept any.
     pub fn keep(self, notebook: Option<Notebook>, begun: Option<Live>) -> Self {
-        Self { notebook, in_force: begun.unwrap_or(self.in_force), ..self }
+        let in_force = begun.unwrap_or(self.in_force);
+        Self { notebook, proven: (in_force.clone(), self.proven.1), in_force, ..self }
+    }
+
+    /// It uses credentials, and what is ordered is known to be good when APNs has taken it.
+    pub fn on_trial(self, trials: Trials) -> Self {
+        Self { trials, ..self }
     }
 
     /// Takes up what comes, as long as it is polled. `apply` changes the process from one configuration to another, or changes
@@ -90,6 +106,10 @@ impl<'a> Reload<'a> {
                 () = self.signals.reload() => None,
                 version = changed(self.live.as_mut()) => Some(version),
                 () = tokio::time::sleep(AGAIN), if again => self.refused.take().map(|(version, _)| version),
+                ended = self.trials.ended(), if self.trials.is_open() => {
+                    self.judged(ended, &apply).await;
+                    continue;
+                }
             };
             match version {
                 Some(version) => self.take_up(version, &apply).await,
@@ -120,6 +140,7 @@ impl<'a> Reload<'a> {
             Ok(()) => {
                 tracing::info!("the configuration is read again");
                 self.config = loaded.config;
+                self.settle();
             }
             Err(Refusal { why, .. }) => {
                 tracing::error!(why, "the configuration is not taken up: all stays as it is")
@@ -139,7 +160,9 @@ impl<'a> Reload<'a> {
                     tracing::info!(version = number, settings, "the live settings are in force");
                 }
                 self.in_force.version = number;
+                self.settle();
                 self.refused = None;
+                self.taken_up = Some(version);
             }
             Err(refusal) => {
                 let why = &refusal.why;
@@ -147,6 +170,57 @@ impl<'a> Reload<'a> {
                 self.refused = Some((version, refusal));
             }
         }
+        self.say();
+    }
+
+    /// What is gone by is known to be good, as soon as no credential of it is on trial; the next life begins with what is.
+    fn settle(&mut self) {
+        let on_trial = self.trials.is_open();
+        if !on_trial {
+            self.proven = (self.in_force.clone(), self.config.clone());
+        }
+        if let Some(notebook) = &self.notebook {
+            notebook.keep(&self.proven.0, on_trial.then_some(&self.in_force));
+        }
+    }
+
+    /// The trials have ended, or one of them by a refusal: then all is again as it was before them.
+    async fn judged(
+        &mut self,
+        ended: Result<(), GivenBack>,
+        apply: &impl AsyncFn(&Config, &Config, Cause) -> Result<(), Refusal>,
+    ) {
+        let Err(GivenBack { pool, why }) = ended else { return self.settle() };
+        let (live, config) = self.proven.clone();
+        // Its keeper has the old one in place.
+        if let Some(before) = config.pools.get(&pool) {
+            self.config.pools.insert(pool.clone(), before.clone());
+        }
+        let why = format!("pool {pool}: {why}");
+        match apply(&self.config, &config, Cause::Live).await {
+            Ok(()) => self.config = config,
+            Err(Refusal { why, .. }) => {
+                tracing::error!(why, "not all is as it was before the credential that was given back");
+            }
+        }
+        if live.settings == self.in_force.settings {
+            tracing::error!(why, "the configuration is not taken up: all is as it was before");
+        } else {
+            let version = live.version;
+            tracing::error!(
+                version,
+                why,
+                "the live settings are refused: all is as it was with this version"
+            );
+            let refusal = Refusal { why, again: false };
+            self.refused = self.refused.take().or(self.taken_up.take().map(|version| (version, refusal)));
+            self.in_force = live;
+        }
+        self.settle();
+        self.say();
+    }
+
+    fn say(&self) {
         let refused = self.refused.as_ref();
         let refused = refused.map(|(of, refusal)| Refused { version: of.version, why: refusal.why.clone() });
         if let Some(live) = &self.live {
@@ -169,9 +243,6 @@ impl<'a> Reload<'a> {
         }
         let loaded = load_with(self.common, Some(live.clone())).map_err(|failure| never(told(&failure)))?;
         apply(&self.config, &loaded.config, Cause::Live).await?;
-        if let Some(notebook) = &self.notebook {
-            notebook.keep(&live);
-        }
         self.config = loaded.config;
         self.in_force = live;
         Ok(settings)
@@ -194,3 +265,6 @@ fn told(failure: &Failure) -> String {
     let said: Vec<String> = of_live.map(|fault| format!("{} {}", fault.key, fault.what)).collect();
     if said.is_empty() { elsewhere() } else { said.join("; ") }
 }
+
+#[cfg(test)]
+mod tests;

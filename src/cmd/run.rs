@@ -4,13 +4,14 @@ use anyhow::Context as _;
 use prometheus::Registry;
 use skein_backends::clock::SystemClock;
 use skein_backends::postgres::PostgresLedger;
-use skein_config::{Config, Engine, Files, Loaded};
+use skein_config::{Config, Engine, Files};
 use skein_gateway::{Gateway, Part, ServeOptions, pages, serve};
 use skein_producer::Producer;
 use tokio::net::TcpListener;
 
+use super::begin::{self, Begun};
 use super::reload::{Refusal, Reload};
-use super::{bind, ledger_upkeep, monitor_role, sender_role};
+use super::{bind, ledger_upkeep, load_for, monitor_role, sender_role};
 use crate::args::{Common, Run};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -18,13 +19,27 @@ use crate::signals::Signals;
 use crate::{logging, wiring};
 
 /// Runs a role until it is asked to end.
-pub fn run(loaded: &Loaded, common: &Common, role: &Run, output: Output) -> Result<Exit, Failure> {
+pub fn run(common: &Common, role: &Run, output: Output) -> Result<Exit, Failure> {
+    let Begun { loaded, live, unusable } = match role {
+        Run::Sender { .. } => begin::load(common)?,
+        Run::Monitor | Run::Gateway => {
+            Begun { loaded: load_for(common, role.files())?, live: None, unusable: Vec::new() }
+        }
+    };
     loaded.require_pool()?;
     if loaded.config.engine != Engine::Cluster {
         let why = "roles are for engine = \"cluster\"; with the embedded engine they are one process: `skein standalone`";
         return Err(Failure::Usage(why.to_owned()));
     }
     logging::start(&loaded.config.log);
+    for (version, failure) in unusable {
+        let label = failure.label();
+        tracing::warn!(
+            version,
+            label,
+            "the live settings of before can't be used any more; starting without them"
+        );
+    }
     match role {
         Run::Gateway => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -41,12 +56,8 @@ pub fn run(loaded: &Loaded, common: &Common, role: &Run, output: Output) -> Resu
         // The shards have threads of their own; what is left here is the ledger and the pages.
         Run::Sender { succeeds } => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let begun = sender_role::begun(loaded, common);
-            let (config, live) = begun
-                .as_ref()
-                .map_or((&loaded.config, None), |(loaded, live)| (&loaded.config, Some(live.clone())));
             runtime.context("cannot start a runtime")?.block_on(sender_role::run(
-                config,
+                &loaded.config,
                 common,
                 live,
                 succeeds.as_ref(),

@@ -10,7 +10,7 @@ use skein_backends::postgres::PostgresLedger;
 use skein_backends::rabbitmq::{
     Presence, RabbitBroker, RabbitOptions, SpooledLedger, Topology, declare_shared,
 };
-use skein_config::{Config, Files, Live, Loaded, OwnershipMode};
+use skein_config::{Config, Files, Live, OwnershipMode};
 use skein_core::PoolName;
 use skein_core::fleet::MemberId;
 use skein_core::seam::BrokerError;
@@ -22,7 +22,7 @@ use skein_sender::status::Status;
 use tokio::sync::{oneshot, watch};
 
 use super::reload::{Refusal, Reload};
-use super::{bind, ledger_upkeep, load_with};
+use super::{bind, ledger_upkeep};
 use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -137,7 +137,7 @@ pub async fn run(
         logging::level(new.log.level);
         Ok(())
     };
-    let reload = Reload::new(common, config, &signals, Files::Pools);
+    let reload = Reload::new(common, config, &signals, Files::Pools).on_trial(credentials.trials());
     let Some((seat, presence)) = seat else {
         tokio::select! {
             () = signals.ended() => {}
@@ -174,25 +174,6 @@ pub async fn run(
         Some(other) => Err(Failure::Failed(anyhow::anyhow!(
             "another process named {member} has joined the fleet as {other}; each sender needs a sender.member of its own"
         ))),
-    }
-}
-
-/// The configuration with the live settings that this sender went by last, if it kept any that can be used.
-pub fn begun(loaded: &Loaded, common: &Common) -> Option<(Loaded, Live)> {
-    if loaded.config.ownership_mode() != OwnershipMode::Fleet {
-        return None;
-    }
-    let live = Notebook::of(&loaded.config)?.read()?;
-    match load_with(common, Some(live.clone())) {
-        Ok(loaded) => Some((loaded, live)),
-        Err(_) => {
-            let version = live.version;
-            tracing::warn!(
-                version,
-                "the live settings of before can't be used any more; starting by the files alone"
-            );
-            None
-        }
     }
 }
 

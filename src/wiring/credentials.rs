@@ -14,6 +14,7 @@ use skein_sender::credential::slot::Slot;
 use skein_sender::credential::view::CredentialView;
 use skein_sender::metrics::Metrics;
 
+use super::trials::Trials;
 use super::{apns, named};
 use crate::cmd::reload::{self, Refusal};
 use crate::exit::Failure;
@@ -23,7 +24,10 @@ const TRIAL_LIMIT: Duration = Duration::from_secs(2);
 
 /// The keepers of a process.
 #[derive(Clone)]
-pub struct Credentials(Arc<BTreeMap<PoolName, Handle>>);
+pub struct Credentials {
+    keepers: Arc<BTreeMap<PoolName, Handle>>,
+    trials: Trials,
+}
 
 impl Credentials {
     /// Reads every pool's credential and starts to keep it. Needs a runtime.
@@ -32,9 +36,7 @@ impl Credentials {
     /// fault is the operator's, who is there at a start, and nothing begins.
     pub fn start(config: &Config, metrics: &Arc<Metrics>) -> Result<Self, Failure> {
         let mut keepers = BTreeMap::new();
-        for (name, pool) in &config.pools {
-            check(name, pool)?;
-        }
+        check(config)?;
         for (name, pool) in &config.pools {
             let setup = Setup {
                 pool: named(name)?,
@@ -44,17 +46,22 @@ impl Credentials {
             };
             keepers.insert(named(name)?, Keeper::start(setup, Arc::clone(metrics)));
         }
-        Ok(Self(Arc::new(keepers)))
+        Ok(Self { keepers: Arc::new(keepers), trials: Trials::default() })
     }
 
     /// Where a pool's transports find its credential.
     pub fn slot(&self, pool: &PoolName) -> Option<Arc<Slot>> {
-        self.0.get(pool).map(Handle::slot)
+        self.keepers.get(pool).map(Handle::slot)
+    }
+
+    /// What the configuration has ordered and APNs has yet to take.
+    pub fn trials(&self) -> Trials {
+        self.trials.clone()
     }
 
     /// Each pool's credential as it is now.
     pub fn views(&self) -> BTreeMap<String, CredentialView> {
-        self.0.iter().map(|(pool, keeper)| (pool.to_string(), keeper.view())).collect()
+        self.keepers.iter().map(|(pool, keeper)| (pool.to_string(), keeper.view())).collect()
     }
 
     /// What keeps pools from sending, in words.
@@ -69,7 +76,7 @@ impl Credentials {
 
     /// Whether a pool has no credential to send with.
     pub fn is_missing(&self, pool: &str) -> bool {
-        let keeper = self.0.iter().find(|(name, _)| name.as_str() == pool);
+        let keeper = self.keepers.iter().find(|(name, _)| name.as_str() == pool);
         keeper.is_some_and(|(_, keeper)| keeper.view().state == "none")
     }
 
@@ -81,7 +88,7 @@ impl Credentials {
 
     /// Looks for a new credential of a pool now; `None` if there is no such pool.
     pub async fn rotate(&self, pool: &str) -> Option<Outcome> {
-        let (_, keeper) = self.0.iter().find(|(name, _)| name.as_str() == pool)?;
+        let (_, keeper) = self.keepers.iter().find(|(name, _)| name.as_str() == pool)?;
         Some(keeper.rotate(Cause::Command, None).await)
     }
 
@@ -90,10 +97,11 @@ impl Credentials {
     ///
     /// # Errors
     /// When a credential that it names is refused, or can't be tried now: the others are put back. At a signal, what the same
-    /// names hold now is taken up as well; that harms its own pool alone.
+    /// names hold now is taken up as well; that harms its own pool alone. A refusal that comes later is told by
+    /// [`Self::trials`].
     pub async fn reconfigure(&self, old: &Config, new: &Config, cause: reload::Cause) -> Result<(), Refusal> {
         let mut changed = Vec::new();
-        for (name, keeper) in self.0.iter() {
+        for (name, keeper) in self.keepers.iter() {
             let (before, now) = (old.pools.get(name.as_str()), new.pools.get(name.as_str()));
             let Some(now) = now else { continue };
             if before.is_some_and(|before| is_same(before, now)) {
@@ -103,25 +111,40 @@ impl Credentials {
                 continue;
             }
             let refusal = match keeper.rotate(Cause::Configuration, Some(source(now))).await {
-                Outcome::Rotated => keeper.judged(TRIAL_LIMIT).await.map(|why| (why, false)),
-                Outcome::Unchanged => None,
+                Outcome::Rotated(judgement) => {
+                    let judged = tokio::time::timeout(TRIAL_LIMIT, judgement.ended()).await;
+                    match &judged {
+                        Ok(Ok(())) => self.trials.end(name.as_str()),
+                        Ok(Err(_)) => {}
+                        Err(_) => self.trials.put(name.as_str(), judgement),
+                    }
+                    judged.ok().and_then(Result::err).map(|why| (why, false))
+                }
+                Outcome::Unchanged => {
+                    if keeper.view().state != "on_trial" {
+                        self.trials.end(name.as_str());
+                    }
+                    None
+                }
                 Outcome::Refused(why) => Some((why, false)),
                 Outcome::Away(why) => Some((why, true)),
             };
             let Some((why, again)) = refusal else {
-                changed.push((keeper, before));
+                changed.push((name, keeper, before));
                 continue;
             };
             // Its keeper has the old one back in place; if it was not even tried, it must not go on trying.
-            changed.extend(again.then_some((keeper, before)));
-            for (keeper, before) in changed {
-                if let Some(before) = before {
-                    keeper.rotate(Cause::Configuration, Some(source(before))).await;
+            changed.extend(again.then_some((name, keeper, before)));
+            for (name, keeper, before) in changed {
+                let Some(before) = before else { continue };
+                let back = keeper.rotate(Cause::Configuration, Some(source(before))).await;
+                if let Outcome::Rotated(judgement) = back {
+                    self.trials.put(name.as_str(), judgement);
                 }
             }
             return Err(Refusal { why: format!("pool {name}: {why}"), again });
         }
-        if !new.pools.keys().map(String::as_str).eq(self.0.keys().map(PoolName::as_str)) {
+        if !new.pools.keys().map(String::as_str).eq(self.keepers.keys().map(PoolName::as_str)) {
             tracing::warn!("the configuration has other pools than this process; restart it to take them up");
         }
         Ok(())
@@ -133,13 +156,20 @@ fn is_same(a: &Pool, b: &Pool) -> bool {
     (&a.credential, a.environment, &a.topics) == (&b.credential, b.environment, &b.topics)
 }
 
-fn check(name: &str, pool: &Pool) -> Result<(), Failure> {
-    let usage = |error: anyhow::Error| Failure::Usage(format!("pools.{name}: {error:#}"));
-    let credential = apns::credential(&pool.credential).map_err(usage)?;
-    match apns::check(&credential, pool) {
-        Ok(()) | Err(CredentialError::NotValidNow { .. }) => Ok(()),
-        Err(error) => Err(usage(error.into())),
+/// That a process can start with each pool's credential: that one has run out is no hindrance.
+///
+/// # Errors
+/// The first fault.
+pub fn check(config: &Config) -> Result<(), Failure> {
+    for (name, pool) in &config.pools {
+        let usage = |error: anyhow::Error| Failure::Usage(format!("pools.{name}: {error:#}"));
+        let credential = apns::credential(&pool.credential).map_err(usage)?;
+        match apns::check(&credential, pool) {
+            Ok(()) | Err(CredentialError::NotValidNow { .. }) => {}
+            Err(error) => return Err(usage(error.into())),
+        }
     }
+    Ok(())
 }
 
 /// Where a pool's credential is read from, and what it must fit.

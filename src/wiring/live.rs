@@ -1,5 +1,6 @@
 //! The live settings of a fleet: who follows them how, and what a sender keeps of them on its host.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -18,8 +19,17 @@ pub struct Notebook {
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
+    #[serde(flatten)]
+    proven: Settings,
+    /// What it went by instead, while a credential of it was on trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_trial: Option<Settings>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Settings {
     version: u64,
-    settings: std::collections::BTreeMap<String, String>,
+    settings: BTreeMap<String, String>,
 }
 
 impl Notebook {
@@ -29,24 +39,39 @@ impl Notebook {
         Some(Self { path: folder.join(format!("{}.live.json", super::sender::member(config))) })
     }
 
-    /// What is kept, if it can be read.
-    pub fn read(&self) -> Option<Live> {
-        let kept: Kept = serde_json::from_slice(&fs::read(&self.path).ok()?).ok()?;
-        Some(Live { version: kept.version, settings: kept.settings, files: Files::Pools })
+    /// What is kept and can be read, the best first: no credential of it was on trial.
+    pub fn read(&self) -> Vec<Live> {
+        let kept = fs::read(&self.path).ok().and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
+        let Some(Kept { proven, on_trial }) = kept else { return Vec::new() };
+        std::iter::once(proven).chain(on_trial).map(Settings::live).collect()
     }
 
-    /// Keeps these in place of what was kept.
-    pub fn keep(&self, live: &Live) {
-        if let Err(error) = self.write(live) {
+    /// Keeps these in place of what was kept: those of which no credential is on trial, and those it goes by, if that is others.
+    pub fn keep(&self, proven: &Live, on_trial: Option<&Live>) {
+        if self.read().iter().eq(std::iter::once(proven).chain(on_trial)) {
+            return;
+        }
+        let kept = Kept { proven: Settings::of(proven), on_trial: on_trial.map(Settings::of) };
+        if let Err(error) = self.write(&kept) {
             tracing::warn!(%error, "the live settings are not kept on this host: a start without ZooKeeper goes by the files alone");
         }
     }
 
-    fn write(&self, live: &Live) -> io::Result<()> {
-        let text = serde_json::to_vec(&Kept { version: live.version, settings: live.settings.clone() })?;
+    fn write(&self, kept: &Kept) -> io::Result<()> {
+        let text = serde_json::to_vec(kept)?;
         let beside = self.path.with_extension("new");
         fs::write(&beside, text)?;
         fs::rename(&beside, &self.path)
+    }
+}
+
+impl Settings {
+    fn of(live: &Live) -> Self {
+        Self { version: live.version, settings: live.settings.clone() }
+    }
+
+    fn live(self) -> Live {
+        Live { version: self.version, settings: self.settings, files: Files::Pools }
     }
 }
 
@@ -61,8 +86,6 @@ pub fn as_gateway(config: &Config) -> Result<Option<LiveWatch>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]
@@ -72,12 +95,19 @@ mod tests {
         assert!(Notebook::of(&config).is_none());
         config.sender.state_folder = Some(folder.path().to_owned());
         let notebook = Notebook::of(&config).unwrap();
-        assert_eq!(notebook.read(), None);
-        let settings = BTreeMap::from([("log.level".to_owned(), "debug".to_owned())]);
-        let live = Live { version: 7, settings, files: Files::Pools };
-        notebook.keep(&live);
-        assert_eq!(notebook.read(), Some(live));
+        assert_eq!(notebook.read(), []);
+        let live = |version, level: &str| {
+            let settings = BTreeMap::from([("log.level".to_owned(), level.to_owned())]);
+            Live { version, settings, files: Files::Pools }
+        };
+        let (proven, on_trial) = (live(7, "debug"), live(8, "warn"));
+        notebook.keep(&proven, Some(&on_trial));
+        assert_eq!(notebook.read(), [proven.clone(), on_trial]);
+        notebook.keep(&proven, None);
+        assert_eq!(notebook.read(), [proven]);
+        fs::write(&notebook.path, r#"{"version":6,"settings":{"log.level":"info"}}"#).unwrap();
+        assert_eq!(notebook.read(), [live(6, "info")], "as an earlier version wrote it");
         fs::write(&notebook.path, "{").unwrap();
-        assert_eq!(notebook.read(), None, "what is torn is not gone by");
+        assert_eq!(notebook.read(), [], "what is torn is not gone by");
     }
 }

@@ -4,7 +4,8 @@ use super::Credential;
 use crate::endpoint::Environment;
 use std::time::SystemTime;
 
-/// What a credential is, whom it belongs to, what it is for, and until when.
+/// What a credential is, whom it belongs to, what it is for, and until when. Two credentials are the same exactly if these are equal:
+/// one signing key with another key id or team id makes other provider tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialInfo {
     /// `token` or `certificate`.
@@ -15,7 +16,7 @@ pub struct CredentialInfo {
     pub key_id: Option<String>,
     /// A certificate's name, for people.
     pub common_name: Option<String>,
-    /// SHA-256 over the certificate or the public key, hex: two credentials are the same exactly if these are.
+    /// SHA-256 over the certificate or the public key, hex.
     pub fingerprint: String,
     /// Environments it is good for; empty if it does not say.
     pub environments: Vec<Environment>,

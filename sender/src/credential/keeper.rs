@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::events::{Cause, Events};
 use super::expiry::Warned;
+use super::judgement::{Judge, Judgement};
 use super::slot::{Ended, Slot};
 use super::stamp::{Stamp, Watch};
 use super::view::CredentialView;
@@ -44,10 +45,10 @@ pub struct Setup {
 }
 
 /// What became of an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Outcome {
     /// The new credential is in place; on trial until APNs has taken a push.
-    Rotated,
+    Rotated(Judgement),
     /// It is the one in place already.
     Unchanged,
     /// It can't be used, for this reason; the old one stays.
@@ -81,17 +82,6 @@ impl Handle {
         self.view.borrow().clone().at(SystemTime::now())
     }
 
-    /// Waits until the one in place is on trial no more, so long at most; says why it was given back, if it was. Cancellation
-    /// safe.
-    pub async fn judged(&self, limit: Duration) -> Option<String> {
-        let mut view = self.view.clone();
-        let judged = view.wait_for(|view| view.state != "on_trial");
-        match tokio::time::timeout(limit, judged).await {
-            Ok(Ok(view)) => view.trouble.clone(),
-            Ok(Err(_)) | Err(_) => None,
-        }
-    }
-
     /// Asks to look for a new credential now, from another source if one is given, and waits for what becomes of it.
     pub async fn rotate(&self, cause: Cause, source: Option<Source>) -> Outcome {
         let gone = || Outcome::Away("this process is ending".to_owned());
@@ -105,7 +95,10 @@ impl Handle {
 
 struct Trial {
     version: u64,
-    old: Option<Credential>,
+    old: Credential,
+    /// Where the old one came from, if the new one came from elsewhere.
+    from: Option<Source>,
+    judge: Judge,
 }
 
 /// The keeper of one pool's credential.
@@ -169,12 +162,17 @@ impl Keeper {
             tokio::select! {
                 order = orders.recv() => {
                     let Some(Order { cause, source, reply }) = order else { return };
-                    let before = source.map(|source| std::mem::replace(&mut self.setup.source, source));
                     self.watch = Watch::new(Stamp::of(&self.setup.source.files));
+                    let before = source.map(|source| self.look_at(source));
                     let outcome = self.rotate(cause).await;
-                    if let (Outcome::Refused(_), Some(before)) = (&outcome, before) {
-                        self.setup.source = before;
-                        self.watch = Watch::new(Stamp::of(&self.setup.source.files));
+                    match (&outcome, before) {
+                        (Outcome::Refused(_), Some(before)) => drop(self.look_at(before)),
+                        (Outcome::Rotated(_), Some(before)) => {
+                            if let Some(trial) = &mut self.trial {
+                                trial.from.get_or_insert(before);
+                            }
+                        }
+                        _ => {}
                     }
                     self.show();
                     // Who asked may have gone.
@@ -190,6 +188,12 @@ impl Keeper {
         }
     }
 
+    /// Reads from there from now on; gives where it read before.
+    fn look_at(&mut self, source: Source) -> Source {
+        self.watch = Watch::new(Stamp::of(&source.files));
+        std::mem::replace(&mut self.setup.source, source)
+    }
+
     /// load → check → try → put in place.
     async fn rotate(&mut self, cause: Cause) -> Outcome {
         let new = match (self.setup.source.load)() {
@@ -197,9 +201,16 @@ impl Keeper {
             Err(why) => return self.refused(cause, why),
         };
         let info = new.info();
-        if self.current.as_ref().is_some_and(|current| current.info().fingerprint == info.fingerprint) {
+        if self.current.as_ref().is_some_and(|current| current.info() == info) {
             self.trouble = None;
             return Outcome::Unchanged;
+        }
+        // Back to the one that is still there: it needs neither connection nor trial.
+        if let Some(Trial { old, judge, .. }) = self.trial.take_if(|trial| trial.old.info() == info) {
+            self.put_back(old);
+            self.trouble = None;
+            self.events().rotated(cause, &info);
+            return Outcome::Rotated(judge.taken());
         }
         match probe(&self.setup.client, &new).await {
             Ok(_) => {}
@@ -215,18 +226,34 @@ impl Keeper {
                 return Outcome::Away(why);
             }
         }
-        let old = match self.trial.take() {
-            Some(trial) => trial.old,
-            None => self.current.take(),
+        let old = self.current.replace(new.clone());
+        let version = self.slot.publish(Some(new), old.is_some());
+        let judgement = match (&mut self.trial, old) {
+            (Some(trial), _) => {
+                trial.version = version;
+                trial.judge.judgement()
+            }
+            (None, Some(old)) => {
+                let judge = Judge::begin();
+                let judgement = judge.judgement();
+                self.trial = Some(Trial { version, old, from: None, judge });
+                judgement
+            }
+            (None, None) => Judge::begin().taken(),
         };
-        let version = self.slot.publish(Some(new.clone()), old.is_some());
-        self.trial = old.is_some().then_some(Trial { version, old });
-        self.current = Some(new);
         self.warned = Warned::default();
         self.trouble = None;
         self.postponed = false;
         self.events().rotated(cause, &info);
-        Outcome::Rotated
+        Outcome::Rotated(judgement)
+    }
+
+    /// The one that was in place before the trial is in place again.
+    fn put_back(&mut self, old: Credential) {
+        self.slot.publish(Some(old.clone()), false);
+        self.current = Some(old);
+        self.warned = Warned::default();
+        self.postponed = false;
     }
 
     fn refused(&mut self, cause: Cause, why: String) -> Outcome {
@@ -238,27 +265,30 @@ impl Keeper {
 
     /// A shard has found out about a version.
     fn ended(&mut self, version: u64, ended: Ended) {
-        let ours = self.trial.as_ref().is_some_and(|trial| trial.version == version);
-        match ended {
-            Ended::Taken if ours => {
-                self.trial = None;
+        let ours = self.trial.take_if(|trial| trial.version == version);
+        match (ended, ours) {
+            (Ended::Taken, Some(trial)) => {
                 self.events().taken();
+                trial.judge.taken();
             }
-            Ended::Refused(why) if ours => {
-                self.current = self.trial.take().and_then(|trial| trial.old);
-                self.slot.publish(self.current.clone(), false);
-                self.warned = Warned::default();
+            (Ended::Refused(why), Some(Trial { old, from, judge, .. })) => {
+                self.put_back(old);
+                if let Some(from) = from {
+                    self.look_at(from);
+                }
                 self.events().reverted(&why);
-                self.trouble = Some(format!("the new one was given back: {why}"));
+                let why = format!("the new one was given back: {why}");
+                self.trouble = Some(why.clone());
+                judge.given_back(why);
             }
             // One shard's push was taken, another's refused: from here on a refusal is a verdict for every shard.
-            Ended::Refused(_) => {
+            (Ended::Refused(_), None) => {
                 let version = self.slot.publish(self.current.clone(), self.trial.is_some());
                 if let Some(trial) = &mut self.trial {
                     trial.version = version;
                 }
             }
-            Ended::Taken => {}
+            (Ended::Taken, None) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | [`keeper`] | reads, checks and tries a new credential, puts it into use, takes it back |
+//! | [`judgement`] | how the trial of a new credential ends, for who ordered it |
 //! | [`slot`] | between the keeper and the pool's shards: which credential, and how its trial ends |
 //! | [`trial`] | what the first answers on a new credential's connections say of it |
 //! | [`stamp`] | whether a credential's files have changed |
@@ -12,6 +13,7 @@
 
 pub mod events;
 pub mod expiry;
+pub mod judgement;
 pub mod keeper;
 pub mod slot;
 pub mod stamp;

@@ -11,7 +11,8 @@ use skein_core::notification::Draft;
 use skein_core::seam::{Transport as _, TroubleClass};
 use skein_sender::credential::events::Cause;
 use skein_sender::credential::keeper::Outcome;
-use stage::{PATIENCE, Stage, Traffic, certificate, delivered_once, key, now, traffic};
+use skein_sender::credential::view::CredentialView;
+use stage::{PATIENCE, Stage, Traffic, certificate, delivered_once, key, known_as, now, source, traffic};
 
 /// Pushes accepted between two rotations.
 const BETWEEN: u64 = 200;
@@ -51,7 +52,7 @@ async fn p1_twenty_rotations_of_certificates_and_keys_lose_and_fail_nothing() {
             };
             stage.replace(&new);
             let fingerprint = stage.fingerprint();
-            let is_in_use = |view: &skein_sender::credential::view::CredentialView| {
+            let is_in_use = |view: &CredentialView| {
                 view.state == "in_use" && view.fingerprint.as_ref() == Some(&fingerprint)
             };
             stage.until("the new one is in use", is_in_use).await;
@@ -144,7 +145,8 @@ async fn half_a_file_is_refused_once_and_a_whole_one_taken() {
 async fn what_has_not_changed_is_not_tried_and_no_way_to_apns_postpones() {
     let stage = Stage::new(certificate);
     let before = stage.simulator.stats().connections;
-    assert_eq!(stage.keeper.rotate(Cause::Command, None).await, Outcome::Unchanged);
+    let outcome = stage.keeper.rotate(Cause::Command, None).await;
+    assert!(matches!(outcome, Outcome::Unchanged), "{outcome:?}");
     assert_eq!(stage.simulator.stats().connections, before);
     stage.replace(&certificate(&stage.simulator));
     let Stage { simulator, keeper, .. } = stage;
@@ -152,6 +154,71 @@ async fn what_has_not_changed_is_not_tried_and_no_way_to_apns_postpones() {
     let outcome = keeper.rotate(Cause::Command, None).await;
     assert!(matches!(outcome, Outcome::Away(_)), "{outcome:?}");
     assert_eq!(keeper.view().state, "in_use", "the old one");
+}
+
+/// A key's id is part of what it is: corrected, with the same file, it is taken up.
+#[tokio::test]
+async fn the_same_key_by_its_right_id_is_another_credential() {
+    let stage = Stage::new(|simulator| key(simulator, "WRONGKEY01", false));
+    let wrong = fs::read_to_string(&stage.file).unwrap();
+    let mut transport = stage.transport();
+    stage.replace(&known_as(&stage.simulator, &wrong, "RIGHTKEY01"));
+    let right = |view: &CredentialView| view.key.as_deref() == Some("RIGHTKEY01");
+    stage.until("the right id", right).await;
+    let (accepted, done) = (Cell::new(0), Cell::new(false));
+    let script = async {
+        more(&accepted).await;
+        done.set(true);
+    };
+    let ((), told) = tokio::join!(script, traffic(&mut transport, &accepted, &done));
+    assert_eq!(told.failed, []);
+    stage.until("taken", |view| right(view) && view.state == "in_use").await;
+}
+
+/// P5: where nothing is pushed, APNs' word on a key comes late, and is told all the same; the old one's file is looked at again.
+#[tokio::test]
+async fn one_that_is_given_back_late_is_told_and_leaves_nothing_behind() {
+    let stage = Stage::new(|simulator| key(simulator, "GOODKEY001", true));
+    let old = stage.fingerprint();
+    let mut transport = stage.transport();
+    let elsewhere = stage.file.with_extension("elsewhere");
+    fs::write(&elsewhere, key(&stage.simulator, "BADKEY0001", false)).unwrap();
+    let outcome = stage.keeper.rotate(Cause::Configuration, Some(source(&elsewhere))).await;
+    let Outcome::Rotated(judgement) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(stage.keeper.view().state, "on_trial");
+    let (accepted, done) = (Cell::new(0), Cell::new(false));
+    let script = async {
+        let why = judgement.ended().await.unwrap_err();
+        assert!(why.contains("InvalidProviderToken"), "{why}");
+        let view = stage.until("the old one is back", |view| view.state == "in_use").await;
+        assert_eq!((view.fingerprint.as_ref(), view.trouble), (Some(&old), Some(why)));
+        stage.replace(&key(&stage.simulator, "GOODKEY002", true));
+        let new = |view: &CredentialView| view.key.as_deref() == Some("GOODKEY002");
+        stage.until("what its file holds now", |view| new(view) && view.state == "in_use").await;
+        done.set(true);
+    };
+    let ((), told) = tokio::join!(script, traffic(&mut transport, &accepted, &done));
+    assert_eq!(told.failed, [], "a refusal of the trial is no verdict");
+    delivered_once(&stage, &told);
+}
+
+/// Who goes back before APNs has said anything has the old one at once, on no trial, and without a way to APNs.
+#[tokio::test]
+async fn back_during_the_trial_needs_no_trial() {
+    let stage = Stage::new(|simulator| key(simulator, "GOODKEY001", true));
+    let old = stage.fingerprint();
+    let elsewhere = stage.file.with_extension("elsewhere");
+    fs::write(&elsewhere, key(&stage.simulator, "BADKEY0001", false)).unwrap();
+    let outcome = stage.keeper.rotate(Cause::Configuration, Some(source(&elsewhere))).await;
+    assert!(matches!(outcome, Outcome::Rotated(_)), "{outcome:?}");
+    let Stage { simulator, keeper, file, .. } = &stage;
+    let before = simulator.stats().connections;
+    let outcome = keeper.rotate(Cause::Configuration, Some(source(file))).await;
+    let Outcome::Rotated(judgement) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(judgement.ended().await, Ok(()));
+    let view = keeper.view();
+    assert_eq!((view.state, view.fingerprint, view.trouble), ("in_use", Some(old), None));
+    assert_eq!(simulator.stats().connections, before);
 }
 
 /// P5: a pool whose credential can't be used at the start waits, and begins when there is one.

@@ -116,7 +116,8 @@ impl Stage {
     }
 }
 
-fn source(file: &Path) -> Source {
+/// Where a credential in this file comes from.
+pub fn source(file: &Path) -> Source {
     let file = file.to_owned();
     let path = file.clone();
     let load = move || {
@@ -151,6 +152,13 @@ pub fn key(simulator: &skein_apns_sim::Handle, id: &str, known: bool) -> String 
     if known {
         simulator.set_key(ProviderKey::from_p8(id, TEAM, None, pem.as_bytes()).unwrap());
     }
+    format!("key {id}\n{pem}")
+}
+
+/// The same key by another id, which the simulator knows it by from now on.
+pub fn known_as(simulator: &skein_apns_sim::Handle, key: &str, id: &str) -> String {
+    let (_, pem) = key.split_once('\n').unwrap();
+    simulator.set_key(ProviderKey::from_p8(id, TEAM, None, pem.as_bytes()).unwrap());
     format!("key {id}\n{pem}")
 }
 
