@@ -260,7 +260,13 @@ impl Change<'_> {
     /// The whole as a process would load it, and each credential that it names.
     fn check(&self) -> Result<(), Failure> {
         let elsewhere = self.with.files_elsewhere;
-        let files = if elsewhere { Files::None } else { Files::All };
+        // A sender's host has none of the front door's files, and needs none for a credential.
+        let names_gateways = self.next.keys().any(|key| key.starts_with(OF_GATEWAYS));
+        let files = match (elsewhere, names_gateways) {
+            (true, _) => Files::None,
+            (false, true) => Files::All,
+            (false, false) => Files::Pools,
+        };
         let layer = Layer { version: self.latest.version + 1, settings: self.next.clone(), files };
         let loaded = load_with(self.common, Some(layer))?;
         let config = loaded.config;
