@@ -156,7 +156,7 @@ fn told(versions: &[LiveVersion], decisions: &[Decision]) -> Vec<([String; 5], s
             versions.peek().is_none_or(|version| at(version).is_some_and(|at| decision.at > at))
         });
         if let Some(decision) = decision {
-            told.push((row_of_decision(decision), json!(decision)));
+            told.push((row_of_decision(decision), value_of_decision(decision)));
         } else if let Some(version) = versions.next() {
             told.push((row(version), value(version)));
         } else {
@@ -168,6 +168,11 @@ fn told(versions: &[LiveVersion], decisions: &[Decision]) -> Vec<([String; 5], s
 fn row_of_decision(Decision { by, at, reason, decided }: &Decision) -> [String; 5] {
     let why = if reason.is_empty() { "-" } else { reason };
     ["-".into(), at.to_string(), by.clone(), decided.to_string(), why.to_owned()]
+}
+
+/// By the names that a version's value has.
+fn value_of_decision(Decision { by, at, reason, decided }: &Decision) -> serde_json::Value {
+    json!({"version": null, "decided": decided, "author": by, "reason": reason, "at": at.to_string()})
 }
 
 fn row(version: &LiveVersion) -> [String; 5] {
@@ -223,7 +228,7 @@ mod tests {
             .map(|(row, _)| if row[0] == "-" { row[4].as_str() } else { row[0].as_str() })
             .collect();
         assert_eq!(seen, ["late", "3", "2", "between", "1", "early"]);
-        assert_eq!(told[0].1["decided"]["do"], "rebalance");
+        assert_eq!((&told[0].1["decided"]["do"], &told[0].1["author"]), (&json!("rebalance"), &json!("ops")));
         assert_eq!(told[1].1["version"], 3);
     }
 }
