@@ -188,6 +188,19 @@ pub enum Config {
     },
 }
 
+/// A restart with the successor first.
+#[derive(Debug, Args)]
+pub struct Succession {
+    /// Takes the place of this sender, which runs now under another sender.member
+    #[arg(long, value_name = "MEMBER", value_parser = fleet::member)]
+    pub succeeds: Option<skein_core::fleet::MemberId>,
+    /// Once another has taken its place, waits for SIGTERM instead of ending
+    ///
+    /// For who starts again whatever ends, as Kubernetes does: it would join the fleet anew.
+    #[arg(long)]
+    pub stay_when_succeeded: bool,
+}
+
 /// `skein run …`
 #[derive(Debug, Subcommand)]
 pub enum Run {
@@ -199,9 +212,9 @@ pub enum Run {
     ///
     /// Example: skein run sender -c skein.toml
     Sender {
-        /// Takes the place of this sender, which runs now under another sender.member
-        #[arg(long, value_name = "MEMBER", value_parser = fleet::member)]
-        succeeds: Option<skein_core::fleet::MemberId>,
+        /// Whom it takes the place of, and what it does when another takes its own.
+        #[command(flatten)]
+        succession: Succession,
     },
     /// The health monitor of a cluster: says which sender owns which queue; run two or more, one leads
     ///

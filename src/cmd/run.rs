@@ -5,6 +5,7 @@ use prometheus::Registry;
 use skein_backends::clock::SystemClock;
 use skein_backends::postgres::PostgresLedger;
 use skein_config::{Config, Engine, Files};
+use skein_core::wire::FRONT_DOOR_APP_ID;
 use skein_gateway::{Gateway, Part, ServeOptions, pages, serve};
 use skein_producer::Producer;
 use tokio::net::TcpListener;
@@ -54,13 +55,13 @@ pub fn run(common: &Common, role: &Run, output: Output) -> Result<Exit, Failure>
             ))
         }
         // The shards have threads of their own; what is left here is the ledger and the pages.
-        Run::Sender { succeeds } => {
+        Run::Sender { succession } => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.context("cannot start a runtime")?.block_on(sender_role::run(
                 &loaded.config,
                 common,
                 live,
-                succeeds.as_ref(),
+                succession,
                 output,
             ))
         }
@@ -70,7 +71,7 @@ pub fn run(common: &Common, role: &Run, output: Output) -> Result<Exit, Failure>
 async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exit, Failure> {
     let signals = Signals::listen().context("signals cannot be listened to")?;
     let registry = Registry::new();
-    let producer = wiring::producer(config, "skein-gateway")?;
+    let producer = wiring::producer(config, FRONT_DOOR_APP_ID)?;
     let ledger = wiring::postgres_ledger(config)?.sealing(wiring::token_cipher(config)?);
     let gateway = Gateway::new(
         wiring::gateway_options(config),

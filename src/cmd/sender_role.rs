@@ -12,18 +12,18 @@ use skein_backends::rabbitmq::{
 };
 use skein_config::{Config, Files, Live, OwnershipMode};
 use skein_core::PoolName;
-use skein_core::fleet::MemberId;
 use skein_core::seam::BrokerError;
 use skein_gateway::{Part, ServeOptions, pages, serve};
 use skein_producer::LinkOptions;
 use skein_sender::Sender;
+use skein_sender::metrics::account::Counted;
 use skein_sender::startup::Milestone;
 use skein_sender::status::Status;
 use tokio::sync::{oneshot, watch};
 
 use super::reload::{Refusal, Reload};
 use super::{bind, ledger_upkeep};
-use crate::args::Common;
+use crate::args::{Common, Succession};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::Signals;
@@ -48,7 +48,7 @@ pub async fn run(
     config: &Config,
     common: &Common,
     live: Option<Live>,
-    succeeds: Option<&MemberId>,
+    succession: &Succession,
     output: Output,
 ) -> Result<Exit, Failure> {
     let began = Instant::now();
@@ -58,7 +58,7 @@ pub async fn run(
         OwnershipMode::Fleet => wiring::zookeeper::options(config)?,
         OwnershipMode::All | OwnershipMode::Listed => None,
     };
-    if succeeds.is_some() && fleet.is_none() {
+    if succession.succeeds.is_some() && fleet.is_none() {
         return Err(Failure::Usage("--succeeds is for a fleet: set [coordinator] servers".to_owned()));
     }
     let member = wiring::sender::member(config);
@@ -88,14 +88,14 @@ pub async fn run(
         format!("sender {member}, its pages at http://{address}"),
         &serde_json::json!({"member": member, "pages": address}),
     );
-    let metrics = wiring::credentials::metrics(&registry)?;
+    let metrics = wiring::credentials::metrics(&registry, config)?;
     let credentials = Credentials::start(config, &metrics)?;
     let undeclared = Arc::new(Mutex::new(Some("not looked at yet".to_owned())));
     // The first of all to be on its way: ZooKeeper writes a new session to its disk.
     let seat = match life {
         Some((life, options)) => {
             let backoff = (config.broker.backoff_min, config.broker.backoff_max);
-            let seat = Seat::join(config, options, life, &credentials, succeeds)?;
+            let seat = Seat::join(config, options, life, &credentials, succession.succeeds.as_ref())?;
             Some((seat, Presence::keep(&link, backoff, all_declared.subscribe())))
         }
         None => None,
@@ -104,7 +104,7 @@ pub async fn run(
         Some((seat, _)) => seat.ownership(),
         None => wiring::sender::alone(config)?,
     };
-    let ledger = SpooledLedger::new(database.clone(), broker.clone());
+    let ledger = SpooledLedger::new(Counted::new(database.clone(), Arc::clone(&metrics)), broker.clone());
     let (seen, measured) = (broker.clone(), Arc::clone(&metrics));
     let sender = wiring::sender::start(config, broker, ledger, key, metrics, &credentials, ownership)?;
     let status = sender.status();
@@ -118,6 +118,7 @@ pub async fn run(
     tokio::spawn(serve(listener, routes, pages_options(), std::future::pending()));
     let (tried, first_try) = oneshot::channel();
     let mut upkeep = std::pin::pin!(ledger_upkeep::keep(database.clone(), config.ledger.retention, tried));
+    tokio::spawn(ledger_upkeep::watch_default_rows(database.clone(), Arc::clone(&measured)));
     tokio::spawn(ledger_upkeep::warm(database.clone(), config.ledger.connections.get()));
     let preparing = async {
         // A new database gets its tables before the first fact; one that is away is not waited for.
@@ -154,13 +155,14 @@ pub async fn run(
     let (shown, all_done) = (Arc::clone(&status), all_declared.subscribe());
     let mut describing =
         std::pin::pin!(seat.describe(config, &presence, &credentials, shown, measured, all_done));
+    let mut is_succeeded = false;
     let replaced = tokio::select! {
         () = signals.ended() => None,
         () = &mut upkeep => None,
         Err(refused) = &mut preparing => return Err(refused),
         () = following => None,
         () = &mut describing => None,
-        () = seat.succeeded() => None,
+        () = seat.succeeded() => { is_succeeded = true; None }
         other = seat.replaced() => Some(other),
     };
     seat.drain();
@@ -169,6 +171,10 @@ pub async fn run(
         () = &mut describing => Exit::Failed,
     };
     seat.leave().await;
+    if is_succeeded && succession.stay_when_succeeded {
+        tracing::info!("another has taken its place; it stays, and does nothing, until it is asked to end");
+        signals.ended().await;
+    }
     match replaced {
         None => Ok(ended),
         Some(other) => Err(Failure::Failed(anyhow::anyhow!(

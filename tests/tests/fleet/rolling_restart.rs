@@ -9,6 +9,33 @@ use crate::{
     rig::{END_LIMIT, QUEUES, REST_LIMIT, Rig, SENDERS, Services},
 };
 
+/// Where whatever ends is started again, who is succeeded must not end: it would join anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stays_when_it_is_succeeded_is_out_of_the_fleet_and_ends_when_asked() {
+    need!("rabbitmq", "zookeeper", "postgresql");
+    let mut rig = Rig::start("stays", Services::shared().await, 7).await;
+    let load = rig.load(7).await;
+    let name = rig.senders[0].name.clone();
+    rig.kill(0).await;
+    rig.senders[0].start_as(&["--stay-when-succeeded"], &[]);
+    rig.all_present().await;
+    rig.at_rest().await;
+    rig.add_sender(SENDERS, &["--succeeds", &name]).await;
+    let left = async || {
+        let members = rig.view().await?.members;
+        let is_there = |name: &str| members.iter().any(|member| member.id.as_str() == name);
+        (!is_there(&name) && is_there(&rig.senders[usize::from(SENDERS)].name)).then_some(())
+    };
+    until("the succeeded one to leave", REST_LIMIT, left).await.unwrap();
+    rig.flowing(1_000).await;
+    let first = &mut rig.senders[0];
+    let status = first.child().exit_status();
+    assert_eq!(status, None, "it stays; its log: {}", first.log());
+    first.child().terminate();
+    assert_eq!(first.ended(END_LIMIT).await, Some(0));
+    load.finish().await;
+}
+
 /// P1, P2, P3: row `rolling-restart`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_is_restarted_without_a_copy() {

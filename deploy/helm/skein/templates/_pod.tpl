@@ -71,6 +71,20 @@ readinessProbe: { httpGet: { path: /readyz, port: pages }, periodSeconds: 5, tim
 - { name: secrets, mountPath: /etc/skein/secrets, readOnly: true }
 {{- end }}
 
+{{/* What this release's figures are told apart by in a Prometheus with several fleets. */}}
+{{- define "skein.fleet" -}}
+{{ .Release.Namespace }}/{{ .Release.Name }}
+{{- end }}
+
+{{/* The same as a selector; who reads them without our PodMonitors has Kubernetes' namespace. */}}
+{{- define "skein.selected" -}}
+{{- if .Values.prometheusOperator.enabled -}}
+fleet="{{ include "skein.fleet" . }}"
+{{- else -}}
+namespace="{{ .Release.Namespace }}"
+{{- end -}}
+{{- end }}
+
 {{/* What a role sees in /etc/skein/secrets, and nothing else: (dict "root" $ "users" (dict "broker-password" "rabbitmq-skein-gateway")
 "own" (list (dict "name" .Values.secrets.gateway "keys" (list "gateway-keys")))), by the files' names. 0400: Skein takes no secret that others may read; fsGroup makes it 0440. */}}
 {{- define "skein.volumes" -}}
@@ -112,4 +126,19 @@ readinessProbe: { httpGet: { path: /readyz, port: pages }, periodSeconds: 5, tim
 - --sender=sender-{{ $track }}-{{ $number }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* How many senders a set has: what autoscaling has made of it, of the set that it succeeds, or the least. A set without a number would be
+cut down to one. */}}
+{{- define "skein.senders" -}}
+{{- $sender := .root.Values.sender }}
+{{- if $sender.autoscaling.enabled }}
+{{- $running := dict }}
+{{- range $track := compact (list .track $sender.succeeds) }}
+{{- if not $running }}
+{{- $running = lookup "apps/v1" "StatefulSet" $.root.Release.Namespace (printf "%s-sender-%s" $.root.Release.Name $track) }}
+{{- end }}
+{{- end }}
+{{- if $running }}{{ $running.spec.replicas }}{{ else }}{{ $sender.autoscaling.minReplicas }}{{ end }}
+{{- else }}{{ $sender.replicas }}{{ end }}
 {{- end }}
