@@ -15,7 +15,7 @@ use crate::api::{Fleet, Level, Sender};
 use crate::monitor::Shown;
 
 /// Name, help, labels.
-const GAUGES: [(&str, &str, &[&str]); 24] = [
+const GAUGES: [(&str, &str, &[&str]); 25] = [
     ("skein_fleet_alarm", "1 while a person must look.", &["what", "level"]),
     ("skein_fleet_held", "What the leading monitor's plan holds back.", &["what"]),
     ("skein_fleet_planned", "Changes that the leading monitor has planned and not yet made.", &["change"]),
@@ -23,6 +23,7 @@ const GAUGES: [(&str, &str, &[&str]); 24] = [
     ("skein_fleet_queues", "Queues of a pool, by state.", &["pool", "state"]),
     ("skein_fleet_queue_owner", "1 for who owns a queue.", &["queue", "sender"]),
     ("skein_fleet_queue_epoch", "The number that fences a queue's owner.", &["queue"]),
+    ("skein_fleet_queue_paused", "1 while an operator holds a queue.", &["queue"]),
     ("skein_fleet_queue_depth", "Notifications in a queue, by the broker's last count.", &["queue"]),
     (
         "skein_fleet_queue_oldest_seconds",
@@ -143,6 +144,7 @@ impl Families {
                 self.add("skein_fleet_queue_owner", &[&name, owner.as_str()], 1.0);
             }
             self.add("skein_fleet_queue_epoch", &[&name], queue.epoch as f64);
+            self.add("skein_fleet_queue_paused", &[&name], f64::from(u8::from(queue.paused)));
             self.known("skein_fleet_queue_depth", &[&name], queue.depth.map(|n| n as f64));
             let oldest = queue.oldest_ms.map(|ms| ms as f64 / 1000.0);
             self.known("skein_fleet_queue_oldest_seconds", &[&name], oldest);
@@ -207,6 +209,7 @@ mod tests {
             "skein_fleet_queue_owner{queue=\"im.q1\",sender=\"sender-2\"} 1",
             "skein_fleet_queue_epoch{queue=\"im.q1\"} 8",
             "skein_fleet_queue_depth{queue=\"im.q0\"} 15",
+            "skein_fleet_queue_paused{queue=\"im.q0\"} 0",
             "skein_fleet_queue_oldest_seconds{queue=\"im.q0\"} 0.12",
             "skein_fleet_queue_out_per_second{queue=\"im.q0\"} 60",
             "skein_fleet_sender_up{sender=\"sender-2\"} 0",

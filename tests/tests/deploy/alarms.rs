@@ -38,6 +38,48 @@ fn each_alarm_fires_on_its_fault_and_on_no_other() {
     }
 }
 
+/// The tests as they are where a Prometheus reads another fleet too, which lives, leads, runs another version, and whose pool is paused.
+pub fn beside_another(fleet: &str) -> String {
+    let (series, inputs) = ("- { series: '", "    input_series:\n");
+    let tests = read(TESTS[0]);
+    let own = |line: &str| match line.split_once(series) {
+        Some((before, of)) => {
+            format!("{before}{series}{}", of.replacen('{', &format!("{{fleet=\"{fleet}\","), 1))
+        }
+        None => line.to_owned(),
+    };
+    let tests: Vec<String> = tests.lines().map(own).collect();
+    let other = [
+        "up{fleet=\"other\",job=\"skein-sender\",instance=\"o1\"}",
+        "skein_monitor_leads{fleet=\"other\",instance=\"o2\"}",
+        "skein_build_info{fleet=\"other\",instance=\"o1\",version=\"9.9.9\"}",
+        "skein_pool_paused{fleet=\"other\",instance=\"o1\",pool=\"im\"}",
+    ];
+    let other: Vec<String> =
+        other.iter().map(|of| format!("      {series}{of}', values: '1x300' }}\n")).collect();
+    tests.join("\n").replace(inputs, &(inputs.to_owned() + &other.concat()))
+}
+
+/// The rules hold for a fleet beside another.
+pub fn hold_beside_another(rules: &str, fleet: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(RULES), rules).unwrap();
+    std::fs::write(folder.path().join(TESTS[0]), beside_another(fleet)).unwrap();
+    run(folder.path(), "promtool", ["test", "rules", TESTS[0]]);
+}
+
+#[test]
+fn the_rules_of_one_fleet_made_as_the_runbook_says_hold_beside_another() {
+    skein_tests::need!("prometheus");
+    let runbook = runbook();
+    let command = runbook.lines().find(|line| line.starts_with("sed ")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(RULES), read(RULES)).unwrap();
+    run(folder.path(), "sh", ["-c", command]);
+    let made = std::fs::read_to_string(folder.path().join("alarms-staging.yml")).unwrap();
+    hold_beside_another(&made, "staging");
+}
+
 #[test]
 fn a_rule_that_fires_on_a_healthy_fleet_is_noticed() {
     skein_tests::need!("prometheus");

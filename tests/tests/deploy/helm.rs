@@ -7,6 +7,7 @@ use std::{
     process::Command,
 };
 
+use serde_json::json;
 use skein_test_site::keys::{private_file, provider_key};
 
 use crate::{container::Container, deploy, pod::Pods, run};
@@ -95,6 +96,63 @@ fn a_policy_opens_what_the_manual_says_to_pods() {
     assert_eq!(open_ports("sender.track=a"), wanted(&["pages"]));
     let named = "networkPolicy.fleetFrom[0].podSelector.matchLabels.app=console";
     assert_eq!(open_ports(named), wanted(&["fleet", "pages"]));
+}
+
+#[test]
+fn the_alarms_of_a_release_are_its_own() {
+    skein_tests::need!("helm", "prometheus");
+    let objects = objects("prometheusOperator.enabled=true,prometheusOperator.rabbitmq.enabled=true");
+    let rule = objects.iter().find(|object| object.contains("\nkind: PrometheusRule\n")).unwrap();
+    let (_, spec) = rule.split_once("\nspec:\n").unwrap();
+    let rules: Vec<&str> = spec.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+    let rules = rules.join("\n");
+    assert_eq!(rules.matches("- alert: ").count(), rules.matches("labels: { fleet: push/im, ").count());
+    crate::alarms::hold_beside_another(&rules, "push/im");
+    let monitors: Vec<&String> =
+        objects.iter().filter(|object| object.contains("\nkind: PodMonitor\n")).collect();
+    assert_eq!(monitors.len(), 4);
+    for monitor in monitors {
+        let (ports, named) = ("- port: ", "targetLabel: fleet, replacement: push/im }");
+        assert_eq!(monitor.matches(ports).count(), monitor.matches(named).count(), "{monitor}");
+    }
+}
+
+/// A number that nobody can tell is not 0, and what no sender more would help is not in it.
+#[test]
+fn the_fleet_grows_by_what_waits_and_can_be_sent() {
+    skein_tests::need!("helm", "prometheus");
+    let objects = objects("sender.autoscaling.enabled=true");
+    let scaled = objects.iter().find(|object| object.contains("\nkind: ScaledObject\n")).unwrap();
+    assert!(scaled.contains("ignoreNullValues: \"false\"") && !scaled.contains("fallback:"), "{scaled}");
+    let (_, query) = scaled.split_once("query: |-\n").unwrap();
+    let (query, _) = query.split_once("        ignoreNullValues").unwrap();
+    let query = query.split_whitespace().collect::<Vec<_>>().join(" ");
+    let series = |name: &str, labels: &str, value: u32| {
+        let series = format!("skein_{name}{{namespace=\"push\",{labels}}}");
+        json!({"series": series, "values": format!("{value}x5")})
+    };
+    let oldest = |queue: &str, seconds: u32| {
+        series("fleet_queue_oldest_seconds", &format!("queue=\"{queue}\",instance=\"m1\""), seconds)
+    };
+    let late = vec![
+        oldest("im.q0", 40),
+        oldest("im.q1", 900),
+        oldest("mail.q0", 800),
+        series("fleet_queue_paused", "queue=\"im.q0\",instance=\"m1\"", 0),
+        series("fleet_queue_paused", "queue=\"im.q1\",instance=\"m1\"", 1),
+        series("pool_paused", "pool=\"im\",instance=\"s1\"", 0),
+        series("pool_paused", "pool=\"mail\",instance=\"s1\"", 1),
+    ];
+    let told = |input: Vec<serde_json::Value>, found: &[u32]| {
+        let found: Vec<_> = found.iter().map(|value| json!({"labels": "{}", "value": value})).collect();
+        let asked = json!({"expr": query, "eval_time": "1m", "exp_samples": found});
+        json!({"interval": "1m", "input_series": input, "promql_expr_test": [asked]})
+    };
+    let only_paused = [&late[1], &late[4]].map(Clone::clone).to_vec();
+    let tests = json!({"tests": [told(late, &[40]), told(only_paused, &[0]), told(Vec::new(), &[])]});
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("scaling.yml"), tests.to_string()).unwrap();
+    run(folder.path(), "promtool", ["test", "rules", "scaling.yml"]);
 }
 
 #[test]
