@@ -25,6 +25,7 @@ use skein_backends::postgres::{PostgresLedger, PostgresOptions};
 use skein_backends::token_cipher::TokenCipher;
 use skein_config::{Config, GatewayTls, Key32, ServiceUrl, TlsMode};
 use skein_core::seam::{Clock, Ledger, Submit};
+use skein_core::wire::FRONT_DOOR_APP_ID;
 use skein_core::{FingerprintKey, PoolName, Timestamp};
 use skein_gateway::{Access, ApiKey, Gateway, MemoryStore, Options, PoolRule, ServeOptions};
 use skein_producer::{BrokerAddress, LinkOptions, Producer, ProducerOptions, Wait, tls_config};
@@ -150,7 +151,7 @@ fn pair(chain: &Option<PathBuf>, key: &Option<PathBuf>) -> Option<(PathBuf, Path
 /// A producer into the cluster, for submitting. Begins to connect at once; `name` is what the broker shows.
 ///
 /// Must be called within a runtime.
-pub fn producer(config: &Config, name: &str) -> Result<Producer, Failure> {
+pub fn producer(config: &Config, name: &'static str) -> Result<Producer, Failure> {
     let broker = &config.broker;
     let pools = config.pools.keys().map(|pool| named(pool)).collect::<Result<Vec<_>, _>>()?;
     let options = ProducerOptions {
@@ -159,6 +160,7 @@ pub fn producer(config: &Config, name: &str) -> Result<Producer, Failure> {
         outcome_limit: broker.confirm_timeout,
         backoff_first: broker.backoff_min,
         backoff_max: broker.backoff_max,
+        app_id: (name == FRONT_DOOR_APP_ID).then_some(name),
         ..ProducerOptions::new(link(config, name)?, pools)
     };
     Ok(Producer::connect(options))

@@ -16,6 +16,11 @@ use std::time::Duration;
 /// How long the APNs client may hold a write after the gate was looked at (the binary's own bound, no setting).
 const UNSENT_MAX: Duration = Duration::from_millis(250);
 
+/// Most apps with figures of their own: each is eight series of every sender.
+const APPS_MAX: usize = 50;
+/// The label of the others.
+const APP_OTHER: &str = "other";
+
 /// Checks every rule; one that needs a faulty setting is passed over.
 pub(crate) fn check_rules(values: &Values, faults: &mut Faults) {
     let mut rules = Rules { values, faults };
@@ -24,6 +29,7 @@ pub(crate) fn check_rules(values: &Values, faults: &mut Faults) {
     rules.listeners();
     rules.addresses();
     rules.logins();
+    rules.apps();
     for pool in values.pools() {
         rules.pool(&join("pools", &pool));
     }
@@ -46,6 +52,20 @@ impl Rules<'_> {
 
     fn both<T: FromValue>(&self, a: &str, b: &str) -> Option<(T, T)> {
         Some((self.values.get(a)?, self.values.get(b)?))
+    }
+
+    fn apps(&mut self) {
+        let Some(apps) = self.values.get::<Vec<String>>("sender.apps") else { return };
+        let mut seen = BTreeSet::new();
+        if apps.len() > APPS_MAX {
+            let what = format!("{} apps; at most {APPS_MAX} are counted by name", apps.len());
+            self.fault(&["sender.apps"], what, "name those that an alarm of their own is worth");
+        } else if let Some(twice) = apps.iter().find(|app| !seen.insert(*app)) {
+            self.fault(&["sender.apps"], format!("{twice:?} stands twice"), "leave it once");
+        } else if seen.contains(&APP_OTHER.to_owned()) {
+            let what = format!("{APP_OTHER:?} is what all apps that are not named are counted as");
+            self.fault(&["sender.apps"], what, "leave it out");
+        }
     }
 
     fn times(&mut self) {

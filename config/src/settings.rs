@@ -296,6 +296,8 @@ section! {
         state_folder: Option<PathBuf>,
         /// Deliveries after which a message is handled alone.
         quarantine_after: NonZeroU32,
+        /// Apps that are counted by name; at most 50, none twice, none named `other`.
+        apps: Option<Vec<String>>,
     }
 }
 

@@ -22,6 +22,9 @@ pub const NOTIFICATION_V1: &str = "skein.notification.v1";
 pub const BATCH_V1: &str = "skein.batch.v1";
 /// The AMQP header by which a producer marks what it published before without learning the outcome.
 pub const REPEAT_HEADER: &str = "x-skein-repeat";
+/// The AMQP `app_id` of what the front door publishes: it has counted what the broker confirmed, so that the senders count only what
+/// others submit.
+pub const FRONT_DOOR_APP_ID: &str = "skein-gateway";
 /// RabbitMQ's header of further routing keys that consumers see not (sender-selected distribution).
 pub const BCC_HEADER: &str = "BCC";
 /// The most items in a batch.

@@ -18,6 +18,7 @@ const SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5
 pub(crate) struct Metrics {
     requests: IntCounterVec,
     notifications: IntCounterVec,
+    confirmed: IntCounterVec,
     /// From the first byte of a submission's body wanted to its answer.
     pub(crate) seconds: Histogram,
     /// Requests under way.
@@ -44,6 +45,13 @@ impl Metrics {
                 Opts::new("skein_gateway_notifications_total", "Submitted notifications by pool and outcome"),
                 &["pool", "outcome"],
             )?,
+            confirmed: IntCounterVec::new(
+                Opts::new(
+                    "skein_gateway_confirmed_total",
+                    "Notifications that were submitted once and confirmed: what the ledger must come to hold",
+                ),
+                &["pool"],
+            )?,
             seconds: Histogram::with_opts(
                 HistogramOpts::new("skein_gateway_submit_seconds", "Time of a submission, body to answer")
                     .buckets(SECONDS.to_vec()),
@@ -53,6 +61,7 @@ impl Metrics {
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.notifications.clone()))?;
+        registry.register(Box::new(metrics.confirmed.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
         registry.register(Box::new(metrics.open.clone()))?;
         registry.register(Box::new(metrics.keys.clone()))?;
@@ -68,6 +77,7 @@ impl Metrics {
     /// Whatever is submitted to these pools is counted from 0.
     pub(crate) fn begin<'a>(&self, pools: impl IntoIterator<Item = &'a PoolName>) {
         for pool in pools {
+            self.confirmed.with_label_values(&[pool.as_str()]);
             for outcome in Outcome::ALL {
                 self.notifications.with_label_values(&[pool.as_str(), outcome.label()]);
             }
@@ -77,6 +87,12 @@ impl Metrics {
     /// A request was answered; `answer` is `ok` or the problem's word.
     pub(crate) fn answered(&self, route: &'static str, answer: &'static str) {
         self.requests.with_label_values(&[route, answer]).inc();
+    }
+
+    /// So many notifications, never submitted before, are confirmed. What is submitted again is not counted: its first copy may have
+    /// been.
+    pub(crate) fn confirmed(&self, pool: &str, count: usize) {
+        self.confirmed.with_label_values(&[pool]).inc_by(count as u64);
     }
 
     /// Notifications of a pool had an outcome.

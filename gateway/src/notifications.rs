@@ -138,7 +138,10 @@ impl<S: Submit, L: Ledger, C: Clock> Work<S, L, C> {
             let results = if self.may_be_again(earlier.is_some(), submission_known, &open) {
                 submit.submit_again(&self.pool, open).await
             } else {
-                submit.submit(&self.pool, open).await
+                let results = submit.submit(&self.pool, open).await;
+                let confirmed = results.iter().filter(|result| result.is_ok()).count();
+                self.shared.metrics.confirmed(self.pool.as_str(), confirmed);
+                results
             };
             let mut results = results.into_iter();
             for place in places {

@@ -79,7 +79,7 @@ impl Envelope {
     }
 
     /// The AMQP properties. Never a priority: RabbitMQ 4 honours it on quorum queues, and that breaks the order.
-    pub(crate) fn properties(&self, repeat: bool) -> BasicProperties {
+    pub(crate) fn properties(&self, repeat: bool, app_id: Option<&str>) -> BasicProperties {
         let mut headers = FieldTable::default();
         if repeat {
             headers.insert(REPEAT_HEADER.into(), AMQPValue::Boolean(true));
@@ -95,6 +95,10 @@ impl Envelope {
             .with_message_id(self.id.to_string().into())
             .with_delivery_mode(2)
             .with_timestamp(self.at_seconds);
+        let properties = match app_id {
+            Some(app_id) => properties.with_app_id(app_id.into()),
+            None => properties,
+        };
         if repeat || !self.others.is_empty() { properties.with_headers(headers) } else { properties }
     }
 }
@@ -119,7 +123,7 @@ mod tests {
         let tokens: Vec<String> = (0..900_u32).map(|n| format!("{:08x}", n % 600)).collect();
         let envelope = sealed(&tokens);
         assert_eq!(envelope.tokens.len(), 600);
-        let properties = envelope.properties(false);
+        let properties = envelope.properties(false, None);
         let headers = properties.headers().clone().unwrap();
         let Some(AMQPValue::FieldArray(keys)) = headers.inner().get(BCC_HEADER) else { panic!("no BCC") };
         let mut slots: Vec<u16> = keys
@@ -139,13 +143,15 @@ mod tests {
     #[test]
     fn properties_of_the_wire_contract() {
         let envelope = sealed(&["ab".to_owned()]);
-        let plain = envelope.properties(false);
+        let plain = envelope.properties(false, None);
         assert_eq!(plain.kind().as_ref().unwrap().as_str(), NOTIFICATION_V1);
         assert_eq!(plain.delivery_mode(), &Some(2));
         assert_eq!(plain.priority(), &None, "P2: a priority breaks the order");
         assert!(plain.headers().is_none());
-        let repeat = envelope.properties(true);
+        assert!(plain.app_id().is_none());
+        let repeat = envelope.properties(true, Some("front"));
         assert!(repeat.headers().as_ref().unwrap().contains_key(REPEAT_HEADER), "P3");
+        assert_eq!(repeat.app_id().as_ref().unwrap().as_str(), "front");
         assert!(envelope.has_id(repeat.message_id().as_ref().unwrap().as_str()));
     }
 }

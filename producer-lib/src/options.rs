@@ -37,6 +37,8 @@ pub struct ProducerOptions {
     pub backoff_first: Duration,
     /// The longest such pause.
     pub backoff_max: Duration,
+    /// The AMQP `app_id` of its messages. Skein's front door has one; others need none.
+    pub app_id: Option<&'static str>,
 }
 
 impl ProducerOptions {
@@ -50,6 +52,7 @@ impl ProducerOptions {
             outcome_limit: Duration::from_secs(60),
             backoff_first: Duration::from_millis(50),
             backoff_max: Duration::from_secs(2),
+            app_id: None,
         }
     }
 

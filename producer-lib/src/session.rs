@@ -236,7 +236,7 @@ impl Session {
             let (channel, body) = (channel.clone(), parcel.envelope.body.clone());
             let exchange = (*parcel.envelope.exchange).into();
             let key = parcel.envelope.slot.number().to_string().into();
-            let properties = parcel.envelope.properties(parcel.repeat);
+            let properties = parcel.envelope.properties(parcel.repeat, self.options.app_id);
             let mut confirm: Confirm = Box::pin(async move {
                 let options = BasicPublishOptions { mandatory: true, immediate: false };
                 let written = channel.basic_publish(exchange, key, options, &body, properties).await;

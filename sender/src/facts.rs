@@ -22,9 +22,9 @@ impl<C: Clock> PoolShard<C> {
         cause: Cause,
         now: Timestamp,
     ) -> Final {
-        self.metrics.verdict(verdict);
-        self.concluded(item, verdict, &cause, now);
         let Notification { content, .. } = &item.notification;
+        self.metrics.verdict(verdict, content.app.as_deref());
+        self.concluded(item, verdict, &cause, now);
         Final {
             key: item.notification.key(),
             pool: self.pool.name.clone(),

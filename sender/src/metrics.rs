@@ -14,6 +14,8 @@ use skein_core::{FinalVerdict, PoolName, Reason};
 use crate::connection_metrics::Families;
 use crate::status::View;
 
+pub mod account;
+mod apps;
 pub(crate) mod zero;
 
 /// Buckets for what takes between 1 ms and a minute, in seconds.
@@ -44,6 +46,8 @@ pub struct Metrics {
     credential_expires: IntGaugeVec,
     credential_rotations: IntCounterVec,
     credential_expiring: IntCounterVec,
+    account: account::Account,
+    apps: apps::Apps,
     connections: Families,
 }
 
@@ -63,6 +67,7 @@ pub struct PoolMetrics {
     redelivered: IntCounter,
     cuts: IntCounter,
     begun: IntGauge,
+    apps: Arc<apps::Named>,
 }
 
 /// What all pools together have counted since the start.
@@ -181,6 +186,8 @@ impl Metrics {
                 "Notifications in lanes: waiting, held or in flight.",
                 &["pool", "shard"],
             )?,
+            account: account::Account::new(&registry)?,
+            apps: apps::Apps::new(&registry)?,
             connections: Families::new(&registry)?,
             cuts: counters("skein_broker_cuts_total", "Attachments to queues that were cut.", &["pool"])?,
             record_rows,
@@ -293,13 +300,15 @@ impl PoolMetrics {
             redelivered: all.redelivered.with_label_values(&[name]),
             cuts: all.cuts.with_label_values(&[name]),
             begun: all.begun.with_label_values(&[name]),
+            apps: all.apps.named(),
             pool: pool.clone(),
             all: Arc::clone(all),
         }
     }
 
-    /// A final verdict was judged.
-    pub fn verdict(&self, verdict: FinalVerdict) {
+    /// A final verdict was judged, of a notification of this app.
+    pub fn verdict(&self, verdict: FinalVerdict, app: Option<&str>) {
+        self.apps.verdict(app, verdict);
         if let Some(index) = FinalVerdict::ALL.iter().position(|v| *v == verdict) {
             self.verdicts[index].inc();
         }

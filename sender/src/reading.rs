@@ -12,6 +12,7 @@ use skein_core::{FinalVerdict, Fingerprint, Notification, NotificationId, Notifi
 use crate::attachment::Attachment;
 use crate::badge::Count;
 use crate::main_path::PoolShard;
+use crate::metrics::account::Taken;
 use crate::metrics::zero::{KILLED_ITS_OWNER, MALFORMED_ITEM};
 use crate::quarantine::{Quarantine, Suspicion};
 use crate::window::{DeliveryRef, Entry};
@@ -35,6 +36,8 @@ pub struct Reader<'a, C: Clock, L: Ledger> {
     pub slots: &'a SlotMap,
     /// Nothing that anybody wrote from the queue before this attachment is in doubt.
     pub clean: bool,
+    /// What is taken from the queue.
+    pub taken: &'a Taken,
     /// Messages that may kill their owner.
     pub quarantine: &'a mut Quarantine,
     /// Since when the ledger has not answered look-ups, and whether that was told.
@@ -111,8 +114,12 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
         for id in dead {
             self.record_dead(id, delivery.tag);
         }
+        let before = items.len();
         for notification in own {
             self.enter_window(notification, &delivery, items);
+        }
+        if !delivery.redelivered && !delivery.repeat {
+            self.taken.count(delivery.from_front_door, items.len() - before);
         }
         Ok(())
     }
@@ -279,7 +286,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
             Entry::WasFinal => return self.attachment.done(tag),
             Entry::First => {}
         }
-        self.pool.metrics.verdict(FinalVerdict::Dead);
+        self.pool.metrics.verdict(FinalVerdict::Dead, None);
         let fact = Final {
             key,
             pool: self.pool.pool.name.clone(),

@@ -224,6 +224,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                 |error| BrokerError::Refused(format!("sender.state_folder cannot be used: {error}")),
             )?;
         let mut tags = Vec::new();
+        let taken_from = pool.metrics.taken_from(&self.queue);
         pool.status.queue(&self.queue, None);
         loop {
             while let Some(item) = backlog.pop_front() {
@@ -276,6 +277,7 @@ impl<B: Broker, L: Ledger, K: Coordinator, C: Clock> Session<B, L, K, C> {
                         attachment: Rc::clone(attachment),
                         slots: &tenancy.owned.slots,
                         clean: tenancy.clean,
+                        taken: &taken_from,
                         quarantine: &mut quarantine,
                         away: &mut away,
                     };

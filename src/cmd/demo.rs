@@ -40,7 +40,7 @@ async fn play(stage: setup::Stage, arguments: &Demo, output: Output) -> Result<E
     let registry = Registry::new();
     let engine = wiring::embedded::open(config).await?;
     let ledger = engine.embedded.ledger();
-    let metrics = wiring::credentials::metrics(&registry)?;
+    let metrics = wiring::credentials::metrics(&registry, config)?;
     let credentials = wiring::credentials::Credentials::start(config, &metrics)?;
     let sender = wiring::sender::start(
         config,

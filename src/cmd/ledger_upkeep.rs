@@ -1,11 +1,13 @@
 //! What the ledger's database needs beside facts: its schema once, partitions for the days ahead, none older than kept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use skein_backends::postgres::PostgresLedger;
 use skein_core::seam::{Ledger, LedgerError, LookUp};
 use skein_core::{Fingerprint, NotificationId, NotificationKey};
+use skein_sender::metrics::Metrics;
 use tokio::sync::oneshot;
 
 use crate::wiring;
@@ -14,6 +16,8 @@ use crate::wiring;
 const SCHEMA_PAUSE: Duration = Duration::from_secs(1);
 /// How long between looks at the partitions.
 const DAYS_PAUSE: Duration = Duration::from_secs(3600);
+/// How long between looks for rows that have no day's partition: three short questions.
+const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
 /// Longest wait for the ledger when `/readyz` is asked.
 const PING_LIMIT: Duration = Duration::from_secs(2);
 
@@ -51,6 +55,16 @@ pub async fn keep(ledger: PostgresLedger, retention: Duration, tried: oneshot::S
             tracing::warn!(%error, "the ledger's partitions are not kept; trying again within the hour");
         }
         tokio::time::sleep(DAYS_PAUSE).await;
+    }
+}
+
+/// Looks now and then whether rows have no day's partition, and says so in the metrics. Never returns.
+pub async fn watch_default_rows(ledger: PostgresLedger, metrics: Arc<Metrics>) {
+    loop {
+        tokio::time::sleep(DEFAULT_PAUSE).await;
+        for (table, rows) in ledger.default_rows().await {
+            metrics.default_rows(table, rows);
+        }
     }
 }
 

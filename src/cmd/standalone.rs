@@ -1,5 +1,6 @@
 //! `skein standalone`: the embedded engine with its front door, in one process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -8,6 +9,7 @@ use skein_backends::clock::SystemClock;
 use skein_backends::sqlite::EmbeddedLedger;
 use skein_config::{Config, Engine, Files, Loaded};
 use skein_gateway::{Gateway, pages, serve};
+use skein_sender::metrics::account::Counted;
 
 use super::reload::{Refusal, Reload};
 use super::{bind, sender_role};
@@ -53,8 +55,9 @@ async fn serve_all(config: &Config, common: &Common, output: Output) -> Result<E
     let address =
         |listener: &tokio::net::TcpListener| listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
     let (broker, ledger) = (engine.embedded.broker(), engine.embedded.ledger());
-    let metrics = wiring::credentials::metrics(&registry)?;
+    let metrics = wiring::credentials::metrics(&registry, config)?;
     let credentials = Credentials::start(config, &metrics)?;
+    let ledger = Counted::new(ledger, Arc::clone(&metrics));
     let key = engine.fingerprint_key.clone();
     let sender = wiring::sender::start(
         config,

@@ -185,6 +185,8 @@ fn source(pool: &Pool) -> Source {
 }
 
 /// The metrics of a sending process.
-pub fn metrics(registry: &prometheus::Registry) -> Result<Arc<Metrics>, Failure> {
-    Ok(Arc::new(Metrics::new(registry.clone()).context("the metrics cannot be registered")?))
+pub fn metrics(registry: &prometheus::Registry, config: &Config) -> Result<Arc<Metrics>, Failure> {
+    let metrics = Metrics::new(registry.clone()).context("the metrics cannot be registered")?;
+    metrics.name_apps(config.sender.apps.as_deref().unwrap_or_default());
+    Ok(Arc::new(metrics))
 }

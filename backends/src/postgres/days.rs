@@ -74,7 +74,28 @@ fn versions() -> Migrator {
     Migrator::with_migrations(VERSIONS.iter().map(of).collect())
 }
 
+/// The tables with partitions.
+const TABLES: [(&str, &str); 3] = [
+    ("final", "SELECT count(*) FROM (SELECT FROM final_default LIMIT 1000) found"),
+    ("note", "SELECT count(*) FROM (SELECT FROM note_default LIMIT 1000) found"),
+    ("submitted", "SELECT count(*) FROM (SELECT FROM submitted_default LIMIT 1000) found"),
+];
+
 impl PostgresLedger {
+    /// How many rows of each table stand in its default partition, at most 1,000: there is no partition for their day, so that no
+    /// retention drops them. `None` where that can't be seen.
+    pub async fn default_rows(&self) -> [(&'static str, Option<u64>); 3] {
+        let mut found = TABLES.map(|(table, _)| (table, None));
+        for ((_, rows), (table, query)) in found.iter_mut().zip(TABLES) {
+            let asked: Result<i64, sqlx::Error> = sqlx::query_scalar(query).fetch_one(&self.pool).await;
+            match asked {
+                Ok(count) => *rows = Some(count.unsigned_abs()),
+                Err(error) => tracing::debug!(table, %error, "its default partition can't be looked at"),
+            }
+        }
+        found
+    }
+
     /// Makes the partitions of days that are not known to exist.
     pub(super) async fn ensure_days(&self, days: RangeInclusive<i32>) -> Result<(), LedgerError> {
         for day in days {

@@ -131,7 +131,11 @@ async fn append_finals<'a>(
     finals.sort_unstable_by_key(|(index, f)| (f.key, *index));
     let rows: Vec<&Final> = finals.iter().map(|(_, f)| *f).collect();
     if care == Care::AllAreNew {
-        insert_new_finals(&rows).execute(&mut *connection).await?;
+        let done = insert_new_finals(&rows).execute(&mut *connection).await?;
+        // What a trigger or a rule of somebody's leaves out is told nowhere else.
+        if usize::try_from(done.rows_affected()) != Ok(finals.len()) {
+            return Err(Fault::NotAllNew);
+        }
         return Ok(Sorted { first: finals, late: Vec::new() });
     }
     let answer = insert_finals(&rows).fetch_one(&mut *connection).await?;

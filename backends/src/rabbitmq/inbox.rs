@@ -12,7 +12,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Consumer};
 use skein_core::lease::Lease;
 use skein_core::seam::{BrokerError, DeadLetter, Delivery, Inbox};
-use skein_core::wire::{BATCH_V1, CONTENT_TYPE, NOTIFICATION_V1, REPEAT_HEADER};
+use skein_core::wire::{BATCH_V1, CONTENT_TYPE, FRONT_DOOR_APP_ID, NOTIFICATION_V1, REPEAT_HEADER};
 use skein_producer::LinkOptions;
 use skein_producer::link::Link;
 use tokio::task::JoinHandle;
@@ -109,6 +109,11 @@ impl RabbitInbox {
             redelivered: message.redelivered,
             returns: header("x-delivery-count").map_or(0, count),
             repeat: header(REPEAT_HEADER).is_some_and(is_true),
+            from_front_door: message
+                .properties
+                .app_id()
+                .as_ref()
+                .is_some_and(|app| app.as_str() == FRONT_DOOR_APP_ID),
             body: Bytes::from(message.data),
         })
     }

@@ -84,6 +84,8 @@ impl EmbeddedInbox {
                 body: message.body,
                 returns: 0,
                 repeat: message.kind & REPEAT != 0,
+                // There is no other way in.
+                from_front_door: true,
             }
         };
         messages.into_iter().map(delivery).collect()

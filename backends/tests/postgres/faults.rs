@@ -169,6 +169,8 @@ async fn days_are_made_moved_and_dropped() {
     assert_eq!(ledger.record(&facts).await.unwrap().late.len(), 0);
     let in_default = "SELECT count(*) FROM skein.final_default";
     assert_eq!(server.query(&name, in_default).await.unwrap()[0][0].as_deref(), Some("1"));
+    let seen = [("final", Some(1)), ("note", Some(0)), ("submitted", Some(0))];
+    assert_eq!(ledger.default_rows().await, seen, "it can be told");
     ledger.make_days(samples[0].key.id.at()).await.unwrap();
     assert_eq!(server.query(&name, in_default).await.unwrap()[0][0].as_deref(), Some("0"));
     assert_eq!(ledger.record(&facts).await.unwrap().late.len(), 5);

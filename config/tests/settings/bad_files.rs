@@ -229,6 +229,18 @@ fn pools() {
 }
 
 #[test]
+fn apps() {
+    let many = (0..51).map(|n| format!("\"app-{n}\"")).collect::<Vec<_>>().join(", ");
+    for (apps, what, remedy) in [
+        (many.as_str(), "51 apps; at most 50 are counted by name", "worth"),
+        ("\"im\", \"im\"", "\"im\" stands twice", "leave it once"),
+        ("\"other\"", "\"other\" is what all apps that are not named are counted as", "leave it out"),
+    ] {
+        check(&format!("{POOL}[sender]\napps = [{apps}]\n"), &[(6, "sender.apps", what, remedy)]);
+    }
+}
+
+#[test]
 fn ownership() {
     check(
         &format!(

@@ -225,6 +225,7 @@ fn delivery(tag: u64, stored: &Stored) -> Delivery {
         redelivered: stored.returns > 0,
         returns: stored.returns,
         repeat: stored.message.repeat,
+        from_front_door: false,
     }
 }
 

@@ -88,6 +88,8 @@ pub struct Delivery {
     pub returns: u32,
     /// Its producer published it before without learning the outcome (`x-skein-repeat`).
     pub repeat: bool,
+    /// The front door published it ([`crate::wire::FRONT_DOOR_APP_ID`]).
+    pub from_front_door: bool,
 }
 
 /// A message that could not be read, or an item of it.

@@ -102,6 +102,9 @@ fn rows(group: &str) -> (Tables, Columns) {
                 ("final", &["SELECT", "INSERT"]),
                 ("note", &["SELECT", "INSERT"]),
                 ("submitted", &["SELECT", "INSERT"]),
+                // What has no day's partition is looked for where it then stands.
+                ("note_default", &["SELECT"]),
+                ("submitted_default", &["SELECT"]),
             ],
             vec![
                 (

@@ -42,6 +42,8 @@ impl Metrics {
             let status = reason.status().map_or_else(|| "other".into(), |status| status.to_string());
             self.answers.with_label_values(&[name, &status, reason.label()]);
         }
+        self.account.begin(pool);
+        drop(self.apps.named());
         self.connections.begin(name);
     }
 }
@@ -80,7 +82,7 @@ mod tests {
         let _connections = ConnectionMetrics::new(&metrics, &pool);
         of_pool.taken(1, 1);
         of_pool.cut();
-        FinalVerdict::ALL.into_iter().for_each(|verdict| of_pool.verdict(verdict));
+        FinalVerdict::ALL.into_iter().for_each(|verdict| of_pool.verdict(verdict, Some("an app")));
         [NoteKind::Retry, NoteKind::InDoubt].into_iter().for_each(|kind| of_pool.retried(kind));
         ROTATIONS.iter().for_each(|outcome| metrics.credential_rotation(&pool, outcome));
         EXPIRING.iter().for_each(|days| metrics.credential_expiring(&pool, days));

@@ -4,6 +4,7 @@
 //! for the hosts and the pace.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     time::{Duration, Instant},
 };
@@ -150,6 +151,8 @@ async fn every_query_has_an_answer_every_alarm_is_evaluated_every_metric_is_well
             }
             let series = text.lines().filter(|line| !line.starts_with('#')).count();
             assert!(series < SERIES_MAX, "{kind}: {series} series for one pool and {DEVICES} devices");
+            // What the load writes into `app` is named by no setting.
+            assert!(apps(&text).iter().all(|app| *app == "other"), "{kind}: {:?}", apps(&text));
         }
     }
     draw_if_asked(&watched, &dashboards).await;
@@ -176,6 +179,11 @@ fn counters(kind: &str) -> Vec<String> {
     let counters: Vec<String> = names.filter(|name| name.ends_with("_total")).map(str::to_owned).collect();
     assert!(counters.len() > 1, "{kind}: {reference}");
     counters
+}
+
+/// The apps that a page has labels of.
+fn apps(text: &str) -> BTreeSet<&str> {
+    text.split("app=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
 /// Prometheus' own lint: base units, `_total` on what counts, a help text each.

@@ -2,8 +2,9 @@
 //! what fires is held against what must and what may. Only with `SKEIN_FAULTS=full`; with `SKEIN_FAULT=paused,slow` only the faults whose
 //! names have one of these, and no row. Row `alarms`.
 //!
-//! The faults are in `faults` and `slow`. The rules' times (`for:`, ranges, the one threshold that is a time) are shortened by [`FASTER`], and Prometheus reads as much oftener.
+//! The faults are in `faults`, `slow` and `account`. The rules' times (`for:`, ranges, the one threshold that is a time) are shortened by [`FASTER`], and Prometheus reads as much oftener.
 
+mod account;
 mod faults;
 mod slow;
 
@@ -46,6 +47,8 @@ struct Stage {
     apns: Relay,
     prometheus: Prometheus,
     gateway: String,
+    /// Where notifications of the pool are submitted.
+    front: String,
     door: JoinHandle<()>,
     load: Load,
     /// What fired and must not have, or did not and must have.
@@ -77,10 +80,11 @@ impl Stage {
         let folder = fleet.site.path("watch");
         slow::a_week_ago(&folder);
         let prometheus = Prometheus::start(&folder, &hosts, "500ms", |rules| shortened(&rules, FASTER)).await;
-        let door =
-            tokio::spawn(submit_for_ever(format!("http://127.0.0.1:{front}/v1/notifications?pool={POOL}")));
+        let front = format!("http://127.0.0.1:{front}/v1/notifications?pool={POOL}");
+        let door = tokio::spawn(submit_for_ever(front.clone()));
+        let gateway = page[0].clone();
         let (wrong, provoked) = (Vec::new(), Alarms::new());
-        Self { fleet, apns, prometheus, gateway: page[0].clone(), door, load, wrong, provoked, faults: 0 }
+        Self { fleet, apns, prometheus, gateway, front, door, load, wrong, provoked, faults: 0 }
     }
 
     /// Looks until Prometheus has found and read everybody, which takes some seconds from its start: until then no sender is there, and it says so.
@@ -150,6 +154,16 @@ impl Stage {
         }
         self.provoked.extend(must.iter().map(|alarm| (*alarm).to_owned()));
         self.faults += 1;
+    }
+
+    /// Has the broker's management do it.
+    async fn broker(&self, method: &str, path: &str, body: Option<&str>) {
+        self.fleet.services.0.manage(method, path, body).await.unwrap();
+    }
+
+    /// Has the database do it.
+    async fn ledger(&self, sql: &str) {
+        self.fleet.services.2.query(&self.fleet.database, sql).await.unwrap();
     }
 
     /// The simulator has these faults meanwhile.
@@ -222,6 +236,7 @@ async fn each_alarm_fires_on_its_fault_in_a_real_fleet() {
     faults::operators(&mut stage).await;
     slow::waiting(&mut stage).await;
     slow::versions_and_certificates(&mut stage).await;
+    account::account(&mut stage).await;
     slow::lasting(&mut stage).await;
 
     let rules = std::fs::read_to_string(crate::deploy("prometheus").join("alarms.yml")).unwrap();
