@@ -85,20 +85,6 @@ namespace="{{ .Release.Namespace }}"
 {{- end -}}
 {{- end }}
 
-{{/* What this release's figures are told apart by in a Prometheus with several fleets. */}}
-{{- define "skein.fleet" -}}
-{{ .Release.Namespace }}/{{ .Release.Name }}
-{{- end }}
-
-{{/* The same as a selector; who reads them without our PodMonitors has Kubernetes' namespace. */}}
-{{- define "skein.selected" -}}
-{{- if .Values.prometheusOperator.enabled -}}
-fleet="{{ include "skein.fleet" . }}"
-{{- else -}}
-namespace="{{ .Release.Namespace }}"
-{{- end -}}
-{{- end }}
-
 {{/* What a role sees in /etc/skein/secrets, and nothing else: (dict "root" $ "users" (dict "broker-password" "rabbitmq-skein-gateway")
 "own" (list (dict "name" .Values.secrets.gateway "keys" (list "gateway-keys")))), by the files' names. 0400: Skein takes no secret that others may read; fsGroup makes it 0440. */}}
 {{- define "skein.volumes" -}}
