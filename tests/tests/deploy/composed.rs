@@ -85,7 +85,6 @@ fn p9_each_container_has_its_own_secrets_and_its_configuration_needs_no_other() 
                 "ledger-password",
                 "zookeeper-skein-sender.password",
                 "fingerprint.key",
-                "apns.p8",
             ],
             "monitor" => vec![
                 "rabbitmq-skein-monitor.password",
@@ -107,6 +106,8 @@ fn p9_each_container_has_its_own_secrets_and_its_configuration_needs_no_other() 
         let container = composed.container(name);
         let wanted = own(role).into_iter().map(str::to_owned).collect();
         assert_eq!(container.secrets(), wanted, "{name}");
+        let credentials = container.at("/etc/skein/credentials");
+        assert_eq!(credentials.join("apns.p8").exists(), role == "sender", "{name}: APNs' credentials");
         container.run(&["config", "check", "--role", role, "--config", "/etc/skein/skein.toml"]);
         if role == "sender" {
             for service in ["BROKER", "LEDGER"] {
@@ -260,6 +261,10 @@ async fn what_init_makes_carries_a_push_and_no_right_more() {
     let words: Vec<&str> = operator.command().iter().map(String::as_str).collect();
     let told = operator.run(&words);
     assert!(["sender-1", "sender-2", "sender-3"].iter().all(|name| told.contains(name)), "{told}");
+    // It ends well only if every process has it in force, a gateway among them.
+    let set = ["config", "live", "set", "gateway.rate_max=90000", "--files-elsewhere", "--reason", "a test"];
+    let told = operator.run(&set);
+    assert!(told.contains("in force on 6 of 6"), "{told}");
     for (name, (mut child, _)) in running {
         child.terminate();
         let status = child.wait_exit(LIMIT).await.unwrap();
