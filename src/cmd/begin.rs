@@ -47,7 +47,7 @@ fn kept(common: &Common) -> Vec<Live> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
@@ -80,12 +80,14 @@ mod tests {
         team_id = "TEAM567890"
     "#;
 
-    fn private(path: &Path, text: &str) {
+    /// Writes a file that only its owner may read.
+    pub fn private(path: &Path, text: &str) {
         fs::write(path, text).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn key() -> String {
+    /// A new `.p8`.
+    pub fn key() -> String {
         let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
         let body = base64::engine::general_purpose::STANDARD.encode(key.unwrap().as_ref());
         format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")

@@ -343,3 +343,53 @@ async fn rotate(url: &str, arguments: &Rotate, output: Output) -> Result<Exit, F
     output.line(format!("{pool}: {text}"), &body);
     Ok(exit)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cmd::begin::tests::{key, private};
+
+    const CONFIG: &str = r#"
+        engine = "cluster"
+        [broker]
+        urls = ["amqp://127.0.0.1:5672"]
+        [ledger]
+        url = "postgres://127.0.0.1:5432/skein"
+        fingerprint_key_file = "fingerprint.key"
+        parking_key_file = "not-here.key"
+        [http]
+        listen = "127.0.0.1:1"
+        [gateway]
+        api_keys_file = "not-here"
+        [pools.im]
+        environment = "sandbox"
+        topics = ["com.example.im"]
+        credential = { kind = "token", key_file = "im.p8", key_id = "IMKEY00001", team_id = "TEAM567890" }
+    "#;
+
+    /// The configuration is every role's; the front door's files are not on a sender's host, nor are a pool's on an operator's.
+    #[test]
+    fn each_command_needs_the_files_that_it_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("skein.toml"), CONFIG).unwrap();
+        private(&at("fingerprint.key"), &"ab".repeat(32));
+        private(&at("im.p8"), &key());
+        let common = Common { files: vec![at("skein.toml")], settings: Vec::new(), json: true };
+        let parsed = |words: &[&str]| {
+            let words = ["skein", "credential"].iter().chain(words);
+            match crate::args::Arguments::try_parse_from(words).unwrap().command {
+                crate::args::Command::Credential(asked) => run(&common, &asked, Output::new(true)),
+                _ => unreachable!("it is a command of credentials"),
+            }
+        };
+        for words in [&["check"][..], &["check", "im"], &["list"]] {
+            assert_eq!(parsed(words).unwrap(), Exit::Done, "{words:?}");
+        }
+        fs::remove_file(at("im.p8")).unwrap();
+        let asked = parsed(&["rotate", "im"]);
+        assert!(matches!(asked, Err(Failure::Away(_))), "it asks a sender, and none is there: {asked:?}");
+    }
+}
