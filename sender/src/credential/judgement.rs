@@ -48,11 +48,15 @@ impl Judgement {
     /// Why APNs refuses the new credential, if it does: the old one is in place again, and its files are looked at.
     pub async fn ended(&self) -> Result<(), String> {
         let mut verdict = self.0.clone();
-        match verdict.wait_for(|verdict| *verdict != Verdict::Open).await.as_deref() {
-            Ok(Verdict::GivenBack(why)) => Err(why.clone()),
-            Ok(Verdict::Taken | Verdict::Open) => Ok(()),
+        let Ok(ended) =
+            verdict.wait_for(|verdict| *verdict != Verdict::Open).await.map(|ended| ended.clone())
+        else {
             // Its keeper has ended, and nobody will say.
-            Err(_) => std::future::pending().await,
+            return std::future::pending().await;
+        };
+        match ended {
+            Verdict::GivenBack(why) => Err(why),
+            Verdict::Taken | Verdict::Open => Ok(()),
         }
     }
 }

@@ -15,6 +15,7 @@ mod half_gone;
 mod hand_over;
 mod kill_gone;
 mod kill_restarted;
+mod late_word;
 mod live_settings;
 mod member;
 mod operations;

@@ -25,11 +25,11 @@ const PER_SECOND_QUICK: u32 = 300;
 const DONE_WITHIN: f64 = 5.0;
 
 /// A new credential in a file of its own, as the command names it.
-struct Credential(Vec<String>);
+pub struct Credential(Vec<String>);
 
 impl Credential {
     /// A key that the simulator knows from now on, or knows as another's.
-    fn key(rig: &Rig, number: u64, is_known: bool) -> Self {
+    pub fn key(rig: &Rig, number: u64, is_known: bool) -> Self {
         let (id, pem) = (format!("KEY{number:07}"), keys::provider_key());
         let known = if is_known { pem.clone() } else { keys::provider_key() };
         rig.site.simulator.set_key(ProviderKey::from_p8(&id, TEAM_ID, None, known.as_bytes()).unwrap());
@@ -45,7 +45,7 @@ impl Credential {
         (Self(vec!["kind=certificate".into(), format!("file={}", file.display())]), pair.certificate)
     }
 
-    async fn rotate(&self, rig: &Rig, reason: &str) -> Said {
+    pub async fn rotate(&self, rig: &Rig, reason: &str) -> Said {
         let mut arguments = vec!["credential", "rotate", POOL, "--reason", reason, "--wait", "60s"];
         self.0.iter().for_each(|to| arguments.extend(["--to", to]));
         rig.operate(&arguments).await
