@@ -221,7 +221,7 @@ impl Transport for ApnsTransport {
         let since = self.unconnected_since.get().unwrap_or_else(Instant::now);
         self.unconnected_since.set(Some(since));
         let status = client.status();
-        if let Some(last) = status.last_failure {
+        if let Some(last) = status.last_failure.filter(|last| !last.is_past) {
             let class = match last.failure {
                 apns::ConnectFailure::TlsChain => TroubleClass::Chain,
                 _ => TroubleClass::Network,

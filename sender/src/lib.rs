@@ -36,6 +36,7 @@ pub mod connection_metrics;
 pub mod credential;
 pub mod description;
 pub mod facts;
+pub mod gone;
 pub mod last_assignment;
 pub mod loading;
 pub mod main_path;

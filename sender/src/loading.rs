@@ -78,8 +78,7 @@ async fn load<C: Clock, L: Ledger>(
     let boot = pool.clock.boot();
     let mut work = pool.work.borrow_mut();
     work.counts.forget_unused();
-    let stamp = work.gone_stamp;
-    work.gone.extend(gone.into_iter().map(|short| (short, stamp)));
+    work.gone.loaded(gone);
     for key in repeats {
         work.window.remember(key, boot, pool.options.id_memory_max);
     }

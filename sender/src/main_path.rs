@@ -165,7 +165,9 @@ impl<C: Clock> PoolShard<C> {
                 Some((FinalVerdict::Failed, "topic_not_in_pool"))
             } else if !transport.covers(&item.notification.content) {
                 Some((FinalVerdict::Failed, "topic_not_in_credential"))
-            } else if gone.contains_key(&item.device.short()) {
+            } else if gone.contains(item.device.short())
+                || item.known_gone && gone.is_asked(item.device.short())
+            {
                 Some((FinalVerdict::Suppressed, "token_gone"))
             } else if item.owes && !budget.take(boot) {
                 if boot.since(item.taken_at) < tuned.retry.hold_max {
@@ -307,9 +309,7 @@ impl<C: Clock> PoolShard<C> {
         // A verdict whose first commit had an unknown end comes back late, and says no more whether its token is gone.
         let late = done.recorded.late.contains(&index);
         if done.recorded.gone.contains(&index) || late && item.found_gone {
-            work.gone_stamp += 1;
-            let stamp = work.gone_stamp;
-            work.gone.insert(item.device.short(), stamp);
+            work.gone.found(item.device.short());
         }
         if let (Some(badge), false) = (item.notification.badge, late) {
             item.count.applied(badge);

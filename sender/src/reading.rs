@@ -150,6 +150,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
                     superseded: false,
                     count,
                     found_gone: false,
+                    known_gone: false,
                 });
             }
         }
@@ -162,7 +163,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
             let work = self.pool.work.borrow();
             let needs = |item: &Item| {
                 item.possible_copy
-                    || work.gone.contains_key(&item.device.short())
+                    || work.gone.is_asked(item.device.short())
                     || (item.notification.badge.is_some() && !item.count.is_known())
             };
             items.iter().enumerate().filter(|(_, item)| needs(item)).map(|(index, _)| index).collect()
@@ -174,7 +175,7 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
             .iter()
             .map(|i| LookUp { key: items[*i].notification.key(), token: items[*i].device })
             .collect();
-        let stamp = self.pool.work.borrow().gone_stamp;
+        let stamp = self.pool.work.borrow().gone.stamp();
         // A badge or a token that may be gone is not worth holding a queue for.
         let hold = asked.iter().any(|index| items[*index].possible_copy);
         let Some(known) = self.ask(&keys, hold).await else { return };
@@ -192,16 +193,8 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
     /// Takes in what the ledger knows. Whether the item was final, and is settled.
     fn learn(&self, item: &mut Item, known: Known, stamp: u64) -> bool {
         let mut work = self.pool.work.borrow_mut();
-        let short = item.device.short();
-        match known.device.gone_at {
-            Some(_) => {
-                work.gone.entry(short).or_insert(stamp);
-            }
-            None if work.gone.get(&short).is_some_and(|at| *at <= stamp) => {
-                work.gone.remove(&short);
-            }
-            None => {}
-        }
+        item.known_gone = known.device.gone_at.is_some();
+        work.gone.looked_up(item.device.short(), item.known_gone, stamp);
         if item.notification.badge.is_some() {
             item.count = work.counts.loaded(item.device, known.device.badge);
         }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::badge::{Count, Counts};
 use crate::breaker::Breaker;
+use crate::gone::Gone;
 use crate::loading::Loads;
 use crate::options::Options;
 use crate::permits::Cost;
@@ -45,6 +46,8 @@ pub struct Item {
     pub count: Count,
     /// APNs declared its token gone.
     pub found_gone: bool,
+    /// The ledger said that its token is gone, when it was looked up.
+    pub known_gone: bool,
     /// What its permit holds.
     pub cost: Cost,
 }
@@ -84,10 +87,8 @@ pub struct Work {
     pub window: Window,
     /// Badge counts.
     pub counts: Counts,
-    /// Tokens known gone, and since which insertion.
-    pub gone: hashbrown::HashMap<u64, u64>,
-    /// How many insertions there were.
-    pub gone_stamp: u64,
+    /// Tokens known gone.
+    pub gone: Gone,
     /// Whether the pool may write.
     pub breaker: Breaker,
     /// How many retries it may make.
@@ -108,8 +109,7 @@ impl Work {
             lanes: Lanes::default(),
             window: Window::default(),
             counts: Counts::default(),
-            gone: hashbrown::HashMap::new(),
-            gone_stamp: 0,
+            gone: Gone::default(),
             breaker: Breaker::default(),
             budget: RetryBudget::new(share, floor),
             outbox: Outbox::default(),

@@ -303,6 +303,7 @@ impl Client {
                 failure: error.failure,
                 detail: error.detail.clone(),
                 ago: now.saturating_duration_since(*at),
+                is_past: self.has_stood_since(*at),
             }),
             last_goaway: self.last_goaway.clone(),
             last_lost: self.last_lost,

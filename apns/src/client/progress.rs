@@ -120,12 +120,17 @@ impl Client {
 
     /// A failure is evidence only as long as no connection has stood since.
     fn why_unsent(&self) -> ConnectFailure {
-        match (&self.last_failure, self.stood_at) {
+        match &self.last_failure {
             _ if self.is_connected() => ConnectFailure::Busy,
-            (Some((error, at)), stood_at) if stood_at.is_none_or(|stood_at| *at >= stood_at) => error.failure,
-            (_, Some(_)) => ConnectFailure::NotServing,
-            (_, None) => ConnectFailure::Timeout,
+            Some((error, at)) if !self.has_stood_since(*at) => error.failure,
+            _ if self.stood_at.is_some() => ConnectFailure::NotServing,
+            _ => ConnectFailure::Timeout,
         }
+    }
+
+    /// Whether a connection has stood since.
+    pub(super) fn has_stood_since(&self, at: Instant) -> bool {
+        self.stood_at.is_some_and(|stood_at| stood_at > at)
     }
 
     /// The next instant at which something is due without the peer's doing.

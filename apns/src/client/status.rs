@@ -36,6 +36,8 @@ pub struct LastFailure {
     pub detail: String,
     /// How long ago.
     pub ago: Duration,
+    /// A connection has stood since: it says nothing of how things are now.
+    pub is_past: bool,
 }
 
 /// Growing counts since the client was made.

@@ -91,7 +91,21 @@ async fn p3_a_reset_leaves_the_written_in_doubt_and_the_held_not_sent() {
     let health = client.health();
     assert_eq!((health.connections_lost, health.unsent), (1, 2));
     assert!(health.connect_failures[ConnectFailure::Refused.index()] > 0);
-    assert_eq!(client.status().last_failure.unwrap().failure, ConnectFailure::Refused);
+    let last = client.status().last_failure.unwrap();
+    assert_eq!((last.failure, last.is_past), (ConnectFailure::Refused, false), "since the last one stood");
+}
+
+#[tokio::test]
+async fn a_failure_to_connect_is_past_once_a_connection_has_stood() {
+    let server = Server::new().await;
+    let mut client = Client::new(ClientConfig { connections_max: 1, ..server.config() }, token());
+    write_all(&mut client, 1..=1);
+    let script = async {
+        drop(server.accept_raw().await);
+        server.accept_and_reply().await
+    };
+    let (_peer, _) = tokio::join!(script, answers(&mut client, 1));
+    assert!(client.status().last_failure.unwrap().is_past);
 }
 
 #[tokio::test]

@@ -128,3 +128,23 @@ fn after_a_fault_of_the_service_one_early_try_then_apple_s_quarter_of_an_hour() 
         assert_eq!(tally.of(FinalVerdict::Failed), 1);
     });
 }
+
+#[test]
+fn p4_p8_more_gone_tokens_than_fit_are_looked_up_and_not_written_to() {
+    local(async {
+        let gone = |write: &skein_core::seam::Write| write.token.as_bytes()[0] < 20;
+        let transport = ScriptedTransport::new(move |write| {
+            let refusal = Reply { timestamp: None, ..Reply::refusal(410, Reason::Unregistered) };
+            Answer::Reply(if gone(write) { refusal } else { Reply::bare(200) }).into()
+        });
+        let fleet = start(transport, 1000, 500);
+        fleet.shard.work.borrow_mut().gone = skein_sender::gone::Gone::of_at_most(4);
+        for _ in 0..3 {
+            fleet.broker.submit(&fleet.pool, spread(&fleet, 40)).await;
+            fleet.settled(0).await;
+        }
+        let tally = fleet.ledger.tally(&fleet.pool, Timestamp::default()).await.unwrap();
+        let ended = [FinalVerdict::TokenInvalid, FinalVerdict::Suppressed, FinalVerdict::Accepted];
+        assert_eq!(ended.map(|verdict| tally.of(verdict)), [20, 40, 60], "each is found gone once");
+    });
+}
