@@ -1,8 +1,17 @@
 //! The units: systemd takes them, and its own judge of hardening finds little to say.
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
-use crate::{copy, deploy, run};
+use skein_tests::process::skein_binary;
+
+use crate::{container::Container, copy, deploy, run};
+
+/// Where systemd's `%d` is in a process' container.
+const SECRETS: &str = "/run/secrets";
 
 /// systemd's exposure, 0 safe to 10 open, times ten: what is left is the network, which a sender is for.
 const EXPOSURE_MAX: &str = "15";
@@ -63,4 +72,76 @@ fn a_unit_names_only_settings_that_there_are() {
         );
     }
     assert!(named > 15);
+}
+
+/// A unit's process as systemd would start it: its environment, and its secrets where `%d` is.
+fn process(unit: &str, instance: &str, files: &Path, root: PathBuf) -> Container {
+    let text = std::fs::read_to_string(deploy("systemd").join(unit)).unwrap().replace("%i", instance);
+    let values = |key: &str| {
+        let key = format!("{key}=");
+        let lines = text.lines().filter_map(move |line| line.strip_prefix(&key).map(str::to_owned));
+        lines.map(|line| line.replace("%d", SECRETS)).collect::<Vec<_>>()
+    };
+    let pair = |line: String| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment = values("Environment").into_iter().filter_map(pair).collect();
+    let container = Container::new(root, environment, Vec::new());
+    for folder in values("StateDirectory") {
+        std::fs::create_dir_all(container.at("/var/lib").join(folder)).unwrap();
+    }
+    for line in values("LoadCredential") {
+        let (name, from) = line.split_once(':').unwrap();
+        container.mount(&files.join(Path::new(from).file_name().unwrap()), &format!("{SECRETS}/{name}"));
+    }
+    container
+}
+
+#[test]
+fn the_ready_configuration_is_what_each_unit_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let secret = |name: &str, text: &str| {
+        std::fs::write(file(name), text).unwrap();
+        std::fs::set_permissions(file(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    ["fingerprint.key", "parking.key"].iter().for_each(|name| secret(name, &"7".repeat(64)));
+    secret("AuthKey_ABCDE12345.p8", &rcgen::KeyPair::generate().unwrap().serialize_pem());
+    let skein = skein_binary().unwrap().display().to_string();
+    let key = ["config", "new-key", "im", "--append", "gateway-keys", "--out", "api.key"];
+    run(folder.path(), &skein, key);
+    // The passwords that `skein cluster init` makes for the names that README tells to say, and the administrators'.
+    let passwords = ["cluster", "passwords", "--sender", "sender-1", "--credentials-folder", "."];
+    run(folder.path(), &skein, passwords);
+    let admins = ["rabbitmq", "zookeeper", "postgresql"].map(|service| format!("{service}-admin.password"));
+    admins.iter().for_each(|name| secret(name, "an administrator's own"));
+
+    let etc = |container: &Container, names: &[(&str, &str)]| {
+        for (name, at) in names {
+            let from = if name.ends_with(".toml") { deploy("systemd").join(name) } else { file(name) };
+            container.mount(&from, &format!("/etc/skein/{at}{name}"));
+        }
+    };
+    let shared = ("skein.toml", "");
+    let credential = ("AuthKey_ABCDE12345.p8", "credentials/");
+    for (unit, instance, role, own) in [
+        ("skein-sender@.service", "sender-1", "sender", vec![shared, credential]),
+        ("skein-monitor@.service", "monitor-1", "monitor", vec![shared]),
+        ("skein-gateway.service", "", "gateway", vec![shared, ("gateway-keys", "credentials/")]),
+    ] {
+        let container = process(unit, instance, folder.path(), file(role));
+        etc(&container, &own);
+        container.run(&["config", "check", "--role", role, "--config", "/etc/skein/skein.toml"]);
+    }
+    let operator = Container::new(file("operator"), BTreeMap::new(), Vec::new());
+    etc(&operator, &[shared, ("operator.toml", ""), ("zookeeper-skein-operator.password", "secrets/")]);
+    let both = "/etc/skein/skein.toml,/etc/skein/operator.toml";
+    operator.run(&["config", "check", "--role", "operator", "--config", both]);
+    let admin = Container::new(file("admin"), BTreeMap::new(), Vec::new());
+    etc(&admin, &[shared, ("admin.toml", "")]);
+    admins.iter().for_each(|name| admin.mount(&file(name), &format!("/etc/skein/{name}")));
+    let both = "/etc/skein/skein.toml,/etc/skein/admin.toml";
+    admin.run(&["config", "check", "--role", "operator", "--config", both]);
+    // Init reads it, names the same files, and finds nobody at the hosts of the example.
+    let words = ["cluster", "passwords", "--config", both, "--sender", "sender-1"];
+    admin.run(&[&words[..], &["--credentials-folder", "/etc/skein/secrets"]].concat());
+    assert!(admin.at("/etc/skein/secrets/rabbitmq-skein-sender-sender-1.password").is_file());
 }
