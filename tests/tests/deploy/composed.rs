@@ -38,7 +38,7 @@ impl Composed {
     fn new() -> Self {
         let folder = prepared();
         let compose = folder.path().join("compose");
-        let words = ["--profile", "operator", "config", "--format", "json"];
+        let words = ["--profile", "operator", "--profile", "support", "config", "--format", "json"];
         let told = run(&compose, "docker-compose", words);
         Self { cluster: serde_json::from_str(&told[told.find('{').unwrap()..]).unwrap(), folder }
     }
@@ -123,6 +123,9 @@ fn p9_each_container_has_its_own_secrets_and_its_configuration_needs_no_other() 
     let operator = composed.container("operator");
     assert_eq!(operator.secrets(), ["zookeeper-skein-operator.password".to_owned()].into());
     operator.run(&["config", "check", "--role", "operator", "--config", "/etc/skein/skein.toml"]);
+    let support = composed.container("support");
+    assert_eq!(support.secrets(), ["postgresql-skein-support.password".to_owned()].into());
+    support.run(&["config", "check", "--role", "support", "--config", "/etc/skein/skein.toml"]);
     // What prepare has made beforehand, init makes no other of: it names the same users.
     let count = || fs::read_dir(composed.path("secrets/users")).unwrap().count();
     let before = count();
@@ -257,6 +260,10 @@ async fn what_init_makes_carries_a_push_and_no_right_more() {
         panic!("{e}\n{}", logs.collect::<Vec<_>>().join("\n"))
     });
 
+    let rows = services.postgresql.query("skein", "SELECT id FROM skein.final LIMIT 1").await.unwrap();
+    let id = rows[0][0].as_deref().unwrap();
+    let told = services.container(&composed, "support", apns.number()).run(&["trace", id]);
+    assert!(told.contains("developer"), "support looks a notification up: {told}");
     let operator = services.container(&composed, "operator", apns.number());
     let words: Vec<&str> = operator.command().iter().map(String::as_str).collect();
     let told = operator.run(&words);
