@@ -16,7 +16,7 @@ use crate::{CredentialsError, ProvisionError};
 pub(crate) mod grants;
 mod scram;
 
-use grants::{GROUPS, OWNERS_FUNCTIONS, Right};
+use grants::{GROUPS, OWNERS_FUNCTIONS, RETIRED, Right};
 
 /// Every right in a schema, of whom; `public` for everybody.
 const RIGHTS: &str = "
@@ -160,9 +160,16 @@ impl LedgerAdmin {
                 steps.push((step(Kind::Make, format!("role {name}"), "holds rights"), LedgerDeed::Say(said)));
             }
         }
+        for name in RETIRED.map(|retired| format!("{}-{retired}", cluster.prefix)) {
+            if attributes(connection, &name).await?.is_some_and(|found| found.may_log_in) {
+                let said = format!("ALTER ROLE {} NOLOGIN", quoted(&name));
+                let what = format!("login {name}");
+                steps.push((step(Kind::Take, what, "no process uses it"), LedgerDeed::Say(said)));
+            }
+        }
         for role in cluster.roles_at(PostgreSql) {
-            let user = role.user(&cluster.prefix);
-            let group = group_name(cluster, grants::group_of(&role));
+            let Some(group) = grants::group_of(&role) else { continue };
+            let (user, group) = (role.user(&cluster.prefix), group_name(cluster, group));
             let password = credentials.find(PostgreSql, &user).map_err(refused)?;
             let found = attributes(connection, &user).await?;
             let (kind, why) = match (&found, &password) {
@@ -233,6 +240,7 @@ async fn is_made(connection: &mut PgConnection, cluster: &Cluster) -> Result<boo
 
 /// A login as it is.
 struct Attributes {
+    may_log_in: bool,
     /// Whether it may log in and nothing else.
     plain: bool,
     /// The stored form of its password; none where it cannot be read.
@@ -242,7 +250,7 @@ struct Attributes {
 
 async fn attributes(connection: &mut PgConnection, name: &str) -> Result<Option<Attributes>, ProvisionError> {
     let row = sqlx::query(
-        "SELECT rolcanlogin AND NOT (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls),
+        "SELECT rolcanlogin, rolcanlogin AND NOT (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls),
             has_table_privilege('pg_authid', 'SELECT'),
             ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid)
          FROM pg_roles r WHERE rolname = $1",
@@ -252,7 +260,7 @@ async fn attributes(connection: &mut PgConnection, name: &str) -> Result<Option<
     .await
     .map_err(sql_error)?;
     let Some(row) = row else { return Ok(None) };
-    let stored = if row.get(1) {
+    let stored = if row.get(2) {
         let stored: Option<String> =
             sqlx::query_scalar("SELECT rolpassword FROM pg_authid WHERE rolname = $1")
                 .bind(name)
@@ -263,13 +271,14 @@ async fn attributes(connection: &mut PgConnection, name: &str) -> Result<Option<
     } else {
         None
     };
-    Ok(Some(Attributes { plain: row.get(0), stored, groups: row.get(2) }))
+    Ok(Some(Attributes { may_log_in: row.get(0), plain: row.get(1), stored, groups: row.get(3) }))
 }
 
 async fn found(connection: &mut PgConnection, cluster: &Cluster) -> Result<BTreeSet<Right>, ProvisionError> {
     let logins = cluster.roles_at(PostgreSql);
     let logins = logins.iter().map(|role| role.user(&cluster.prefix));
-    let names: Vec<String> = GROUPS.iter().map(|group| group_name(cluster, group)).chain(logins).collect();
+    let groups = GROUPS.iter().chain(&RETIRED).map(|group| group_name(cluster, group));
+    let names: Vec<String> = groups.chain(logins).collect();
     let rows = sqlx::query(RIGHTS)
         .bind(&cluster.schema)
         .bind(quoted(&cluster.schema))
@@ -290,7 +299,7 @@ fn said(right: &Right, schema: &str, way: &str, cluster: &Cluster) -> String {
     let Right { group, kind, object, privilege } = right;
     let whom = match group.as_str() {
         "public" => "PUBLIC".to_owned(),
-        of if GROUPS.contains(&of) => quoted(&group_name(cluster, of)),
+        of if GROUPS.contains(&of) || RETIRED.contains(&of) => quoted(&group_name(cluster, of)),
         login => quoted(login),
     };
     match kind.as_str() {

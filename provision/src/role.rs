@@ -116,8 +116,7 @@ impl Role {
     pub const fn services(&self) -> &'static [Service] {
         match self {
             Self::Sender(_) | Self::Gateway => &[Service::RabbitMq, Service::PostgreSql],
-            Self::Monitor => &[Service::RabbitMq, Service::PostgreSql],
-            Self::MonitorApi | Self::Producer(_) => &[Service::RabbitMq],
+            Self::Monitor | Self::MonitorApi | Self::Producer(_) => &[Service::RabbitMq],
             Self::Operator => &[],
             Self::Support => &[Service::PostgreSql],
         }

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use crate::role::Role;
 
 /// The roles that hold rights; a login is a member of one of them.
-pub(super) const GROUPS: [&str; 4] = ["sender", "monitor", "gateway", "support"];
+pub(super) const GROUPS: [&str; 3] = ["sender", "gateway", "support"];
+/// Roles that an earlier version gave rights and a login of the same name: they have neither any more.
+pub(super) const RETIRED: [&str; 1] = ["monitor"];
 
 /// One right.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Right {
-    /// Whose: a role of [`GROUPS`], or `public`.
+    /// Whose: a role of [`GROUPS`] or [`RETIRED`], or `public`.
     pub group: String,
     /// `schema`, `table`, `column` or `function`.
     pub kind: String,
@@ -20,27 +22,6 @@ pub(super) struct Right {
     pub privilege: String,
 }
 
-/// Notifications without whose they are: no token, user or reference of the business.
-const FINAL_IMPERSONAL: [&str; 18] = [
-    "id",
-    "at",
-    "submitted_at",
-    "gone_at",
-    "generation",
-    "duration_us",
-    "payload_bytes",
-    "queue",
-    "attempts",
-    "status",
-    "verdict",
-    "slot",
-    "possible_copy",
-    "repeat",
-    "pool",
-    "cause",
-    "app",
-    "sender",
-];
 /// Devices without the sealed token.
 const DEVICE_UNSEALED: [&str; 9] =
     ["token", "registered_at", "found_gone_at", "badge", "slot", "pool", "gone_cause", "app", "user_print"];
@@ -49,13 +30,13 @@ const LOOKED_AT: [&str; 2] = ["_sqlx_migrations", "final_default"];
 /// The functions that run with the owner's rights, since they make and drop partitions.
 pub(super) const OWNERS_FUNCTIONS: [&str; 2] = ["make_day", "drop_days_before"];
 
-/// The group of a role's login.
-pub(crate) fn group_of(role: &Role) -> &'static str {
+/// The group of a role's login; none without a login.
+pub(crate) fn group_of(role: &Role) -> Option<&'static str> {
     match role {
-        Role::Sender(_) => "sender",
-        Role::Gateway => "gateway",
-        Role::Support => "support",
-        _ => "monitor",
+        Role::Sender(_) => Some("sender"),
+        Role::Gateway => Some("gateway"),
+        Role::Support => Some("support"),
+        Role::Monitor | Role::MonitorApi | Role::Producer(_) | Role::Operator => None,
     }
 }
 
@@ -132,10 +113,6 @@ fn rows(group: &str) -> (Tables, Columns) {
                 ),
                 ("device", "UPDATE", &["pool", "user_print", "app", "registered_at", "token_sealed"]),
             ],
-        ),
-        "monitor" => (
-            vec![("note", &["SELECT"]), ("submitted", &["SELECT"])],
-            vec![("final", "SELECT", &FINAL_IMPERSONAL)],
         ),
         "support" => (
             vec![("final", &["SELECT"]), ("note", &["SELECT"]), ("submitted", &["SELECT"])],

@@ -92,7 +92,7 @@ fn of_group(role: &Role, cluster: &Cluster) -> Vec<(Must, String)> {
     use Must::{Allow, Refuse};
     let become_other = |role: &Role| format!("SET ROLE {}", quoted(&role.user(&cluster.prefix)));
     let mut all: Vec<(Must, &str)> = match group_of(role) {
-        "sender" => vec![
+        Some("sender") => vec![
             (Allow, "SELECT verdict FROM final LIMIT 0"),
             (Allow, "INSERT INTO final SELECT * FROM final WHERE false"),
             (Allow, "INSERT INTO note SELECT * FROM note WHERE false"),
@@ -104,7 +104,7 @@ fn of_group(role: &Role, cluster: &Cluster) -> Vec<(Must, String)> {
             (Refuse, "SELECT user_print FROM device LIMIT 0"),
             (Refuse, "SELECT token_sealed FROM device LIMIT 0"),
         ],
-        "gateway" => vec![
+        Some("gateway") => vec![
             (Allow, "SELECT verdict FROM final LIMIT 0"),
             (Allow, "UPDATE device SET registered_at = now() WHERE false"),
             (Refuse, "INSERT INTO final SELECT * FROM final WHERE false"),
@@ -113,23 +113,13 @@ fn of_group(role: &Role, cluster: &Cluster) -> Vec<(Must, String)> {
             (Refuse, "SELECT make_day(0)"),
             (Refuse, "SELECT drop_days_before(-100000)"),
         ],
-        "support" => vec![
+        _ => vec![
             (Allow, "SELECT ref, token FROM final LIMIT 0"),
             (Allow, "SELECT badge FROM device LIMIT 0"),
             (Refuse, "SELECT token_sealed FROM device LIMIT 0"),
             (Refuse, "INSERT INTO final SELECT * FROM final WHERE false"),
             (Refuse, "INSERT INTO note SELECT * FROM note WHERE false"),
             (Refuse, "UPDATE device SET badge = 0 WHERE false"),
-            (Refuse, "SELECT make_day(0)"),
-            (Refuse, "SELECT drop_days_before(-100000)"),
-        ],
-        _ => vec![
-            (Allow, "SELECT verdict, pool FROM final LIMIT 0"),
-            (Refuse, "SELECT token FROM final LIMIT 0"),
-            (Refuse, "SELECT user_print FROM final LIMIT 0"),
-            (Refuse, "SELECT ref FROM final LIMIT 0"),
-            (Refuse, "SELECT badge FROM device LIMIT 0"),
-            (Refuse, "INSERT INTO submitted SELECT * FROM submitted WHERE false"),
             (Refuse, "SELECT make_day(0)"),
             (Refuse, "SELECT drop_days_before(-100000)"),
         ],

@@ -19,7 +19,12 @@ async fn what_is_too_wide_is_found_and_taken_back() {
         format!("GRANT DELETE ON skein.final TO \"{prefix}-rights-sender\""),
         format!("GRANT SELECT (token_sealed) ON skein.device TO \"{prefix}-support\""),
         "GRANT EXECUTE ON FUNCTION skein.make_day(int4) TO PUBLIC".to_owned(),
-        format!("ALTER ROLE \"{prefix}-monitor\" CREATEROLE"),
+        format!("ALTER ROLE \"{prefix}-gateway\" CREATEROLE"),
+        // What a version before made: a login of the monitors' that reads verdicts.
+        format!("CREATE ROLE \"{prefix}-rights-monitor\""),
+        format!("CREATE ROLE \"{prefix}-monitor\" LOGIN IN ROLE \"{prefix}-rights-monitor\""),
+        format!("GRANT USAGE ON SCHEMA skein TO \"{prefix}-rights-monitor\""),
+        format!("GRANT SELECT ON skein.final TO \"{prefix}-rights-monitor\""),
     ];
     for grant in grants {
         site.postgresql.query(&site.database, &grant).await.unwrap();
@@ -32,7 +37,7 @@ async fn what_is_too_wide_is_found_and_taken_back() {
         "sender-s1: DELETE FROM final WHERE false",
         "support: SELECT token_sealed FROM device LIMIT 0",
         "support: SELECT make_day(0)",
-        "monitor: CREATE ROLE \"zz-probe\"",
+        "gateway: CREATE ROLE \"zz-probe\"",
     ] {
         assert!(found.iter().any(|line| line.contains(planted)), "{planted}: {found:#?}");
     }
@@ -41,6 +46,11 @@ async fn what_is_too_wide_is_found_and_taken_back() {
     assert!(site.init().await.is_empty(), "once is enough");
     let findings = site.probe().await;
     assert!(wrong(&findings).is_empty(), "{:#?}", wrong(&findings));
+    let left = format!(
+        "SELECT rolcanlogin::text || has_table_privilege(oid, 'skein.final', 'SELECT') FROM pg_roles WHERE rolname = '{prefix}-monitor'"
+    );
+    let left = site.postgresql.query(&site.database, &left).await.unwrap();
+    assert_eq!(left[0][0].as_deref(), Some("falsefalse"), "no login and no right of the monitors'");
 }
 
 /// A tree that was made without rights, as ZooKeeper leaves it: anybody's. Init closes it.

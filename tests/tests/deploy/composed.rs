@@ -90,7 +90,6 @@ fn p9_each_container_has_its_own_secrets_and_its_configuration_needs_no_other() 
                 "rabbitmq-skein-monitor.password",
                 "rabbitmq-skein-monitor-api.password",
                 "zookeeper-skein-monitor.password",
-                "postgresql-skein-monitor.password",
             ],
             _ => vec![
                 "rabbitmq-skein-gateway.password",

@@ -229,7 +229,7 @@ fn each_pod_has_its_own_secrets_and_its_configuration_needs_no_other() {
     };
     let sender =
         own(&["broker-password", "ledger-password", "zookeeper-password", "fingerprint.key", "apns.p8"]);
-    let monitor = own(&["broker-password", "management-password", "zookeeper-password", "ledger-password"]);
+    let monitor = own(&["broker-password", "management-password", "zookeeper-password"]);
     let gateway = own(&[
         "broker-password",
         "zookeeper-password",
