@@ -11,6 +11,9 @@ use skein_core::{NotificationId, NotificationKey, PoolName, QueueName, Slot, Tim
 
 use super::{Metrics, PoolMetrics};
 
+/// Who submitted.
+const BY: [&str; 2] = ["front_door", "producer"];
+
 /// The families.
 pub(super) struct Account {
     taken: IntCounterVec,
@@ -56,6 +59,11 @@ impl Account {
 
     pub(super) fn begin(&self, pool: &PoolName) {
         self.recorded.with_label_values(&[pool.as_str()]);
+        // Every pool has it; the others begin when they are attached to. So there is something to reckon with before.
+        let first = QueueName { pool: pool.clone(), number: 0 }.to_string();
+        for by in BY {
+            self.taken.with_label_values(&[pool.as_str(), &first, by]);
+        }
     }
 }
 
@@ -63,8 +71,9 @@ impl PoolMetrics {
     /// Of what is taken from a queue of the pool, from 0 on.
     pub fn taken_from(&self, queue: &QueueName) -> Taken {
         let name = queue.to_string();
-        let by = |who: &str| self.all.account.taken.with_label_values(&[queue.pool.as_str(), &name, who]);
-        Taken { front_door: by("front_door"), producer: by("producer") }
+        let [front_door, producer] =
+            BY.map(|who| self.all.account.taken.with_label_values(&[queue.pool.as_str(), &name, who]));
+        Taken { front_door, producer }
     }
 }
 
