@@ -1,6 +1,6 @@
 //! Looking at a fleet and waiting for it: by what ZooKeeper holds, by the simulator's log, by a monitor's page.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use skein_apns_sim::clock::monotonic_ns;
 use skein_core::{
@@ -76,12 +76,6 @@ impl Rig {
         let view = until("ZooKeeper's word", REST_LIMIT, async || self.view().await).await.unwrap();
         let owner = |q: &QueueAssignment| q.owner.as_ref().map(|owner| owner.member.as_str().to_owned());
         view.queues.iter().map(|q| (q.assignment.queue.number, owner(&q.assignment))).collect()
-    }
-
-    /// Each queue's epoch: how often it has changed its owner.
-    pub async fn epochs(&self) -> BTreeMap<u16, u64> {
-        let view = until("ZooKeeper's word", REST_LIMIT, async || self.view().await).await.unwrap();
-        view.queues.iter().map(|q| (q.assignment.queue.number, q.assignment.epoch)).collect()
     }
 
     /// The queues of the sender with this number.
