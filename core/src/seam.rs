@@ -12,7 +12,7 @@ pub use broker::{Broker, BrokerError, Confirmation, DeadLetter, Delivery, Inbox,
 pub use clock::Clock;
 pub use coordinator::{Assignment, Coordinator, CoordinatorError, OwnedQueue, Standing, Tenure, Word};
 pub use fleet_store::{
-    Applied, DECISIONS_MAX, FleetStore, FleetView, Lead, Planned, StoredQueue, WISHES_MAX,
+    Applied, DECISIONS_MAX, FleetStore, FleetView, Lead, Planned, StoredQueue, WISHES_MAX, wishes_max,
 };
 pub use ledger::{
     DeviceState, Known, Ledger, LedgerError, LookUp, Recorded, Refused, Tally, Trace, TraceEvent,

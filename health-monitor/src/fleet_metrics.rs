@@ -24,7 +24,11 @@ const GAUGES: [(&str, &str, &[&str]); 25] = [
     ("skein_fleet_queue_owner", "1 for who owns a queue.", &["queue", "sender"]),
     ("skein_fleet_queue_epoch", "The number that fences a queue's owner.", &["queue"]),
     ("skein_fleet_queue_paused", "1 while an operator holds a queue.", &["queue"]),
-    ("skein_fleet_queue_depth", "Notifications in a queue, by the broker's last count.", &["queue"]),
+    (
+        "skein_fleet_queue_depth",
+        "Messages in a queue, by the broker's last count; one may be of many notifications.",
+        &["queue"],
+    ),
     (
         "skein_fleet_queue_oldest_seconds",
         "How long the oldest notification of a queue waits, estimated; at least, where it was there before the monitor or the broker's count began.",

@@ -33,6 +33,11 @@ impl Gone {
         self.since.contains_key(&short)
     }
 
+    /// Whether not all that are known gone are in here.
+    pub const fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
     /// Whether a token has to be looked up: it is known gone, or could be one of those that are not in here.
     pub fn is_asked(&self, short: u64) -> bool {
         self.is_partial || self.contains(short)

@@ -157,7 +157,8 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
     }
 
     /// Looks up, in one batch, the items that may have been here before, whose token may be gone, or whose badge count is not
-    /// known. While the ledger is away the first are held, but not beyond the hold; then they are sent as possible copies.
+    /// known. While the ledger is away the first are held, but not beyond the hold; then they are sent as possible copies. So are all whose token may
+    /// be gone, once not all such tokens fit in memory; then they are written.
     async fn look_up(&mut self, items: &mut VecDeque<Item>) {
         let asked: Vec<usize> = {
             let work = self.pool.work.borrow();
@@ -176,8 +177,9 @@ impl<C: Clock, L: Ledger> Reader<'_, C, L> {
             .map(|i| LookUp { key: items[*i].notification.key(), token: items[*i].device })
             .collect();
         let stamp = self.pool.work.borrow().gone.stamp();
-        // A badge or a token that may be gone is not worth holding a queue for.
-        let hold = asked.iter().any(|index| items[*index].possible_copy);
+        // A badge is not worth holding a queue for, nor a token that is known gone; one that may be gone without anybody here knowing is (P4).
+        let is_partial = self.pool.work.borrow().gone.is_partial();
+        let hold = is_partial || asked.iter().any(|index| items[*index].possible_copy);
         let Some(known) = self.ask(&keys, hold).await else { return };
         let mut settled = Vec::new();
         for (index, known) in asked.into_iter().zip(known) {

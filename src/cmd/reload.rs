@@ -55,7 +55,7 @@ pub struct Reload<'a> {
     config: Config,
     /// Credentials of it that APNs has yet to take.
     trials: Trials,
-    /// What was gone by last without any of these: that is gone back to when one is given back.
+    /// What is gone by, with the credentials of before in place of these: each is gone back to when it is given back.
     proven: (Live, Config),
     /// The version that was taken up last.
     taken_up: Option<LiveVersion>,
@@ -107,7 +107,7 @@ impl<'a> Reload<'a> {
                 version = changed(self.live.as_mut()) => Some(version),
                 () = tokio::time::sleep(AGAIN), if again => self.refused.take().map(|(version, _)| version),
                 ended = self.trials.ended(), if self.trials.is_open() => {
-                    self.judged(ended, &apply).await;
+                    self.judged(ended);
                     continue;
                 }
             };
@@ -173,48 +173,39 @@ impl<'a> Reload<'a> {
         self.say();
     }
 
-    /// What is gone by is known to be good, as soon as no credential of it is on trial; the next life begins with what is.
+    /// What is gone by is known to be good, but for the credentials on trial: the next life begins with it, and theirs of before.
     fn settle(&mut self) {
-        let on_trial = self.trials.is_open();
-        if !on_trial {
-            self.proven = (self.in_force.clone(), self.config.clone());
+        let on_trial = self.trials.pools();
+        let mut proven = (self.in_force.clone(), self.config.clone());
+        for pool in &on_trial {
+            put_back((&mut proven.0, &mut proven.1), &self.proven, pool);
         }
+        if !on_trial.is_empty() {
+            proven.0.version = self.proven.0.version;
+        }
+        self.proven = proven;
         if let Some(notebook) = &self.notebook {
-            notebook.keep(&self.proven.0, on_trial.then_some(&self.in_force));
+            notebook.keep(&self.proven.0, (!on_trial.is_empty()).then_some(&self.in_force));
         }
     }
 
-    /// The trials have ended, or one of them by a refusal: then all is again as it was before them.
-    async fn judged(
-        &mut self,
-        ended: Result<(), GivenBack>,
-        apply: &impl AsyncFn(&Config, &Config, Cause) -> Result<(), Refusal>,
-    ) {
+    /// The trials have ended, or one of them by a refusal: then that pool's credential is the one of before, and all else as it was told
+    /// since (P5).
+    fn judged(&mut self, ended: Result<(), GivenBack>) {
         let Err(GivenBack { pool, why }) = ended else { return self.settle() };
-        let (live, config) = self.proven.clone();
-        // Its keeper has the old one in place.
-        if let Some(before) = config.pools.get(&pool) {
-            self.config.pools.insert(pool.clone(), before.clone());
-        }
-        let why = format!("pool {pool}: {why}");
-        match apply(&self.config, &config, Cause::Live).await {
-            Ok(()) => self.config = config,
-            Err(Refusal { why, .. }) => {
-                tracing::error!(why, "not all is as it was before the credential that was given back");
-            }
-        }
-        if live.settings == self.in_force.settings {
-            tracing::error!(why, "the configuration is not taken up: all is as it was before");
+        let told = self.in_force.settings.clone();
+        // Its keeper has it in place.
+        put_back((&mut self.in_force, &mut self.config), &self.proven, &pool);
+        if self.in_force.settings == told {
+            tracing::error!(pool, why, "its new credential is not taken up: the one of before is in use");
         } else {
-            let version = live.version;
-            tracing::error!(
-                version,
-                why,
-                "the live settings are refused: all is as it was with this version"
+            self.in_force.version = self.proven.0.version;
+            let why = format!(
+                "pool {pool}: {why}; its credential of before is in use, and all else of this version"
             );
+            tracing::error!(why, "the live settings are refused");
             let refusal = Refusal { why, again: false };
             self.refused = self.refused.take().or(self.taken_up.take().map(|version| (version, refusal)));
-            self.in_force = live;
         }
         self.settle();
         self.say();
@@ -247,6 +238,25 @@ impl<'a> Reload<'a> {
         self.in_force = live;
         Ok(settings)
     }
+}
+
+/// A pool's credential, and what it is for, as they were before.
+fn put_back((live, config): (&mut Live, &mut Config), before: &(Live, Config), pool: &str) {
+    live.settings.retain(|key, _| !is_of_credential(key, pool));
+    let theirs = before.0.settings.iter().filter(|(key, _)| is_of_credential(key, pool));
+    live.settings.extend(theirs.map(|(key, text)| (key.clone(), text.clone())));
+    if let (Some(now), Some(before)) = (config.pools.get_mut(pool), before.1.pools.get(pool)) {
+        now.credential.clone_from(&before.credential);
+        now.environment = before.environment;
+        now.topics.clone_from(&before.topics);
+    }
+}
+
+/// Whether a setting says which credential a pool has, or what it is for.
+fn is_of_credential(key: &str, pool: &str) -> bool {
+    let of_pool = key.strip_prefix("pools.").and_then(|rest| rest.strip_prefix(pool)?.strip_prefix('.'));
+    let name = of_pool.and_then(|name| name.split('.').next());
+    matches!(name, Some("credential" | "environment" | "topics"))
 }
 
 async fn changed(live: Option<&mut LiveWatch>) -> LiveVersion {

@@ -35,6 +35,11 @@ impl Trials {
         !self.open().is_empty()
     }
 
+    /// Whose.
+    pub fn pools(&self) -> Vec<String> {
+        self.open().keys().cloned().collect()
+    }
+
     /// Waits until APNs has taken all of them, and ends them. Cancellation safe.
     ///
     /// # Errors

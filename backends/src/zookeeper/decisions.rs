@@ -40,10 +40,12 @@ impl Session {
         let kept = kept.unwrap_or_default();
         if done.is_ok() {
             for old in kept.iter().take((kept.len() + 1).saturating_sub(DECISIONS_MAX)) {
-                match self.within(self.client.delete(old, None)).await? {
+                // It is decided whatever becomes of the old ones: the next one takes them away.
+                match self.within(self.client.delete(old, None)).await {
                     // Somebody else who decided at the same time was faster.
-                    Ok(()) | Err(Error::NoNode) => {}
-                    Err(error) => return Err(coordinator_error(&error)),
+                    Ok(Ok(()) | Err(Error::NoNode)) => {}
+                    Ok(Err(error)) => tracing::debug!(%error, "an old decision is not deleted yet"),
+                    Err(error) => tracing::debug!(%error, "an old decision is not deleted yet"),
                 }
             }
         }

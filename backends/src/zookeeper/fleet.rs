@@ -8,7 +8,7 @@ use skein_core::fleet::{
     Because, Decided, Decision, Keep, Load, Member, MemberId, Policy, Quarantine, QueueAssignment, Wanted,
     Wish, WishId,
 };
-use skein_core::seam::{CoordinatorError, FleetStore, FleetView, Standing, StoredQueue, WISHES_MAX};
+use skein_core::seam::{CoordinatorError, FleetStore, FleetView, Standing, StoredQueue, wishes_max};
 use skein_core::{PoolName, QueueName};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -257,8 +257,11 @@ impl FleetStore for ZooKeeperFleet {
     ) -> Result<WishId, CoordinatorError> {
         let decision = decisions::now(because.into(), Decided::Wish(wanted.clone()));
         let session = self.session().await?;
-        if session.children(tree::WISHES).await?.len() >= WISHES_MAX {
-            return Err(CoordinatorError::Refused("too many wishes wait; is a monitor running?".to_owned()));
+        if session.children(tree::WISHES).await?.len() >= wishes_max(&wanted) {
+            return Err(CoordinatorError::Refused(
+                "too many wishes wait or stand; is a monitor running, and is so much paused or drained?"
+                    .to_owned(),
+            ));
         }
         let Decision { by, at, reason, .. } = decision.clone();
         let wish = to_json(&Wish { id: WishId(0), by, at, reason, wanted })?;

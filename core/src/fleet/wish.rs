@@ -67,6 +67,13 @@ pub enum Wanted {
     ReleaseHold,
 }
 
+impl Wanted {
+    /// Whether it ends what another wish keeps up: that has to find room where others find none.
+    pub const fn ends_another(&self) -> bool {
+        matches!(self, Self::Undrain { .. } | Self::Resume { .. })
+    }
+}
+
 impl Wish {
     /// By whom, since when and why, for people.
     pub fn whose(&self) -> String {

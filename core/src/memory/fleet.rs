@@ -15,7 +15,7 @@ use crate::fleet::{
 use crate::pool::{PoolName, QueueName};
 use crate::seam::{
     Applied, Assignment, CoordinatorError, DECISIONS_MAX, FleetStore, FleetView, Lead, OwnedQueue, Planned,
-    StoredQueue, WISHES_MAX,
+    StoredQueue, wishes_max,
 };
 use crate::slot::SlotMap;
 use crate::time::Timestamp;
@@ -254,9 +254,10 @@ impl FleetStore for MemoryFleet {
         wanted: Wanted,
     ) -> Result<WishId, CoordinatorError> {
         self.write(|state| {
-            if state.wishes.len() >= WISHES_MAX {
+            if state.wishes.len() >= wishes_max(&wanted) {
                 return Err(CoordinatorError::Refused(
-                    "too many wishes wait; is a monitor running?".to_owned(),
+                    "too many wishes wait or stand; is a monitor running, and is so much paused or drained?"
+                        .to_owned(),
                 ));
             }
             state.made += 1;

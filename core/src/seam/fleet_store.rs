@@ -119,6 +119,11 @@ pub trait Lead: Send + Sync + 'static {
 /// The most wishes that may wait to be fulfilled or stand.
 pub const WISHES_MAX: usize = 1000;
 
+/// How many may be there when this one is added: as many again for what ends a pause or a drain.
+pub const fn wishes_max(wanted: &Wanted) -> usize {
+    if wanted.ends_another() { 2 * WISHES_MAX } else { WISHES_MAX }
+}
+
 /// The most decisions of operators that are kept; the oldest go first.
 pub const DECISIONS_MAX: usize = 100;
 
@@ -162,4 +167,17 @@ pub struct Applied {
     pub changed: Vec<StoredQueue>,
     /// Those that were not, since their record had changed, or the change does not apply to it.
     pub stale: Vec<QueueName>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_a_pause_finds_room_where_pauses_fill_it() {
+        let queue = QueueName { pool: crate::PoolName::parse("im").expect("a name"), number: 0 };
+        let pause = Wanted::Pause { queue: queue.clone() };
+        assert!(wishes_max(&Wanted::Resume { queue }) > wishes_max(&pause));
+        assert_eq!(wishes_max(&Wanted::Rebalance), WISHES_MAX);
+    }
 }

@@ -53,8 +53,14 @@ def carry(url, queue, pool, topic):
         except (AttributeError, KeyError, TypeError, ValueError) as why:
             # It would come back for ever, and everything behind it would wait.
             print(f"put aside, {properties.message_id}: {why!r}", file=sys.stderr)
-            properties.delivery_mode = PERSISTENT
-            channel.basic_publish("", aside, body, properties, mandatory=True)
+            # Not all that it came with: with another's user_id the broker would refuse it, and with an expiration it would vanish.
+            kept = pika.BasicProperties(
+                content_type=properties.content_type,
+                message_id=properties.message_id,
+                headers=properties.headers,
+                delivery_mode=PERSISTENT,
+            )
+            channel.basic_publish("", aside, body, kept, mandatory=True)
         else:
             producer.submit(message, repeat=delivery.redelivered)
             print(message.items[0]["id"], properties.message_id, flush=True)

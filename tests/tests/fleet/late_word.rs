@@ -17,7 +17,9 @@ use crate::{
 async fn what_apns_refuses_late_is_told_and_undone_and_what_it_takes_needs_no_old_file() {
     need!("rabbitmq", "zookeeper", "postgresql");
     let run = Run::new("late-word", 1, 1);
-    let mut rig = Rig::start("late_word", Services::shared().await, run.seed).await;
+    // Who is restarted keeps its queues, however slow the machine: without any it would push nothing.
+    let policy = "restart_grace = \"60s\"\n";
+    let mut rig = Rig::start_with("late_word", Services::shared().await, run.seed, policy).await;
     rig.site.simulator.set_faults(Faults::default()).unwrap();
     let before = rig.load_at(run.seed, PER_SECOND / 5).await;
     rig.flowing(100).await;

@@ -62,8 +62,11 @@ async fn fill(url: &str) -> HashMap<String, Confirmed> {
         let options = BasicPublishOptions::default();
         let unreadable =
             UNREADABLE.iter().find(|(after, _)| *after == place).map(|(_, body)| body.to_string());
-        for body in [body].into_iter().chain(unreadable) {
-            let properties = properties.clone();
+        for (body, properties) in [(body, properties.clone())]
+            .into_iter()
+            // It must not vanish where it is put.
+            .chain(unreadable.map(|body| (body, properties.with_expiration("600000".into()))))
+        {
             let confirm =
                 channel.basic_publish("".into(), OLD_QUEUE.into(), options, body.as_bytes(), properties);
             assert!(confirm.await.unwrap().await.unwrap().is_ack());

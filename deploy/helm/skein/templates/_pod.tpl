@@ -127,18 +127,3 @@ namespace="{{ .Release.Namespace }}"
 {{- end }}
 {{- end }}
 {{- end }}
-
-{{/* How many senders a set has: what autoscaling has made of it, of the set that it succeeds, or the least. A set without a number would be
-cut down to one. */}}
-{{- define "skein.senders" -}}
-{{- $sender := .root.Values.sender }}
-{{- if $sender.autoscaling.enabled }}
-{{- $running := dict }}
-{{- range $track := compact (list .track $sender.succeeds) }}
-{{- if not $running }}
-{{- $running = lookup "apps/v1" "StatefulSet" $.root.Release.Namespace (printf "%s-sender-%s" $.root.Release.Name $track) }}
-{{- end }}
-{{- end }}
-{{- if $running }}{{ $running.spec.replicas }}{{ else }}{{ $sender.autoscaling.minReplicas }}{{ end }}
-{{- else }}{{ $sender.replicas }}{{ end }}
-{{- end }}
