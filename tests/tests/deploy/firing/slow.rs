@@ -37,9 +37,9 @@ use crate::{
 
 const LIMIT: Duration = Duration::from_secs(120);
 const WEEK: u64 = 7 * 86_400;
-/// Group messages to the devices of a queue, and those devices; of two queues more than a sender's lanes may hold before the alarm. They
-/// come before the rest has used up what a queue's owner takes at a time (128 messages).
-const GROUPS: u64 = 10;
+/// Group messages to the devices of a queue, and those devices: of either queue more than a sender's lanes may hold before the alarm, as the
+/// two may go to different senders meanwhile. They come before the rest has used up what a queue's owner takes at a time (128 messages).
+const GROUPS: u64 = 20;
 const DEVICES: usize = 900;
 /// So many queues are paused, the pool as a whole is not; so long before the first goes on, and so long until the next: the figures are
 /// of ten seconds.
@@ -94,6 +94,11 @@ pub async fn waiting(stage: &mut Stage) {
             async |stage| {
                 let (groups, pool) = (for_one_sender(stage).await, PoolName::parse(POOL).unwrap());
                 let producer = stage.fleet.producer();
+                // It is connected before the fault begins.
+                let (token, first) = (Random(8).token(), NotificationId::now().at());
+                let first =
+                    Draft::new("", TOPIC).payload_json(payload("first", 0)).build_for([(token, None)], first);
+                producer.submit_many(&pool, first.unwrap(), Wait::Forever).await.remove(0).unwrap();
                 stage.apns.set_refusing(true);
                 stage.apns.cut_all();
                 let submitted =
