@@ -1,7 +1,6 @@
 //! `POST /v1/notifications`: enter → read → submit → answer.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -18,8 +17,6 @@ use crate::routes::Shared;
 use crate::submission;
 
 pub(crate) const PATH: &str = "/v1/notifications";
-/// An id that a caller made longer ago than this may have been submitted before.
-const FRESH: Duration = Duration::from_secs(1);
 
 type Given<S, L, C> = Arc<Shared<S, L, C>>;
 
@@ -165,10 +162,10 @@ impl<S: Submit, L: Ledger, C: Clock> Work<S, L, C> {
     }
 
     /// Whether some of these may have been submitted before: the request goes on with an earlier one, or it brings ids of its own
-    /// that were not made just now. Then all of it goes marked, so that the order of a token stays that of the request.
+    /// that may be known. Then all of it goes marked, so that the order of a token stays that of the request.
     fn may_be_again(&self, continued: bool, has_own_ids: bool, open: &[Notification]) -> bool {
-        let now = self.shared.clock.now();
-        continued || has_own_ids && open.iter().any(|n| now.since(n.id.at()) > FRESH)
+        let Shared { clock, recent, .. } = &*self.shared;
+        continued || has_own_ids && recent.may_be_again(open.iter().map(|n| n.id), clock.now(), clock.boot())
     }
 
     /// Reads the body, under the ids made the first time.

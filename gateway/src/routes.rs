@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::problem::Problem;
 use crate::rate::Rates;
+use crate::recent::Recent;
 use crate::{devices, notifications, trace};
 
 /// The description of the routes (OpenAPI 3.1), as it is served.
@@ -49,6 +50,7 @@ pub(crate) struct Shared<S, L, C> {
     pub(crate) keys: Arc<dyn IdempotencyStore>,
     pub(crate) metrics: Metrics,
     pub(crate) rates: Rates,
+    pub(crate) recent: Recent,
     pub(crate) permits: Arc<Semaphore>,
     access: RwLock<Arc<Access>>,
     options: RwLock<Arc<Options>>,
@@ -86,6 +88,7 @@ impl<S: Submit, L: Ledger, C: Clock> Gateway<S, L, C> {
         let metrics = Metrics::new(registry)?;
         metrics.begin(access.pools.keys());
         Ok(Self(Arc::new(Shared {
+            recent: Recent::new(clock.boot()),
             submit,
             ledger,
             clock,
