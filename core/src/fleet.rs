@@ -9,7 +9,7 @@ pub mod policy;
 pub mod report;
 pub mod wish;
 
-pub use assignment::{Cause, Note, Owner, QueueAssignment};
+pub use assignment::{Cause, Note, Owner, PRESENCE, QueueAssignment};
 pub use change::{Change, Refused};
 pub use decision::{Because, Decided, Decision, Keep};
 pub use member::{Health, Incarnation, Load, Member, MemberId, ServedPool};

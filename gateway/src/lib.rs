@@ -13,8 +13,8 @@
 //!
 //! **Submitting again.** With an `Idempotency-Key`, the same key and body gets the first answer, and a request that ended
 //! without one goes on where it stopped, under the ids made the first time. Without it, submit again with the same ids:
-//! one that has its final verdict is not published again, and one that may have been accepted before (it was made more than a second ago,
-//! or came to this gateway since, or the gateway began within the last second) is published marked, so that the sender looks it up first.
+//! one that has its final verdict is not published again, and one that may have been accepted before (it was made more than a second ago
+//! or before the gateway began, or has come to it already) is published marked, so that the sender looks it up first.
 
 mod access;
 mod devices;

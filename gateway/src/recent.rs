@@ -9,12 +9,14 @@ use skein_core::{NotificationId, Timestamp};
 
 /// An id that was made longer ago than this may have been submitted before; a younger one only if it was seen since.
 const FRESH: Duration = Duration::from_secs(1);
+/// So far apart may the clock here be from that of who makes the ids.
+const CLOCKS_APART: Duration = Duration::from_millis(100);
 
 /// The ids that came within the last second or two. As large as the callers' rates allow: 16 bytes an id.
 #[derive(Debug)]
 pub(crate) struct Recent {
-    /// An earlier process may have accepted what was made before.
-    began: BootMillis,
+    /// The process before this one may have accepted what was made until then.
+    began: Timestamp,
     seen: Mutex<Seen>,
 }
 
@@ -27,9 +29,10 @@ struct Seen {
 }
 
 impl Recent {
-    pub(crate) fn new(now: BootMillis) -> Self {
-        let seen = Seen { since: now, present: HashSet::new(), before: HashSet::new() };
-        Self { began: now, seen: Mutex::new(seen) }
+    /// For a process that begins now.
+    pub(crate) fn new(now: Timestamp, boot: BootMillis) -> Self {
+        let seen = Seen { since: boot, present: HashSet::new(), before: HashSet::new() };
+        Self { began: now.plus(CLOCKS_APART), seen: Mutex::new(seen) }
     }
 
     /// Whether one of these may have been submitted before, here or to the process before this one. From now on each has been.
@@ -46,10 +49,11 @@ impl Recent {
             seen.before = if is_old { HashSet::new() } else { last };
             seen.since = boot;
         }
-        let mut again = boot.since(self.began) <= FRESH;
+        let mut again = false;
         for id in ids {
-            again |= now.since(id.at()) > FRESH || seen.before.contains(&id);
-            again |= !seen.present.insert(id);
+            let made = id.at();
+            again |= made <= self.began || now.since(made) > FRESH;
+            again |= seen.before.contains(&id) | !seen.present.insert(id);
         }
         again
     }
@@ -59,45 +63,65 @@ impl Recent {
 mod tests {
     use super::*;
 
-    const BEGAN: BootMillis = BootMillis(50_000);
+    const BOOT: BootMillis = BootMillis(50_000);
 
-    /// Ids made now, asked about so long after the start.
-    fn asks(recent: &Recent, ids: &[NotificationId], after_ms: u64) -> bool {
-        let made = ids[0].at();
-        recent.may_be_again(ids.iter().copied(), made, BEGAN.plus(Duration::from_millis(after_ms)))
+    fn began() -> Timestamp {
+        NotificationId::now().at()
+    }
+
+    fn after(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// An id that is made so long after the start; another with each call.
+    fn made(began: Timestamp, millis: u64) -> NotificationId {
+        let mut random = [0; 10];
+        random.copy_from_slice(&NotificationId::now().as_uuid().as_bytes()[6..]);
+        NotificationId::new(began.plus(after(millis)), random)
     }
 
     #[test]
     fn p3_an_id_that_comes_again_is_told_from_a_new_one() {
-        let recent = Recent::new(BEGAN);
-        let [one, two, three] = [(); 3].map(|()| NotificationId::now());
-        assert!(!asks(&recent, &[one, two], 1_500));
-        assert!(asks(&recent, &[three, two], 1_501), "one of a request is enough");
-        assert!(asks(&recent, &[three], 2_600), "it was in that request");
-        assert!(asks(&recent, &[one], 2_601));
-        assert!(!asks(&recent, &[NotificationId::now()], 2_602));
-        assert!(asks(&recent, &[one, one], 9_000), "twice in one request");
+        let began = began();
+        let recent = Recent::new(began, BOOT);
+        let asks = |ids: &[NotificationId], millis| {
+            recent.may_be_again(ids.iter().copied(), began.plus(after(millis)), BOOT.plus(after(millis)))
+        };
+        let [one, two, three] = [1_500, 1_500, 1_600].map(|millis| made(began, millis));
+        assert!(!asks(&[one, two], 1_500));
+        assert!(asks(&[three, two], 1_600), "one of a request is enough");
+        assert!(asks(&[three], 2_590), "it was in that request");
+        assert!(asks(&[one], 2_400));
+        assert!(!asks(&[made(began, 2_600)], 2_600));
+        assert!(asks(&[made(began, 5_000); 2], 5_000), "twice in one request");
     }
 
     #[test]
-    fn p3_the_process_before_may_have_accepted_it() {
-        let recent = Recent::new(BEGAN);
-        assert!(asks(&recent, &[NotificationId::now()], 1_000));
-        assert!(!asks(&recent, &[NotificationId::now()], 1_001));
+    fn p3_the_process_before_may_have_accepted_what_was_made_before() {
+        let began = began();
+        let recent = Recent::new(began, BOOT);
+        for (millis, again) in [(0, true), (100, true), (101, false), (400, false)] {
+            let now = (began.plus(after(400)), BOOT.plus(after(400)));
+            let id = made(began, millis);
+            assert_eq!(recent.may_be_again([id].into_iter(), now.0, now.1), again, "{millis} ms");
+        }
     }
 
     #[test]
     fn p3_an_old_id_may_have_been_anywhere() {
-        let (recent, id) = (Recent::new(BEGAN), NotificationId::now());
-        let later = id.at().plus(Duration::from_millis(1_002));
-        assert!(recent.may_be_again([id].into_iter(), later, BEGAN.plus(Duration::from_secs(60))));
+        let began = began();
+        let recent = Recent::new(began, BOOT);
+        let id = made(began, 30_000);
+        assert!(recent.may_be_again([id].into_iter(), began.plus(after(31_001)), BOOT.plus(after(31_001))));
     }
 
     #[test]
     fn p8_what_is_kept_is_that_of_two_seconds() {
-        let recent = Recent::new(BEGAN);
-        for second in 0..10 {
-            asks(&recent, &[NotificationId::now(), NotificationId::now()], 1_001 * second);
+        let began = began();
+        let recent = Recent::new(began, BOOT);
+        for millis in (0..10_000).step_by(1_001) {
+            let ids = [made(began, millis), made(began, millis)];
+            recent.may_be_again(ids.into_iter(), began.plus(after(millis)), BOOT.plus(after(millis)));
         }
         let seen = recent.seen.lock().unwrap();
         assert!(seen.present.len() + seen.before.len() <= 4, "{seen:?}");

@@ -88,7 +88,7 @@ impl<S: Submit, L: Ledger, C: Clock> Gateway<S, L, C> {
         let metrics = Metrics::new(registry)?;
         metrics.begin(access.pools.keys());
         Ok(Self(Arc::new(Shared {
-            recent: Recent::new(clock.boot()),
+            recent: Recent::new(clock.now(), clock.boot()),
             submit,
             ledger,
             clock,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use skein_core::QueueName;
-use skein_core::fleet::Owner;
+use skein_core::fleet::{Owner, PRESENCE};
 use skein_core::lease::BootMillis;
 use skein_core::plan::Connection;
 use std::time::Duration;
@@ -28,6 +28,10 @@ pub struct Connections {
 struct Life {
     /// By the broker's name.
     open: BTreeMap<String, Open>,
+    /// Its presence connection has closed since one was last opened. One that was open before events came is not known until it is listed:
+    /// until it closes, nothing that closes besides is the life's end.
+    presence_closed: bool,
+    /// When the last one closed.
     closed_at: Option<BootMillis>,
 }
 
@@ -48,13 +52,14 @@ impl Connections {
 
     /// A connection was closed.
     pub fn closed(&mut self, broker_name: &str, client_name: &str, at: BootMillis) {
-        let Some((owner, _)) = Owner::of_connection(client_name) else { return };
+        let Some((owner, purpose)) = Owner::of_connection(client_name) else { return };
         if self.closed.len() == CLOSED_MAX {
             self.closed.pop_front();
         }
         self.closed.push_back(broker_name.to_owned());
         let life = self.lives.entry(owner).or_default();
         life.open.remove(broker_name);
+        life.presence_closed |= purpose == PRESENCE;
         life.closed_at = Some(at);
     }
 
@@ -70,7 +75,7 @@ impl Connections {
             let before = life.open.len();
             life.open.retain(|_, open| at.since(open.seen) < UNLISTED_MAX);
             if life.open.is_empty() && before > 0 {
-                life.closed_at = None;
+                life.presence_closed = false;
             }
         }
     }
@@ -86,10 +91,12 @@ impl Connections {
             .retain(|_, life| !life.open.is_empty() || life.closed_at.is_some_and(|at| now.since(at) < KEPT));
     }
 
-    /// How a life's connections stand.
+    /// How a life's connections stand: closed once its presence connection has, and every other that is known.
     pub fn of(&self, life: &Owner) -> Connection {
         match self.lives.get(life) {
-            Some(Life { open, closed_at: Some(at) }) if open.is_empty() => Connection::Closed { at: *at },
+            Some(Life { open, presence_closed: true, closed_at: Some(at) }) if open.is_empty() => {
+                Connection::Closed { at: *at }
+            }
             _ => Connection::Open,
         }
     }
@@ -117,7 +124,9 @@ impl Connections {
     fn add(&mut self, broker_name: &str, client_name: &str, at: BootMillis) {
         if let Some((owner, purpose)) = Owner::of_connection(client_name) {
             let open = Open { purpose: purpose.to_owned(), seen: at };
-            self.lives.entry(owner).or_default().open.insert(broker_name.to_owned(), open);
+            let life = self.lives.entry(owner).or_default();
+            life.presence_closed &= purpose != PRESENCE;
+            life.open.insert(broker_name.to_owned(), open);
         }
     }
 }
@@ -153,6 +162,7 @@ mod tests {
         all.listed([("d", name("im.q3").as_str())], BootMillis(8));
         assert_eq!(all.of(&first), Connection::Open);
         all.closed("d", &name("im.q3"), BootMillis(9));
+        assert_eq!(all.of(&first), Connection::Closed { at: BootMillis(9) });
         all.forget_old(BootMillis(9).plus(KEPT));
         assert_eq!(all.of(&first), Connection::Open);
         assert!(all.lives.is_empty());
@@ -182,11 +192,42 @@ mod tests {
         assert_eq!(all.open(&life), 0);
         assert_eq!(all.of(&life), Connection::Open, "nobody is taken for dead by a listing");
         let again = began.plus(LIST_EVERY * 3);
+        all.opened("node 2 presence", &presence, again);
         all.opened("node 2 q3", &consumer, again);
         list(&mut all, &["node 2 q3"], again.plus(LIST_EVERY));
         list(&mut all, &[], again.plus(LIST_EVERY * 2));
         assert_eq!(all.to_queue(&life, &queue), ["node 2 q3"]);
         all.closed("node 2 q3", &consumer, again);
+        assert_eq!(
+            all.of(&life),
+            Connection::Open,
+            "a lost queue is no end: its presence is listed no more, and not closed"
+        );
+        all.closed("node 2 presence", &presence, again);
         assert_eq!(all.of(&life), Connection::Closed { at: again }, "its end is noticed again");
+    }
+
+    #[test]
+    fn p2_who_loses_its_last_queue_before_its_presence_is_known_lives() {
+        let life = Owner {
+            member: MemberId::parse("s1").unwrap(),
+            incarnation: Incarnation("00000000-0000-0000-0000-000000000001".parse().unwrap()),
+        };
+        let (presence, consumer) =
+            (format!("{}/presence", life.connection_name()), format!("{}/im.q3", life.connection_name()));
+        let mut all = Connections::default();
+        all.opened("q3", &consumer, BootMillis(1));
+        all.closed("q3", &consumer, BootMillis(2));
+        assert_eq!(all.of(&life), Connection::Open, "its presence was open before events came");
+        all.closed("presence", &presence, BootMillis(3));
+        assert_eq!(
+            all.of(&life),
+            Connection::Closed { at: BootMillis(3) },
+            "it has not been listed, and closed"
+        );
+        all.opened("presence again", &presence, BootMillis(4));
+        all.opened("q3 again", &consumer, BootMillis(4));
+        all.closed("q3 again", &consumer, BootMillis(5));
+        assert_eq!(all.of(&life), Connection::Open);
     }
 }

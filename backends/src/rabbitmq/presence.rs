@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
+use skein_core::fleet::PRESENCE;
 use skein_producer::LinkOptions;
 use skein_producer::link::Link;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What this connection is for, at the end of its name.
-const PURPOSE: &str = "presence";
 /// How long the first one may take before that is told as trouble: until then nothing is known against it. Shorter, and of a fleet
 /// that starts on a busy machine the first to have declared would get every queue.
 const FIRST: Duration = Duration::from_secs(5);
@@ -28,7 +27,7 @@ impl Presence {
     /// again. Must be called within a runtime.
     pub fn keep(link: &LinkOptions, backoff: (Duration, Duration), mut once: watch::Receiver<bool>) -> Self {
         let mut link = link.clone();
-        link.name = format!("{}/{PURPOSE}", link.name);
+        link.name = format!("{}/{PRESENCE}", link.name);
         let (tell, trouble) = watch::channel(None);
         let task = tokio::spawn(async move {
             let mut pause = backoff.0;

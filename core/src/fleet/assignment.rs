@@ -16,6 +16,9 @@ pub struct Owner {
     pub incarnation: Incarnation,
 }
 
+/// What a sender's connection of its own is for, beside those to its queues: it stands as long as the sender does.
+pub const PRESENCE: &str = "presence";
+
 impl Owner {
     /// The name of this life's connections to the broker, up to the `/` and what each of them is for, such as its queue.
     pub fn connection_name(&self) -> String {
