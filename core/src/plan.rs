@@ -140,6 +140,14 @@ impl Round<'_> {
         }
         for at in 0..self.board.peers.len() {
             let peer = &self.board.peers[at];
+            if peer.leaving.is_some() && peer.presence == Presence::Present && peer.paused > 0 {
+                let why = format!(
+                    "{} is leaving, and {} of its queues are paused and stay with it: resume them, or end it with SIGTERM",
+                    peer.id, peer.paused
+                );
+                self.hold(HeldFor::Paused, why);
+            }
+            let peer = &self.board.peers[at];
             if peer.presence == Presence::Suspect && peer.owns > 0 {
                 let why =
                     format!("{} lost its connection to the broker and may be restarting in place", peer.id);

@@ -165,7 +165,9 @@ impl<S: Submit, L: Ledger, C: Clock> Work<S, L, C> {
     /// that may be known. Then all of it goes marked, so that the order of a token stays that of the request.
     fn may_be_again(&self, continued: bool, has_own_ids: bool, open: &[Notification]) -> bool {
         let Shared { clock, recent, .. } = &*self.shared;
-        continued || has_own_ids && recent.may_be_again(open.iter().map(|n| n.id), clock.now(), clock.boot())
+        // Ids that were made here go in too: the caller has them from the answer, and may come again with them.
+        let known = recent.may_be_again(open.iter().map(|n| n.id), clock.now(), clock.boot());
+        continued || has_own_ids && known
     }
 
     /// Reads the body, under the ids made the first time.

@@ -12,7 +12,10 @@ const FRESH: Duration = Duration::from_secs(1);
 /// So far apart may the clock here be from that of who makes the ids.
 const CLOCKS_APART: Duration = Duration::from_millis(100);
 
-/// The ids that came within the last second or two. As large as the callers' rates allow: 16 bytes an id.
+/// How long one is kept at least: until it is old, by whichever clock.
+const KEPT: Duration = FRESH.saturating_add(CLOCKS_APART);
+
+/// The ids that came within the last second or two: as many as the callers' rates allow, 16 bytes each.
 #[derive(Debug)]
 pub(crate) struct Recent {
     /// The process before this one may have accepted what was made until then.
@@ -35,7 +38,8 @@ impl Recent {
         Self { began: now.plus(CLOCKS_APART), seen: Mutex::new(seen) }
     }
 
-    /// Whether one of these may have been submitted before, here or to the process before this one. From now on each has been.
+    /// Whether one of these may have been submitted before, here or to the process before this one. From now on each has been. Of what a
+    /// clock that is ahead has made nobody knows how old it is.
     pub(crate) fn may_be_again(
         &self,
         ids: impl Iterator<Item = NotificationId>,
@@ -43,8 +47,8 @@ impl Recent {
         boot: BootMillis,
     ) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if boot.since(seen.since) > FRESH {
-            let is_old = boot.since(seen.since) > FRESH * 2;
+        if boot.since(seen.since) > KEPT {
+            let is_old = boot.since(seen.since) > KEPT * 2;
             let last = std::mem::take(&mut seen.present);
             seen.before = if is_old { HashSet::new() } else { last };
             seen.since = boot;
@@ -52,7 +56,7 @@ impl Recent {
         let mut again = false;
         for id in ids {
             let made = id.at();
-            again |= made <= self.began || now.since(made) > FRESH;
+            again |= made <= self.began || now.since(made) > FRESH || made.since(now) > CLOCKS_APART;
             again |= seen.before.contains(&id) | !seen.present.insert(id);
         }
         again
@@ -116,10 +120,25 @@ mod tests {
     }
 
     #[test]
+    fn p3_an_id_from_a_clock_that_is_ahead_may_be_of_any_age() {
+        let began = began();
+        let recent = Recent::new(began, BOOT);
+        let (slightly, much) = (made(began, 10_100), made(began, 10_101));
+        let asks = |id: NotificationId, millis| {
+            recent.may_be_again([id].into_iter(), began.plus(after(millis)), BOOT.plus(after(millis)))
+        };
+        assert!(!asks(slightly, 10_000));
+        assert!(asks(much, 10_000));
+        assert!(!asks(made(began, 11_090), 11_090), "others come meanwhile");
+        assert!(asks(slightly, 11_100), "it is not old yet, and still known");
+        assert!(asks(slightly, 11_101));
+    }
+
+    #[test]
     fn p8_what_is_kept_is_that_of_two_seconds() {
         let began = began();
         let recent = Recent::new(began, BOOT);
-        for millis in (0..10_000).step_by(1_001) {
+        for millis in (0..10_000).step_by(1_101) {
             let ids = [made(began, millis), made(began, millis)];
             recent.may_be_again(ids.into_iter(), began.plus(after(millis)), BOOT.plus(after(millis)));
         }

@@ -138,7 +138,7 @@ pub async fn kick<L: Lead, B: BrokerWatch>(
     let owner = |queue: &QueueName| stored.get(queue).and_then(|a| a.owner.as_ref());
     let comes = |life: &Owner, queue: &QueueName| stored.get(queue).is_some_and(|a| a.comes_to(&life.member));
     kicks.look(&seen.connections, owner, comes, now);
-    let due = kicks.due(&seen.connections, owns, now);
+    let due = kicks.due(&seen.connections, owns, comes, now);
     let closing = async {
         for kick in due {
             if !lead.is_certain() {

@@ -81,17 +81,20 @@ impl Kicks {
         }
     }
 
-    /// What is open of them and due. `owns` says who owns a queue now: who has it again is left alone.
+    /// What is open of them and due. `owns` says who owns a queue now, `comes` whose it is about to be: who has it again, or makes himself
+    /// ready for it, is left alone.
     pub fn due(
         &mut self,
         connections: &Connections,
         owns: impl Fn(&Owner, &QueueName) -> bool,
+        comes: impl Fn(&Owner, &QueueName) -> bool,
         now: BootMillis,
     ) -> Vec<Kick> {
         self.former.retain(|former| now.since(former.since) < KEPT && !owns(&former.owner, &former.queue));
         let mut due = Vec::new();
         for former in &mut self.former {
-            if former.tried.is_some_and(|tried| now.since(tried) < AGAIN) {
+            let tried_just_now = former.tried.is_some_and(|tried| now.since(tried) < AGAIN);
+            if tried_just_now || comes(&former.owner, &former.queue) {
                 continue;
             }
             let open = connections.to_queue(&former.owner, &former.queue);
@@ -133,7 +136,7 @@ mod tests {
         let mut kicks = Kicks::default();
         let mut due = |at| {
             kicks.look(&connections, |of| (*of == queue).then_some(&owner), |_, _| false, BootMillis(at));
-            kicks.due(&connections, owns, BootMillis(at))
+            kicks.due(&connections, owns, |_, _| false, BootMillis(at))
         };
         assert!(due(1_000).is_empty(), "its end may be on its way");
         assert!(due(2_999).is_empty());
@@ -142,10 +145,21 @@ mod tests {
         let mut kicks = Kicks::default();
         kicks.look(&connections, |_| None, |_, _| false, BootMillis(1_000));
         kicks.look(&connections, |_| None, |_, _| false, BootMillis(9_000));
-        assert!(kicks.due(&connections, owns, BootMillis(9_000)).is_empty(), "nobody waits for it");
+        assert!(
+            kicks.due(&connections, owns, |_, _| false, BootMillis(9_000)).is_empty(),
+            "nobody waits for it"
+        );
         let mut kicks = Kicks::default();
         kicks.look(&connections, |_| Some(&owner), |_, _| true, BootMillis(1_000));
         kicks.look(&connections, |_| Some(&owner), |_, _| true, BootMillis(9_000));
-        assert!(kicks.due(&connections, owns, BootMillis(9_000)).is_empty(), "it is about to be its own");
+        assert!(
+            kicks.due(&connections, owns, |_, _| true, BootMillis(9_000)).is_empty(),
+            "it is about to be its own"
+        );
+        // The same of one from which this monitor has taken the queue itself, and to which it comes back.
+        kicks.taken(former.clone(), queue.clone(), BootMillis(9_000));
+        assert!(kicks.due(&connections, owns, |_, _| true, BootMillis(9_000)).is_empty());
+        let kicked = kicks.due(&connections, owns, |_, _| false, BootMillis(9_000));
+        assert_eq!(kicked.len(), 1, "it does not come after all");
     }
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::core::Collector as _;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 use skein_core::answer::{Answer, Evidence};
 use skein_core::fact::NoteKind;
@@ -35,6 +36,7 @@ pub struct Metrics {
     redelivered: IntCounterVec,
     dead_letters: IntCounterVec,
     held: IntGaugeVec,
+    fullness: GaugeVec,
     cuts: IntCounterVec,
     record_rows: IntCounter,
     record_seconds: Histogram,
@@ -114,6 +116,9 @@ impl Metrics {
                 .buckets(SECONDS.to_vec()),
         )?;
         registry.register(Box::new(record_seconds.clone()))?;
+        let help = "How much of what a shard may hold of a pool it holds, of notifications or of bytes, whichever is more; 1 is all.";
+        let fullness = GaugeVec::new(Opts::new("skein_lanes_fullness_ratio", help), &["pool", "shard"])?;
+        registry.register(Box::new(fullness.clone()))?;
         let draining = IntGauge::new("skein_sender_draining", "1 while the sender leaves its queues.")?;
         registry.register(Box::new(draining.clone()))?;
         let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
@@ -186,6 +191,7 @@ impl Metrics {
                 "Notifications in lanes: waiting, held or in flight.",
                 &["pool", "shard"],
             )?,
+            fullness,
             account: account::Account::new(&registry)?,
             apps: apps::Apps::new(&registry)?,
             connections: Families::new(&registry)?,
@@ -379,8 +385,10 @@ impl PoolMetrics {
         self.cuts.inc();
     }
 
-    /// So many items are in this shard's lanes.
-    pub fn in_lanes(&self, shard: usize, items: usize) {
-        self.all.held.with_label_values(&[self.pool.as_str(), &shard.to_string()]).set(items as i64);
+    /// So many items are in this shard's lanes, and so much of its permits is out.
+    pub fn in_lanes(&self, shard: usize, items: usize, fullness: f64) {
+        let labels = &[self.pool.as_str(), &shard.to_string()];
+        self.all.held.with_label_values(labels).set(items as i64);
+        self.all.fullness.with_label_values(labels).set(fullness);
     }
 }

@@ -72,6 +72,13 @@ impl Permits {
         self.bytes.get()
     }
 
+    /// How much of the bounds is out, of items or of bytes, whichever is more: 1 is all of it, more is possible for a while.
+    pub fn fullness(&self) -> f64 {
+        let (items, bytes) = self.bounds.get();
+        let part = |bound: isize, free: isize| (bound - free) as f64 / bound.max(1) as f64;
+        part(items, self.items.get()).max(part(bytes, self.bytes.get()))
+    }
+
     fn is_free(&self) -> bool {
         self.items.get() > 0 && self.bytes.get() > 0
     }
@@ -106,13 +113,15 @@ mod tests {
         permits.give([Cost(60)]);
         assert!(permits.take(Cost(1)) && permits.take(Cost(1)));
         assert!(!permits.take(Cost(0)), "three items");
+        assert_eq!(permits.fullness(), 1.0, "of the items; 62 of 100 bytes");
 
         permits.resize(1, 100);
         permits.give([Cost(1)]);
         assert!(!permits.take(Cost(0)), "two are out, and one is the bound");
         permits.give([Cost(60), Cost(1)]);
         assert_eq!(permits.free(), 1);
-        permits.resize(2, 100);
+        permits.resize(4, 100);
         assert!(permits.take(Cost(60)) && permits.take(Cost(60)));
+        assert_eq!(permits.fullness(), 1.2, "of the bytes");
     }
 }

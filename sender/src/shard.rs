@@ -289,7 +289,8 @@ where
                 () = tokio::time::sleep(GAUGES_EVERY) => {
                     self.metrics.away(&self.status.view());
                     for pool in pools.values() {
-                        pool.metrics.in_lanes(self.number, pool.work.borrow().lanes.len());
+                        let items = pool.work.borrow().lanes.len();
+                        pool.metrics.in_lanes(self.number, items, pool.permits.fullness());
                     }
                 }
             }

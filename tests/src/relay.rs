@@ -204,11 +204,17 @@ async fn listen(
             continue;
         };
         tokio::select! {
-            accepted = open.accept() => if let Ok((client, _)) = accepted {
-                counters.accepted.fetch_add(1, Ordering::Relaxed);
-                connections.spawn(connection(client, way, inherited.clone(), Arc::clone(&counters)));
-            },
+            biased;
             Ok(_) = orders.wait_for(|orders| orders.refusing) => listener = None,
+            accepted = open.accept() => match accepted {
+                // It came before the order was seen.
+                Ok((client, _)) if inherited.borrow().refusing => reset(Some(client)),
+                Ok((client, _)) => {
+                    counters.accepted.fetch_add(1, Ordering::Relaxed);
+                    connections.spawn(connection(client, way, inherited.clone(), Arc::clone(&counters)));
+                }
+                Err(_) => {}
+            },
             Some(_) = connections.join_next() => {}
         }
     }

@@ -9,7 +9,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What a request comes back with when no connection can be made.
 async fn failure(config: ClientConfig, credential: Credential) -> ConnectFailure {
-    let config = ClientConfig { unsent_max: Duration::from_secs(1), ..config };
     let mut client = Client::new(config, credential);
     write_all(&mut client, 1..=1);
     match answers(&mut client, 1).await.remove(0).1 {
@@ -74,8 +73,7 @@ async fn p3_a_certificate_that_the_server_refuses_leaves_nothing_in_doubt() {
     let config = pki.server_config(Some(&pki));
     let server = Server::with(pki, config).await;
     let stranger = Pki::new().client_certificate();
-    let config = ClientConfig { unsent_max: Duration::from_millis(300), ..server.config() };
-    let mut client = Client::new(config, stranger);
+    let mut client = Client::new(server.config(), stranger);
     write_all(&mut client, 1..=1);
     let serve = async {
         loop {
@@ -99,8 +97,7 @@ async fn p3_a_certificate_that_the_server_refuses_leaves_nothing_in_doubt() {
 #[tokio::test]
 async fn p3_a_server_that_hangs_up_after_the_handshake_leaves_nothing_in_doubt() {
     let server = Server::new().await;
-    let config = ClientConfig { unsent_max: Duration::from_millis(300), ..server.config() };
-    let mut client = Client::new(config, server.pki.client_certificate());
+    let mut client = Client::new(server.config(), server.pki.client_certificate());
     write_all(&mut client, 1..=20);
     let mut connects = 0;
     let serve = async {

@@ -68,12 +68,7 @@ async fn p3_goaway_splits_what_is_in_flight_and_the_connection_is_replaced() {
 #[tokio::test]
 async fn p3_a_reset_leaves_the_written_in_doubt_and_the_held_not_sent() {
     let server = Server::new().await;
-    let config = ClientConfig {
-        connections_max: 1,
-        unsent_max: Duration::from_millis(700),
-        streams_max: 2,
-        ..server.config()
-    };
+    let config = ClientConfig { connections_max: 1, streams_max: 2, ..server.config() };
     let mut client = Client::new(config, token());
     let (peer, _) = warmed_up(&server, &mut client, 2).await;
     write_all(&mut client, 3..=4);

@@ -17,8 +17,7 @@ pub async fn database() -> (&'static PostgreSqlAddress, String, PostgresOptions)
 }
 
 pub fn in_clear(url: &str) -> PostgresOptions {
-    let connect_timeout = std::time::Duration::from_secs(1);
-    PostgresOptions { tls: false, connect_timeout, ..PostgresOptions::new(url) }
+    PostgresOptions { tls: false, ..PostgresOptions::new(url) }
 }
 
 /// The options of a database behind another address.

@@ -1,12 +1,12 @@
 //! ZooKeeper goes away and comes back.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use skein_backends::zookeeper::ZooKeeperCoordinator;
 use skein_core::fleet::Wanted;
 use skein_core::seam::{Coordinator as _, CoordinatorError, FleetStore as _, Lead as _, Planned, Standing};
-use skein_tests::need;
 use skein_tests::services::ZooKeeper;
+use skein_tests::{need, until};
 
 use crate::world::{LIMIT, World, assign, give, life, queue, slots, stored, until_view};
 
@@ -77,6 +77,8 @@ async fn an_ensemble_that_loses_its_leader_keeps_every_session() {
     let mut servers = ZooKeeper::start_ensemble().await.unwrap();
     let mut world = World::of(&servers[0], "ensemble");
     world.options.servers = servers.iter().map(|server| server.url()).collect();
+    // None is to end, however long a busy machine takes to elect.
+    world.options.session_timeout = Duration::from_secs(20);
     let store = world.made().await;
     let lead = store.lead().await.unwrap();
     let join = |name| ZooKeeperCoordinator::join(world.options.clone(), life(name, 1), slots(16));
@@ -88,12 +90,15 @@ async fn an_ensemble_that_loses_its_leader_keeps_every_session() {
         owned(sender, 1).await;
     }
 
-    let mut leader = 0;
-    for (n, server) in servers.iter().enumerate() {
-        if server.leads().await.unwrap() {
-            leader = n;
+    let leads = async || {
+        for (number, server) in servers.iter().enumerate() {
+            if server.leads().await.unwrap_or(false) {
+                return Some(number);
+            }
         }
-    }
+        None
+    };
+    let leader = until("a leading server", LIMIT, leads).await.unwrap();
     let killed = Instant::now();
     servers[leader].kill9();
     let on = until_view(&store, |view| view.members.len() == 4).await;

@@ -27,6 +27,8 @@ pub(super) struct Peer<'a> {
     pub reserved: bool,
     /// How many queues name it as their owner.
     pub owns: usize,
+    /// How many of them are paused, and so stay with it whatever becomes of it.
+    pub paused: usize,
     /// How many queues it has on the board.
     pub count: u32,
     /// Their load.
@@ -136,6 +138,7 @@ impl<'a> Board<'a> {
             let owner = seen.assignment.owner.as_ref().and_then(|o| by_id.get(&o.member).copied());
             if let Some(owner) = owner {
                 peers[owner].owns += 1;
+                peers[owner].paused += usize::from(seen.assignment.paused);
             }
             let weight = u64::from(seen.per_second.max(policy.balance_queue_floor).max(1));
             entries.push(Entry { seen, pool: pools.len() - 1, owner, weight, home: None });
@@ -296,6 +299,7 @@ impl<'a> Peer<'a> {
             successor: None,
             reserved: false,
             owns: 0,
+            paused: 0,
             count: 0,
             load: 0,
             zone,

@@ -14,7 +14,8 @@ impl Round<'_> {
             .board
             .peers
             .iter()
-            .filter(|peer| peer.owns > 0 && peer.presence != Presence::Present)
+            // Whose queues are all paused has none that could be seized, however long ago it went.
+            .filter(|peer| peer.owns > peer.paused && peer.presence != Presence::Present)
             .map(|peer| peer.id)
             .collect();
         self.memory.released.retain(|id| lost.contains(id));

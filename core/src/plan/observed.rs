@@ -45,9 +45,9 @@ pub struct Seen {
 /// The connections of a member to the broker, by the broker's own events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connection {
-    /// At least one is open, or none of this incarnation was ever seen.
+    /// Nobody knows better: its presence connection has not closed since events are heard, or another is open.
     Open,
-    /// Every one that this incarnation had is closed. (What an earlier incarnation had says nothing of this one.)
+    /// Its presence connection is closed, and every other of this incarnation that is known. (What an earlier incarnation had says nothing of this one.)
     Closed {
         /// When the last one was, by the monitor's boot clock.
         at: BootMillis,

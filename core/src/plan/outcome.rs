@@ -77,6 +77,8 @@ pub enum HeldFor {
     Joining,
     /// A successor is not ready.
     Successor,
+    /// A member that is leaving owns paused queues, which stay with it.
+    Paused,
     /// An owner takes long to leave.
     Slow,
 }
@@ -93,6 +95,7 @@ impl HeldFor {
             Self::Stopped => "stopped",
             Self::Joining => "joining",
             Self::Successor => "successor",
+            Self::Paused => "paused",
             Self::Slow => "slow",
         }
     }

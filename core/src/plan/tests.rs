@@ -275,6 +275,38 @@ fn a_wish_that_holds_something_stands_until_it_is_taken_back() {
 }
 
 #[test]
+fn p1_a_dead_owner_of_a_paused_queue_alone_holds_nothing_back() {
+    let mut fleet = Fleet::settled(&["a", "b", "c"], 6);
+    fleet.wish(1, Wanted::Pause { queue: queue(0) });
+    fleet.act();
+    fleet.observed.members.remove(0);
+    assert_eq!(fleet.act(), 1, "its other queue is taken over");
+    fleet.later(600_000);
+    assert!(fleet.plan().moves.is_empty());
+    fleet.observed.members.remove(0);
+    let alone = fleet.plan();
+    assert!(alone.held.iter().all(|held| held.what != HeldFor::HalfGone), "{:?}", alone.held);
+    assert!(fleet.act() > 0, "one of two is not more than half");
+    assert_eq!((fleet.owned_by("c"), fleet.owned_by("a")), (5, 1), "the paused one stays");
+}
+
+#[test]
+fn a_paused_queue_that_keeps_its_owner_from_leaving_is_named() {
+    let mut fleet = Fleet::settled(&["a", "b"], 4);
+    fleet.wish(1, Wanted::Pause { queue: queue(0) });
+    fleet.act();
+    fleet.member("a").member.draining = true;
+    fleet.act();
+    assert_eq!(fleet.owned_by("a"), 1);
+    let held = fleet.plan().held;
+    assert_eq!(held[0].what, HeldFor::Paused);
+    assert!(held[0].why.starts_with("a is leaving, and 1 of its queues are paused"), "{}", held[0].why);
+    fleet.wish(2, Wanted::Resume { queue: queue(0) });
+    fleet.act();
+    assert_eq!((fleet.owned_by("a"), fleet.plan().held.len()), (0, 0));
+}
+
+#[test]
 fn balance_acts_after_a_minute_and_stops_below() {
     let mut fleet = Fleet::settled(&["a", "b"], 16);
     for queue in fleet.observed.queues.iter_mut().step_by(2) {

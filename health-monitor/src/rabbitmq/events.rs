@@ -13,7 +13,7 @@ use skein_producer::link::{Link, LinkError, header_text};
 const EXCHANGE: &str = "amq.rabbitmq.event";
 const CREATED: &str = "connection.created";
 const CLOSED: &str = "connection.closed";
-/// Events that wait for a monitor; one that is so far behind reads everything again.
+/// Events that wait for a monitor. Of one that is so far behind the oldest are lost: an end that it never hears of is noticed by the session.
 const EVENTS_MAX: i32 = 20_000;
 /// How long subscribing may take once the connection is open.
 const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(10);

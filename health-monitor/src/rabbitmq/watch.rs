@@ -140,6 +140,8 @@ async fn hear<C: Clock>(options: WatchOptions, clock: C, shared: Arc<Shared>) {
             if view.events_trouble.is_none() {
                 tracing::warn!(%error, "the broker's events are not heard; dead senders are noticed by their sessions alone");
             }
+            // What was known is not so any more, and may stay unheard for long.
+            view.connections.forget_all();
             view.seen = if refused { BrokerSeen::Up } else { BrokerSeen::Away };
             view.events_trouble = Some(error);
         }

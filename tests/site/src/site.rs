@@ -15,10 +15,17 @@ pub const POOL: &str = "im";
 /// Its topic.
 pub const TOPIC: &str = "com.example.im";
 
+/// What APNs is given for an answer: longer than a busy machine stands still, since what misses it may be a copy, and where nothing goes
+/// wrong there is none.
+pub const ANSWER_LIMIT: &str = "10s";
+/// The same where answers get lost, and are waited for in vain.
+const LOST_ANSWER_LIMIT: &str = "2s";
+
 /// A folder, a simulator, ports.
 pub struct Site {
     /// Its APNs, in this process.
     pub simulator: Handle,
+    answer_limit: &'static str,
     pages: Port,
     front: Port,
     folder: TempDir,
@@ -37,6 +44,7 @@ pub fn bad_day(seed: u64) -> Faults {
 impl Site {
     /// A new folder with fresh keys, and a simulator with these faults.
     pub fn new(faults: Faults) -> Self {
+        let answer_limit = if faults.request.silence > 0.0 { LOST_ANSWER_LIMIT } else { ANSWER_LIMIT };
         let folder = tempfile::Builder::new().prefix("skein-site-").tempdir().unwrap();
         let p8 = keys::provider_key();
         let key =
@@ -56,7 +64,7 @@ impl Site {
         keys::private_file(path, "parking.key", &"a5".repeat(32));
         keys::private_file(path, "broker-password", "guest");
         keys::private_file(path, "gateway-keys", &keys::api_key_line());
-        Self { simulator, pages: Port::claim(), front: Port::claim(), folder }
+        Self { simulator, answer_limit, pages: Port::claim(), front: Port::claim(), folder }
     }
 
     /// A file of the folder.
@@ -97,7 +105,7 @@ shards = 2
 {pool}"#,
             pages = pages.number(),
             front = self.front.number(),
-            pool = self.pool(self.simulator.addr(), "2s"),
+            pool = self.pool(self.simulator.addr(), self.answer_limit),
         );
         self.write(&format!("skein-{}.toml", pages.number()), &text)
     }

@@ -138,8 +138,13 @@ async fn every_query_has_an_answer_every_alarm_is_evaluated_every_metric_is_well
         assert_eq!(rule["health"], "ok", "{}: {}", rule["name"], rule["lastError"]);
         assert_ne!(rule["state"], "firing", "on a fleet that is well: {}", rule["name"]);
     }
-    for target in watched.prometheus.ask("targets").await["activeTargets"].as_array().unwrap() {
-        assert_eq!(target["health"], "up", "{}: {}", target["scrapeUrl"], target["lastError"]);
+    // A page that a busy machine answers late once is up at the next look.
+    let all_up = async || {
+        let targets = watched.prometheus.ask("targets").await["activeTargets"].clone();
+        targets.as_array().unwrap().iter().all(|target| target["health"] == "up").then_some(())
+    };
+    if until("every target to be up", FIGURES_LIMIT, all_up).await.is_err() {
+        panic!("{:#}", watched.prometheus.ask("targets").await["activeTargets"]);
     }
     for kind in ["sender", "monitor", "gateway"] {
         for page in watched.pages(kind) {

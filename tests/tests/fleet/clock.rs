@@ -15,7 +15,7 @@ use skein_tests::{need, skipped, until};
 use crate::{
     bounds::progress,
     outcome::{Copies, Measure, judge},
-    rig::{END_LIMIT, QUEUES, Rig, SENDERS, START_LIMIT, Services},
+    rig::{END_LIMIT, LONG_SESSIONS, QUEUES, Rig, SENDERS, SESSION_TIMEOUT, START_LIMIT, Services},
     takeover::{Costs, Fault, quantile_ms},
 };
 
@@ -51,7 +51,7 @@ async fn a_wrong_wall_clock_moves_nothing() {
     need!("rabbitmq", "zookeeper", "postgresql");
     let Some(library) = library() else { return };
     let run = Run::new("clock", CLOCKS.len() as u64, CLOCKS.len() as u64);
-    let mut rig = Rig::start_with("clock", Services::shared().await, run.seed, POLICY).await;
+    let mut rig = Rig::start_with("clock", Services::shared().await, run.seed, POLICY, LONG_SESSIONS).await;
     let load = rig.load(run.seed).await;
     let (mut faults, mut others) = (Vec::new(), Vec::new());
     let mut moves = 0;
@@ -92,7 +92,8 @@ async fn a_clock_an_hour_slow_is_named_and_its_queues_go_to_others() {
     let Some(library) = library() else { return };
     // Each host once: one that was refused before is the last to get queues again.
     let run = Run::new("clock-too-slow", 1, u64::from(SENDERS));
-    let mut rig = Rig::start_with("clock-too-slow", Services::shared().await, run.seed, POLICY).await;
+    let mut rig =
+        Rig::start_with("clock-too-slow", Services::shared().await, run.seed, POLICY, SESSION_TIMEOUT).await;
     let load = rig.load(run.seed).await;
     let mut faults = Vec::new();
     let mut moves = 0;

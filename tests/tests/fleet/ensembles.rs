@@ -28,7 +28,7 @@ async fn zookeepers_leader_is_killed() {
     let mut ensemble = ZooKeeper::start_ensemble().await.unwrap();
     let zookeepers = ensemble.iter().map(|server| server.client()).collect();
     let services = Services { zookeepers, ..Services::shared().await };
-    let rig = Rig::start("ensemble", services, run.seed).await;
+    let rig = Rig::start_calm("ensemble", services, run.seed).await;
     let load = rig.load(run.seed).await;
     let mut faults = Vec::new();
     let before = rig.owners().await;
@@ -67,7 +67,7 @@ async fn the_node_that_leads_the_queues_is_killed() {
     let mut cluster = RabbitMq::start_cluster().await.unwrap();
     let brokers = cluster.iter().map(|node| (**node).clone()).collect();
     let services = Services { brokers, ..Services::shared().await };
-    let rig = Rig::start("cluster", services, run.seed).await;
+    let rig = Rig::start_calm("cluster", services, run.seed).await;
     let load = rig.load(run.seed).await;
     let (mut its_clients, mut the_others) = (Vec::new(), Vec::new());
     let before = rig.owners().await;

@@ -5,7 +5,7 @@ use skein_tests::{need, process::skein, until};
 
 use crate::{
     outcome::{Copies, Measure, judge},
-    rig::{REST_LIMIT, Rig, Services},
+    rig::{REST_LIMIT, Rig, SESSION_TIMEOUT, Services},
 };
 
 /// P1, P2, P3: row `half-gone`.
@@ -13,7 +13,10 @@ use crate::{
 async fn what_more_than_half_of_the_fleet_owned_is_held_until_it_is_released() {
     need!("rabbitmq", "zookeeper", "postgresql");
     let run = Run::new("half-gone", 1, 1);
-    let mut rig = Rig::start_with("half_gone", Services::shared().await, run.seed, "").await;
+    // So that the second is gone before the first counts as one that comes no more.
+    let policy = "restart_grace = \"5s\"\n";
+    let mut rig =
+        Rig::start_with("half_gone", Services::shared().await, run.seed, policy, SESSION_TIMEOUT).await;
     let load = rig.load(run.seed).await;
     rig.flowing(500).await;
     let before = rig.owners().await;

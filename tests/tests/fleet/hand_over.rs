@@ -13,7 +13,7 @@ use crate::{
 async fn a_queue_that_is_moved_leaves_a_short_gap_and_no_copy() {
     need!("rabbitmq", "zookeeper", "postgresql");
     let mut run = Run::new("hand-over", 20, 200);
-    let rig = Rig::start("hand_over", Services::shared().await, run.seed).await;
+    let rig = Rig::start_calm("hand_over", Services::shared().await, run.seed).await;
     let load = rig.load(run.seed).await;
     let mut faults = Vec::new();
     for _ in 0..run.runs {

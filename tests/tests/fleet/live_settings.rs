@@ -53,7 +53,7 @@ async fn live_changes_are_in_force_everywhere_and_malformed_ones_nowhere() {
     let run = Run::new("live-changes", 6, 50);
     let services = Services::shared().await;
     let zookeepers: Vec<String> = services.zookeepers.iter().map(ToString::to_string).collect();
-    let rig = Rig::start("live_settings", services, run.seed).await;
+    let rig = Rig::start_calm("live_settings", services, run.seed).await;
     rig.site.simulator.set_faults(Faults::default()).unwrap();
     let load = rig.load(run.seed).await;
     let mut seconds = Vec::new();

@@ -21,7 +21,7 @@ use skein_core::{
 use skein_producer::{BrokerAddress, LinkOptions, Producer, ProducerOptions};
 use skein_test_site::{
     load::{Load, Shape},
-    site::{POOL, Site},
+    site::{ANSWER_LIMIT, POOL, Site},
 };
 use skein_tests::{
     ports::Port,
@@ -45,10 +45,10 @@ pub const MONITORS: u8 = 2;
 pub const QUEUES: u16 = 12;
 /// What each row is measured under.
 pub const PER_SECOND: u32 = 500;
-/// What APNs is given for an answer: longer than a busy machine stands still, since what misses it may be a copy, and where everybody leaves
-/// in order there is none.
-const ANSWER_LIMIT: &str = "10s";
+/// Of ZooKeeper, where a row waits for the end of one.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
+/// The same where a row says that nobody loses anything: longer than a busy machine stands still.
+pub const LONG_SESSIONS: Duration = Duration::from_secs(20);
 /// The producer's name at the broker.
 pub const PRODUCER: &str = "im-backend";
 /// Each queue's window.
@@ -117,6 +117,9 @@ impl Monitor {
     }
 }
 
+/// Faults follow one another faster than these guards are meant for.
+const FAULTS_IN_TURN: &str = "half_gone_window = \"2s\"\nflap_losses_max = 100\n";
+
 /// One fleet at a time: two would measure the machine's patience.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
@@ -133,6 +136,7 @@ pub struct Rig {
     pub database: String,
     pub vhost: String,
     services: Arc<Services>,
+    session_timeout: Duration,
     urls: Vec<String>,
     base: String,
     row: String,
@@ -145,12 +149,22 @@ pub struct Rig {
 impl Rig {
     /// Every process. The fleet comes to rest under load: an owner says that its grace is over when something has come.
     pub async fn start(name: &str, services: Services, seed: u64) -> Self {
-        // Faults follow one another faster than these guards are meant for.
-        Self::start_with(name, services, seed, "half_gone_window = \"2s\"\nflap_losses_max = 100\n").await
+        Self::start_with(name, services, seed, FAULTS_IN_TURN, SESSION_TIMEOUT).await
     }
 
-    /// The same, with these numbers of the plan.
-    pub async fn start_with(name: &str, services: Services, seed: u64, policy: &str) -> Self {
+    /// The same, for rows in which no session ends.
+    pub async fn start_calm(name: &str, services: Services, seed: u64) -> Self {
+        Self::start_with(name, services, seed, FAULTS_IN_TURN, LONG_SESSIONS).await
+    }
+
+    /// The same, with these numbers of the plan and sessions of this length.
+    pub async fn start_with(
+        name: &str,
+        services: Services,
+        seed: u64,
+        policy: &str,
+        session_timeout: Duration,
+    ) -> Self {
         let site = Site::new(calm(seed));
         let url = services.brokers[0].vhost(name).await.unwrap();
         let vhost = url.rsplit('/').next().unwrap().to_owned();
@@ -198,6 +212,7 @@ join_debounce = "1s"
             database,
             vhost: vhost.clone(),
             services: Arc::new(services),
+            session_timeout,
             urls,
             base,
             row: name.to_owned(),
@@ -225,7 +240,7 @@ join_debounce = "1s"
         let zookeepers: Vec<String> = zookeepers.iter().map(|server| format!("\"{server}\"")).collect();
         let zookeepers = zookeepers.join(", ");
         let database = &self.database;
-        let session = SESSION_TIMEOUT.as_secs();
+        let session = self.session_timeout.as_secs();
         format!(
             r#"
 [broker]

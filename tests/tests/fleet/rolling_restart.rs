@@ -41,7 +41,7 @@ async fn who_stays_when_it_is_succeeded_is_out_of_the_fleet_and_ends_when_asked(
 async fn a_fleet_is_restarted_without_a_copy() {
     need!("rabbitmq", "zookeeper", "postgresql");
     let mut run = Run::new("rolling-restart", 1, 5);
-    let mut rig = Rig::start("rolling_restart", Services::shared().await, run.seed).await;
+    let mut rig = Rig::start_calm("rolling_restart", Services::shared().await, run.seed).await;
     let load = rig.load(run.seed).await;
     let mut faults = Vec::new();
     let mut running: Vec<usize> = (0..usize::from(SENDERS)).collect();

@@ -72,7 +72,7 @@ fn good() -> ClientCertificateSpec {
 async fn rotations_by_configuration_lose_nothing_and_a_bad_one_is_refused_everywhere() {
     need!("rabbitmq", "zookeeper", "postgresql");
     let run = Run::new("rotation", 2, 20);
-    let rig = Rig::start("rotation", Services::shared().await, run.seed).await;
+    let rig = Rig::start_calm("rotation", Services::shared().await, run.seed).await;
     rig.site.simulator.set_faults(Faults::default()).unwrap();
     let load = rig.load_at(run.seed, if is_full() { PER_SECOND } else { PER_SECOND_QUICK }).await;
     let mut seconds = Vec::new();

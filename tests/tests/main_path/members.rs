@@ -1,8 +1,11 @@
 //! P1–P3 when one of two senders of a fleet dies for good: the other takes its queues over, as the monitor says.
 
+use std::net::Ipv4Addr;
+
 use skein_tests::{
     http, need,
     ports::Port,
+    relay::Relay,
     services::{PostgreSql, RabbitMq, ZooKeeper},
     until,
 };
@@ -11,11 +14,13 @@ use crate::{
     fleet::{FLOW_LIMIT, Fleet, Services},
     load::Load,
     scenario::Scenario,
-    site::bad_day,
+    site::{POOL, bad_day},
 };
 
 const PER_SECOND: u32 = 500;
 const QUEUES: usize = 4;
+/// Where the simulator sees the one that is killed.
+const ITS_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
 /// P1, P2, P3: killed under load, and not started again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,8 +54,10 @@ join_debounce = "1s"
     let (listen, state) = (format!("monitor.listen=127.0.0.1:{api}"), state.display().to_string());
     let (_monitor, _pages) = fleet.start_role(&["run", "monitor", "--set", &listen]);
     let folder = format!("sender.state_folder={state}");
-    let (mut second, _second_pages) =
-        fleet.start_role(&["run", "sender", "--set", "sender.member=sender-2", "--set", &folder]);
+    let apns = Relay::start_from(fleet.site.simulator.addr(), ITS_ADDRESS).await.unwrap();
+    let endpoint = format!("pools.{POOL}.endpoint={}", apns.address());
+    let second = ["run", "sender", "--set", "sender.member=sender-2", "--set", &folder, "--set", &endpoint];
+    let (mut second, _second_pages) = fleet.start_role(&second);
     fleet.start_sender();
     let page = format!("http://127.0.0.1:{api}/v1/fleet");
     owned(&page, &[("sender-1", QUEUES / 2), ("sender-2", QUEUES / 2)]).await;
@@ -59,6 +66,13 @@ join_debounce = "1s"
     let load = Load::start(fleet.producer(None), scenario.seed, PER_SECOND);
     fleet.flowing(1_000).await;
     second.kill9();
+    let read_out = async || {
+        let connections = fleet.site.simulator.log().connections;
+        let its = connections.iter().filter(|connection| connection.peer.ip() == ITS_ADDRESS);
+        let mut ended = its.map(|connection| connection.closed_ns.is_some()).peekable();
+        (ended.peek().is_some() && ended.all(|ended| ended)).then_some(())
+    };
+    until("what the dead one had written to be read", FLOW_LIMIT, read_out).await.unwrap();
     fleet.count_at_risk().await;
     owned(&page, &[("sender-1", QUEUES), ("sender-2", 0)]).await;
     fleet.flowing(1_000).await;

@@ -2,7 +2,6 @@
 //! that are gone.
 
 use std::{
-    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::Path,
@@ -12,10 +11,8 @@ use std::{
 use futures_util::future::join_all;
 use skein_apns_sim::authority::ClientCertificateSpec;
 use skein_core::{
-    DeviceToken, Notification, NotificationId, PoolName, QueueName, Slot, SlotMap,
-    fleet::{Owner, Wanted},
-    notification::Draft,
-    seam::FleetStore as _,
+    DeviceToken, Notification, NotificationId, PoolName, QueueName, Slot, SlotMap, fleet::Wanted,
+    notification::Draft, seam::FleetStore as _,
 };
 use skein_producer::Wait;
 use skein_test_site::{
@@ -31,14 +28,14 @@ use tokio::{
 
 use super::{Stage, faults::with};
 use crate::{
-    installation::{QUEUES, SENDERS, member, unit},
+    installation::{QUEUES, member, unit},
     run,
 };
 
 const LIMIT: Duration = Duration::from_secs(120);
 const WEEK: u64 = 7 * 86_400;
-/// Group messages to the devices of a queue, and those devices: of either queue more than a sender's lanes may hold before the alarm, as the
-/// two may go to different senders meanwhile. They come before the rest has used up what a queue's owner takes at a time (128 messages).
+/// Group messages to the devices of a queue, and those devices: more than a shard may hold. They come before the rest has used up what the
+/// queue's owner takes at a time (128 messages).
 const GROUPS: u64 = 20;
 const DEVICES: usize = 900;
 /// So many queues are paused, the pool as a whole is not; so long before the first goes on, and so long until the next: the figures are
@@ -88,11 +85,11 @@ pub async fn waiting(stage: &mut Stage) {
         .await;
     stage
         .fault(
-            "APNs is away while one sender's queues are filled",
+            "APNs is away while a queue is filled",
             &["SkeinLanesFull", "SkeinApnsUnreachable"],
             &with(&["SkeinApnsFaults", "SkeinRetries", "SkeinInDoubt"]),
             async |stage| {
-                let (groups, pool) = (for_one_sender(stage).await, PoolName::parse(POOL).unwrap());
+                let (groups, pool) = (for_one_queue(), PoolName::parse(POOL).unwrap());
                 let producer = stage.fleet.producer();
                 // It is connected before the fault begins.
                 let (token, first) = (Random(8).token(), NotificationId::now().at());
@@ -112,36 +109,23 @@ pub async fn waiting(stage: &mut Stage) {
         .await;
 }
 
-/// Group messages for devices of two queues that one sender owns: the one that owns most, as what went before may have left another with
-/// one.
-async fn for_one_sender(stage: &Stage) -> Vec<Vec<Notification>> {
-    let mut owned: BTreeMap<Owner, Vec<u16>> = BTreeMap::new();
-    for stored in stage.fleet.store.read().await.unwrap().queues {
-        if let Some(owner) = stored.assignment.owner {
-            owned.entry(owner).or_default().push(stored.assignment.queue.number);
-        }
-    }
-    let mut queues = owned.into_values().max_by_key(Vec::len).unwrap();
-    assert!(queues.len() >= 2, "{QUEUES} queues of {SENDERS} senders");
-    queues.truncate(2);
+/// Group messages for devices of one queue.
+fn for_one_queue() -> Vec<Vec<Notification>> {
     let slots = SlotMap::even(QUEUES as u16);
     let mut random = Random(7);
-    let mut groups = Vec::new();
-    for queue in queues {
-        let mut tokens = Vec::new();
-        while tokens.len() < DEVICES {
-            let token = random.token();
-            if slots.queue(Slot::of(&DeviceToken::parse(&token).unwrap())) == queue {
-                tokens.push((token, None));
-            }
-        }
-        for number in 0..GROUPS {
-            let group = Draft::new("", TOPIC).payload_json(payload("for all", number));
-            let built = group.build_for(tokens.clone(), NotificationId::now().at());
-            groups.push(built.unwrap_or_else(|faults| panic!("{faults:?}")));
+    let mut tokens = Vec::new();
+    while tokens.len() < DEVICES {
+        let token = random.token();
+        if slots.queue(Slot::of(&DeviceToken::parse(&token).unwrap())) == 0 {
+            tokens.push((token, None));
         }
     }
-    groups
+    let group = |number| {
+        let group = Draft::new("", TOPIC).payload_json(payload("for all", number));
+        let built = group.build_for(tokens.clone(), NotificationId::now().at());
+        built.unwrap_or_else(|faults| panic!("{faults:?}"))
+    };
+    (0..GROUPS).map(group).collect()
 }
 
 pub async fn versions_and_certificates(stage: &mut Stage) {
