@@ -116,8 +116,13 @@ impl Metrics {
                 .buckets(SECONDS.to_vec()),
         )?;
         registry.register(Box::new(record_seconds.clone()))?;
-        let help = "How much of what a shard may hold of a pool it holds, of notifications or of bytes, whichever is more; 1 is all.";
-        let fullness = GaugeVec::new(Opts::new("skein_lanes_fullness_ratio", help), &["pool", "shard"])?;
+        let fullness = GaugeVec::new(
+            Opts::new(
+                "skein_lanes_fullness_ratio",
+                "How much a shard holds of what it may of a pool: notifications or bytes, whichever is nearer its bound.",
+            ),
+            &["pool", "shard"],
+        )?;
         registry.register(Box::new(fullness.clone()))?;
         let draining = IntGauge::new("skein_sender_draining", "1 while the sender leaves its queues.")?;
         registry.register(Box::new(draining.clone()))?;
