@@ -9,22 +9,23 @@ use skein_core::{NotificationId, Timestamp};
 
 /// An id that was made longer ago than this may have been submitted before; a younger one only if it was seen since.
 const FRESH: Duration = Duration::from_secs(1);
-/// So far apart may the clock here be from that of who makes the ids.
+/// So far apart may the clock here be from that of who makes the ids, and from itself before it was set.
 const CLOCKS_APART: Duration = Duration::from_millis(100);
 
 /// How long one is kept at least: until it is old, by whichever clock.
-const KEPT: Duration = FRESH.saturating_add(CLOCKS_APART);
+const KEPT: Duration = FRESH.saturating_add(CLOCKS_APART).saturating_add(CLOCKS_APART);
 
 /// The ids that came within the last second or two: as many as the callers' rates allow, 16 bytes each.
 #[derive(Debug)]
-pub(crate) struct Recent {
-    /// The process before this one may have accepted what was made until then.
-    began: Timestamp,
-    seen: Mutex<Seen>,
-}
+pub(crate) struct Recent(Mutex<Seen>);
 
 #[derive(Debug)]
 struct Seen {
+    /// What was made until then may have been accepted and is not remembered: by the process before this one, or before the clock was set
+    /// back.
+    unknown_until: Timestamp,
+    /// A wall clock's reading and the boot clock's at once, from which the wall clock has not been set back.
+    clocks: (Timestamp, BootMillis),
     /// When the present ones began to be collected; those before are kept as long again.
     since: BootMillis,
     present: HashSet<NotificationId>,
@@ -34,8 +35,13 @@ struct Seen {
 impl Recent {
     /// For a process that begins now.
     pub(crate) fn new(now: Timestamp, boot: BootMillis) -> Self {
-        let seen = Seen { since: boot, present: HashSet::new(), before: HashSet::new() };
-        Self { began: now.plus(CLOCKS_APART), seen: Mutex::new(seen) }
+        Self(Mutex::new(Seen {
+            unknown_until: now.plus(CLOCKS_APART),
+            clocks: (now, boot),
+            since: boot,
+            present: HashSet::new(),
+            before: HashSet::new(),
+        }))
     }
 
     /// Whether one of these may have been submitted before, here or to the process before this one. From now on each has been. Of what a
@@ -46,7 +52,14 @@ impl Recent {
         now: Timestamp,
         boot: BootMillis,
     ) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected = seen.clocks.0.plus(boot.since(seen.clocks.1));
+        if expected.since(now) > CLOCKS_APART {
+            seen.unknown_until = seen.unknown_until.max(expected.plus(CLOCKS_APART));
+            seen.clocks = (now, boot);
+        } else if now > expected {
+            seen.clocks = (now, boot);
+        }
         if boot.since(seen.since) > KEPT {
             let is_old = boot.since(seen.since) > KEPT * 2;
             let last = std::mem::take(&mut seen.present);
@@ -56,7 +69,7 @@ impl Recent {
         let mut again = false;
         for id in ids {
             let made = id.at();
-            again |= made <= self.began || now.since(made) > FRESH || made.since(now) > CLOCKS_APART;
+            again |= made <= seen.unknown_until || now.since(made) > FRESH || made.since(now) > CLOCKS_APART;
             again |= seen.before.contains(&id) | !seen.present.insert(id);
         }
         again
@@ -135,14 +148,38 @@ mod tests {
     }
 
     #[test]
+    fn p3_what_was_accepted_before_the_clock_was_set_back_is_told_from_a_new_one() {
+        let began = began();
+        let recent = Recent::new(began, BOOT);
+        let asks = |id, wall, boot| {
+            recent.may_be_again([id].into_iter(), began.plus(after(wall)), BOOT.plus(after(boot)))
+        };
+        let id = made(began, 20_000);
+        assert!(!asks(id, 20_000, 20_000));
+        // Five seconds back, while nobody asks.
+        assert!(
+            asks(made(began, 19_900), 19_900, 24_900),
+            "made before it was set back, or since: nobody can tell"
+        );
+        assert!(asks(id, 20_000, 25_000), "it is as young as it was, and forgotten");
+        assert!(asks(made(began, 25_000), 25_000, 30_000));
+        assert!(!asks(made(began, 25_101), 25_101, 30_101), "no clock has shown that");
+        // By less than clocks may be apart.
+        let id = made(began, 30_000);
+        assert!(!asks(id, 30_000, 35_000));
+        assert!(!asks(made(began, 30_100), 30_100, 35_190));
+        assert!(asks(id, 31_000, 36_090), "it is not old yet");
+    }
+
+    #[test]
     fn p8_what_is_kept_is_that_of_two_seconds() {
         let began = began();
         let recent = Recent::new(began, BOOT);
-        for millis in (0..10_000).step_by(1_101) {
+        for millis in (0..10_000).step_by(1_201) {
             let ids = [made(began, millis), made(began, millis)];
             recent.may_be_again(ids.into_iter(), began.plus(after(millis)), BOOT.plus(after(millis)));
         }
-        let seen = recent.seen.lock().unwrap();
+        let seen = recent.0.lock().unwrap();
         assert!(seen.present.len() + seen.before.len() <= 4, "{seen:?}");
     }
 }

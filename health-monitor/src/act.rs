@@ -136,7 +136,11 @@ pub async fn kick<L: Lead, B: BrokerWatch>(
     let stored: BTreeMap<&QueueName, &QueueAssignment> =
         view.queues.iter().map(|s| (&s.assignment.queue, &s.assignment)).collect();
     let owner = |queue: &QueueName| stored.get(queue).and_then(|a| a.owner.as_ref());
-    let comes = |life: &Owner, queue: &QueueName| stored.get(queue).is_some_and(|a| a.comes_to(&life.member));
+    // An earlier life of the member to which it comes is a former owner like any other.
+    let comes = |life: &Owner, queue: &QueueName| {
+        let lives = view.members.iter().any(|member| member.owner() == *life);
+        lives && stored.get(queue).is_some_and(|a| a.comes_to(&life.member))
+    };
     kicks.look(&seen.connections, owner, comes, now);
     let due = kicks.due(&seen.connections, owns, comes, now);
     let closing = async {

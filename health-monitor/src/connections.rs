@@ -59,7 +59,8 @@ impl Connections {
         self.closed.push_back(broker_name.to_owned());
         let life = self.lives.entry(owner).or_default();
         life.open.remove(broker_name);
-        life.presence_closed |= purpose == PRESENCE;
+        life.presence_closed |=
+            purpose == PRESENCE && !life.open.values().any(|open| open.purpose == PRESENCE);
         life.closed_at = Some(at);
     }
 
@@ -228,6 +229,14 @@ mod tests {
         all.opened("presence again", &presence, BootMillis(4));
         all.opened("q3 again", &consumer, BootMillis(4));
         all.closed("q3 again", &consumer, BootMillis(5));
+        assert_eq!(all.of(&life), Connection::Open);
+        // The end of a half-open one is noticed after the next was opened, which no listing has named yet when it is forgotten.
+        all.opened("a third", &presence, BootMillis(6));
+        all.closed("presence again", &presence, BootMillis(7));
+        all.opened("q3 a third time", &consumer, BootMillis(7));
+        let later = BootMillis(8).plus(UNLISTED_MAX);
+        all.listed([("q3 a third time", consumer.as_str())], later);
+        all.closed("q3 a third time", &consumer, later);
         assert_eq!(all.of(&life), Connection::Open);
     }
 }

@@ -14,7 +14,7 @@ use crate::connections::Connections;
 const KEPT: Duration = Duration::from_secs(300);
 /// The most at once.
 const KICKS_MAX: usize = 4096;
-/// How often one connection is tried: the management API does not know a young one for some seconds.
+/// How often one is looked at: the management API does not know a young connection for some seconds.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// How long somebody else's connection to an owned queue may be open before it is taken for a former owner's: longer than the
@@ -34,7 +34,8 @@ struct Former {
     owner: Owner,
     queue: QueueName,
     since: BootMillis,
-    tried: Option<BootMillis>,
+    /// When it was last seen to have something open.
+    seen: Option<BootMillis>,
 }
 
 /// A connection to close now.
@@ -53,7 +54,7 @@ impl Kicks {
     pub fn taken(&mut self, owner: Owner, queue: QueueName, at: BootMillis) {
         self.former.retain(|former| !(former.owner == owner && former.queue == queue));
         if self.former.len() < KICKS_MAX {
-            self.former.push(Former { owner, queue, since: at, tried: None });
+            self.former.push(Former { owner, queue, since: at, seen: None });
         }
     }
 
@@ -93,13 +94,13 @@ impl Kicks {
         self.former.retain(|former| now.since(former.since) < KEPT && !owns(&former.owner, &former.queue));
         let mut due = Vec::new();
         for former in &mut self.former {
-            let tried_just_now = former.tried.is_some_and(|tried| now.since(tried) < AGAIN);
-            if tried_just_now || comes(&former.owner, &former.queue) {
+            let open = connections.to_queue(&former.owner, &former.queue);
+            if open.is_empty() || former.seen.is_some_and(|seen| now.since(seen) < AGAIN) {
                 continue;
             }
-            let open = connections.to_queue(&former.owner, &former.queue);
-            if !open.is_empty() {
-                former.tried = Some(now);
+            former.seen = Some(now);
+            if comes(&former.owner, &former.queue) {
+                continue;
             }
             let kick =
                 |connection| Kick { owner: former.owner.clone(), queue: former.queue.clone(), connection };
@@ -111,7 +112,7 @@ impl Kicks {
     /// When something becomes due by time alone.
     pub fn wake(&self, connections: &Connections) -> Option<BootMillis> {
         let open = |former: &&Former| !connections.to_queue(&former.owner, &former.queue).is_empty();
-        self.former.iter().filter(open).filter_map(|former| former.tried).map(|tried| tried.plus(AGAIN)).min()
+        self.former.iter().filter(open).filter_map(|former| former.seen).map(|seen| seen.plus(AGAIN)).min()
     }
 }
 
@@ -159,7 +160,11 @@ mod tests {
         // The same of one from which this monitor has taken the queue itself, and to which it comes back.
         kicks.taken(former.clone(), queue.clone(), BootMillis(9_000));
         assert!(kicks.due(&connections, owns, |_, _| true, BootMillis(9_000)).is_empty());
-        let kicked = kicks.due(&connections, owns, |_, _| false, BootMillis(9_000));
+        let again = kicks.wake(&connections).expect("it has the queue open");
+        assert_eq!(again, BootMillis(9_000).plus(AGAIN), "no pass follows at once while it comes");
+        assert!(kicks.due(&connections, owns, |_, _| true, again).is_empty());
+        assert_eq!(kicks.wake(&connections), Some(again.plus(AGAIN)));
+        let kicked = kicks.due(&connections, owns, |_, _| false, again.plus(AGAIN));
         assert_eq!(kicked.len(), 1, "it does not come after all");
     }
 }

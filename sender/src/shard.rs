@@ -288,10 +288,7 @@ where
                 }
                 () = tokio::time::sleep(GAUGES_EVERY) => {
                     self.metrics.away(&self.status.view());
-                    for pool in pools.values() {
-                        let items = pool.work.borrow().lanes.len();
-                        pool.metrics.in_lanes(self.number, items, pool.permits.fullness());
-                    }
+                    show_lanes(self.number, &pools);
                 }
             }
         }
@@ -305,6 +302,8 @@ where
         for pool in loops {
             let _ = pool.await;
         }
+        // Who stays when its successor is there still answers Prometheus.
+        show_lanes(self.number, &pools);
     }
 
     /// The queues that live on this shard and are to be sent from, as was heard at that time, and those that come to it.
@@ -352,5 +351,13 @@ where
         loops.push(tokio::task::spawn_local(Rc::clone(&pool).run(transport, durable, ended.clone())));
         pools.insert(name.clone(), Rc::clone(&pool));
         Some(pool)
+    }
+}
+
+/// Tells what is in a shard's lanes.
+fn show_lanes<C: Clock>(shard: usize, pools: &BTreeMap<PoolName, Rc<PoolShard<C>>>) {
+    for pool in pools.values() {
+        let items = pool.work.borrow().lanes.len();
+        pool.metrics.in_lanes(shard, items, pool.permits.fullness());
     }
 }

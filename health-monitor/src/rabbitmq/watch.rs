@@ -139,9 +139,9 @@ async fn hear<C: Clock>(options: WatchOptions, clock: C, shared: Arc<Shared>) {
             let mut view = shared.view();
             if view.events_trouble.is_none() {
                 tracing::warn!(%error, "the broker's events are not heard; dead senders are noticed by their sessions alone");
+                // What was heard is not so any more. What is listed from now on is.
+                view.connections.forget_all();
             }
-            // What was known is not so any more, and may stay unheard for long.
-            view.connections.forget_all();
             view.seen = if refused { BrokerSeen::Up } else { BrokerSeen::Away };
             view.events_trouble = Some(error);
         }

@@ -15,7 +15,7 @@ use skein_tests::{need, skipped, until};
 use crate::{
     bounds::progress,
     outcome::{Copies, Measure, judge},
-    rig::{END_LIMIT, LONG_SESSIONS, QUEUES, Rig, SENDERS, SESSION_TIMEOUT, START_LIMIT, Services},
+    rig::{END_LIMIT, QUEUES, Rig, SENDERS, SESSION_TIMEOUT, START_LIMIT, Services, calm_sessions},
     takeover::{Costs, Fault, quantile_ms},
 };
 
@@ -51,7 +51,7 @@ async fn a_wrong_wall_clock_moves_nothing() {
     need!("rabbitmq", "zookeeper", "postgresql");
     let Some(library) = library() else { return };
     let run = Run::new("clock", CLOCKS.len() as u64, CLOCKS.len() as u64);
-    let mut rig = Rig::start_with("clock", Services::shared().await, run.seed, POLICY, LONG_SESSIONS).await;
+    let mut rig = Rig::start_with("clock", Services::shared().await, run.seed, POLICY, calm_sessions()).await;
     let load = rig.load(run.seed).await;
     let (mut faults, mut others) = (Vec::new(), Vec::new());
     let mut moves = 0;

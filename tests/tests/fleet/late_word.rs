@@ -8,7 +8,7 @@ use skein_tests::{need, until};
 
 use crate::{
     outcome::{end, settled},
-    rig::{LONG_SESSIONS, PER_SECOND, REST_LIMIT, Rig, SENDERS, START_LIMIT, Services},
+    rig::{PER_SECOND, REST_LIMIT, Rig, SENDERS, START_LIMIT, Services, calm_sessions},
     rotation::Credential,
 };
 
@@ -20,7 +20,7 @@ async fn what_apns_refuses_late_is_told_and_undone_and_what_it_takes_needs_no_ol
     // Who is restarted keeps its queues, however slow the machine: without any it would push nothing.
     let policy = "restart_grace = \"60s\"\n";
     let mut rig =
-        Rig::start_with("late_word", Services::shared().await, run.seed, policy, LONG_SESSIONS).await;
+        Rig::start_with("late_word", Services::shared().await, run.seed, policy, calm_sessions()).await;
     rig.site.simulator.set_faults(Faults::default()).unwrap();
     let before = rig.load_at(run.seed, PER_SECOND / 5).await;
     rig.flowing(100).await;

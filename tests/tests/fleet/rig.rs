@@ -21,6 +21,7 @@ use skein_core::{
 use skein_producer::{BrokerAddress, LinkOptions, Producer, ProducerOptions};
 use skein_test_site::{
     load::{Load, Shape},
+    run::is_full,
     site::{ANSWER_LIMIT, POOL, Site},
 };
 use skein_tests::{
@@ -47,8 +48,6 @@ pub const QUEUES: u16 = 12;
 pub const PER_SECOND: u32 = 500;
 /// Of ZooKeeper, where a row waits for the end of one.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
-/// The same where a row says that nobody loses anything: longer than a busy machine stands still.
-pub const LONG_SESSIONS: Duration = Duration::from_secs(20);
 /// The producer's name at the broker.
 pub const PRODUCER: &str = "im-backend";
 /// Each queue's window.
@@ -146,6 +145,11 @@ pub struct Rig {
     _alone: MutexGuard<'static, ()>,
 }
 
+/// For rows in which nobody's session ends: beside other tests longer than a busy machine stands still.
+pub fn calm_sessions() -> Duration {
+    if is_full() { SESSION_TIMEOUT } else { Duration::from_secs(20) }
+}
+
 impl Rig {
     /// Every process. The fleet comes to rest under load: an owner says that its grace is over when something has come.
     pub async fn start(name: &str, services: Services, seed: u64) -> Self {
@@ -154,7 +158,7 @@ impl Rig {
 
     /// The same, for rows in which no session ends.
     pub async fn start_calm(name: &str, services: Services, seed: u64) -> Self {
-        Self::start_with(name, services, seed, FAULTS_IN_TURN, LONG_SESSIONS).await
+        Self::start_with(name, services, seed, FAULTS_IN_TURN, calm_sessions()).await
     }
 
     /// The same, with these numbers of the plan and sessions of this length.

@@ -52,7 +52,7 @@ join_debounce = "1s"
     fleet.site.config(&fleet.engine);
     let (api, state) = (Port::claim(), fleet.site.path("state"));
     let (listen, state) = (format!("monitor.listen=127.0.0.1:{api}"), state.display().to_string());
-    let (_monitor, _pages) = fleet.start_role(&["run", "monitor", "--set", &listen]);
+    let (mut monitor, _pages) = fleet.start_role(&["run", "monitor", "--set", &listen]);
     let folder = format!("sender.state_folder={state}");
     let apns = Relay::start_from(fleet.site.simulator.addr(), ITS_ADDRESS).await.unwrap();
     let endpoint = format!("pools.{POOL}.endpoint={}", apns.address());
@@ -65,6 +65,8 @@ join_debounce = "1s"
     fleet.sender_ready().await;
     let load = Load::start(fleet.producer(None), scenario.seed, PER_SECOND);
     fleet.flowing(1_000).await;
+    // Nobody takes over until it is counted what the dead one may have written.
+    monitor.pause();
     second.kill9();
     let read_out = async || {
         let connections = fleet.site.simulator.log().connections;
@@ -74,6 +76,7 @@ join_debounce = "1s"
     };
     until("what the dead one had written to be read", FLOW_LIMIT, read_out).await.unwrap();
     fleet.count_at_risk().await;
+    monitor.resume();
     owned(&page, &[("sender-1", QUEUES), ("sender-2", 0)]).await;
     fleet.flowing(1_000).await;
     let verdict = scenario.check(fleet, load).await;

@@ -16,8 +16,8 @@ const PUSHES: u64 = 1_200;
 const IN_FLIGHT: usize = 300;
 /// Below what servers allow unless told otherwise, so that both connections of a client are used.
 const STREAMS_MAX: u32 = 150;
-/// Longer than a server needs to be back, shorter than what would make [`ROUNDS_MAX`] of them endless.
-const UNSENT_MAX: Duration = Duration::from_secs(60);
+/// Longer than a server needs to be back, and shorter than a load's patience: what is not sent by then comes back and is written again.
+const UNSENT_MAX: Duration = Duration::from_secs(20);
 /// Rounds in which what was not sent is written again; each loses less than the one before.
 const ROUNDS_MAX: u64 = 6;
 /// Keys of one round; the next begins after them.
