@@ -39,15 +39,15 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Run(role) => run::run(&common, &role, *output),
         Command::Demo(demo) => demo::run(&demo, *output),
         Command::Standalone => standalone::run(&load(&common)?, &common, *output),
-        Command::Submit(submit) => submit::run(&load_for(&common, Files::None)?.config, &submit, *output),
-        Command::Trace(trace) => trace::run(&load_for(&common, Files::None)?.config, &trace, *output),
+        Command::Submit(submit) => submit::run(&load_for(&common, Files::NONE)?.config, &submit, *output),
+        Command::Trace(trace) => trace::run(&load_for(&common, Files::NONE)?.config, &trace, *output),
         Command::Credential(credential) => credential::run(&common, &credential, *output),
         Command::Channel(channel) => {
-            channel::run(&load_for(&common, Files::Pools)?.config, &channel, *output)
+            channel::run(&load_for(&common, Files::POOLS)?.config, &channel, *output)
         }
-        Command::Queue(queue) => queue::run(&load_for(&common, Files::None)?.config, &queue, *output),
-        Command::Sender(sender) => sender::run(&load_for(&common, Files::None)?.config, &sender, *output),
-        Command::Cluster(cluster) => cluster::run(&load_for(&common, Files::None)?.config, &cluster, *output),
+        Command::Queue(queue) => queue::run(&load_for(&common, Files::NONE)?.config, &queue, *output),
+        Command::Sender(sender) => sender::run(&load_for(&common, Files::NONE)?.config, &sender, *output),
+        Command::Cluster(cluster) => cluster::run(&load_for(&common, Files::NONE)?.config, &cluster, *output),
         Command::Doctor(asked) => {
             doctor::run(&load_for(&common, asked.files())?.config, &common, &asked, *output)
         }

@@ -25,30 +25,46 @@ pub struct Live {
 /// Which of the files that pools and the front door name, and of the ledger's two keys, are on this host: those that its process
 /// reads. The others are not looked at, so that a configuration which all roles share gives no role another's secrets. All other
 /// sections' files are everybody's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Files {
-    /// All.
-    #[default]
-    All,
-    /// Those of the pools and the key of fingerprints, as on a sender's.
-    Pools,
-    /// Those of the front door and both keys, as on a gateway's: it stores device tokens.
-    Gateway,
-    /// None.
-    None,
-}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Files(u8);
 
 impl Files {
-    pub(crate) fn has(self, key: &str) -> bool {
-        let of = |beginning| key.starts_with(beginning);
-        let (pools, gateway) = (of("pools."), of("gateway."));
-        let (fingerprint, parking) = (of(FINGERPRINT_KEY), of(PARKING_KEY));
-        match self {
-            Self::All => true,
-            Self::Pools => !gateway && !parking,
-            Self::Gateway => !pools,
-            Self::None => !pools && !gateway && !fingerprint && !parking,
-        }
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Those of the pools.
+    pub const POOLS: Self = Self(1);
+    /// Those of the front door.
+    pub const FRONT_DOOR: Self = Self(1 << 1);
+    const FINGERPRINT: Self = Self(1 << 2);
+    const PARKING: Self = Self(1 << 3);
+    /// Those of the pools and the key of fingerprints, as on a sender's.
+    pub const SENDER: Self = Self(Self::POOLS.0 | Self::FINGERPRINT.0);
+    /// Those of the front door and both keys, as on a gateway's: it stores device tokens.
+    pub const GATEWAY: Self = Self(Self::FRONT_DOOR.0 | Self::FINGERPRINT.0 | Self::PARKING.0);
+    /// All.
+    pub const ALL: Self = Self(Self::SENDER.0 | Self::GATEWAY.0);
+
+    /// Whether all of these are among them.
+    #[must_use]
+    pub const fn has(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// Whether what a key names is among them.
+    pub(crate) fn has_of(self, key: &str) -> bool {
+        let kinds = [
+            ("pools.", Self::POOLS),
+            ("gateway.", Self::FRONT_DOOR),
+            (FINGERPRINT_KEY, Self::FINGERPRINT),
+            (PARKING_KEY, Self::PARKING),
+        ];
+        kinds.into_iter().find(|(start, _)| key.starts_with(start)).is_none_or(|(_, files)| self.has(files))
+    }
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self::ALL
     }
 }
 

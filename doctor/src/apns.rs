@@ -1,6 +1,6 @@
 //! Each pool's credential, and the way to APNs: a connection with it, on which nothing is pushed.
 
-use skein_apns::{ConnectFailure, ProbeError, probe};
+use skein_apns::{ConnectFailure, Credential, ProbeError, probe};
 
 use crate::deployment::PoolUnderTest;
 use crate::report::{Check, Finding};
@@ -10,9 +10,15 @@ const DAYS_LEFT_WARNS: u64 = 30;
 
 pub(crate) async fn examine(pool: &PoolUnderTest) -> Vec<Check> {
     let name = &pool.name;
-    let credential = Check::new(format!("apns.{name}.credential"), credential(pool).into_iter().collect());
-    let connection = format!("apns.{name}.connection");
-    let connection = match (&pool.client, &pool.credential) {
+    let [check, connection] = ["credential", "connection"].map(|of| format!("apns.{name}.{of}"));
+    let Some(read) = &pool.credential else {
+        let why = format!(
+            "the files of its credential are not on this host; on a sender's: skein credential check {name} --connect"
+        );
+        return [check, connection].map(|of| Check::skipped(of, why.as_str())).into();
+    };
+    let credential = Check::new(check, credential(pool, read).into_iter().collect());
+    let connection = match (&pool.client, read) {
         (Err(why), _) => {
             let found = Finding::error(format!("pool {name}: {why}"), "skein config check");
             Check::new(connection, vec![found])
@@ -30,10 +36,10 @@ pub(crate) async fn examine(pool: &PoolUnderTest) -> Vec<Check> {
     vec![credential, connection]
 }
 
-fn credential(pool: &PoolUnderTest) -> Option<Finding> {
+fn credential(pool: &PoolUnderTest, read: &Result<Credential, String>) -> Option<Finding> {
     let name = &pool.name;
     let check = format!("skein credential check {name}");
-    if let Err(why) = &pool.credential {
+    if let Err(why) = read {
         return Some(Finding::error(format!("pool {name}: {why}"), check));
     }
     if let Some(why) = &pool.unfit {

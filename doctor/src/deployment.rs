@@ -56,8 +56,8 @@ pub struct Administrator {
 pub struct PoolUnderTest {
     /// Its name.
     pub name: String,
-    /// Its credential; or why its files hold none.
-    pub credential: Result<Credential, String>,
+    /// Its credential; or why its files hold none. `None` if they are on other hosts alone.
+    pub credential: Option<Result<Credential, String>>,
     /// Why the credential does not fit the pool's environment, its topics or the time.
     pub unfit: Option<String>,
     /// Whole days until it runs out, if it does.

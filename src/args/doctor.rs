@@ -39,9 +39,9 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    /// Which files it looks at.
+    /// Which files must be there: the administrator's host has no role's.
     pub fn files(&self) -> Files {
-        if self.credentials_folder.is_some() { Files::All } else { self.role.files() }
+        if self.credentials_folder.is_some() { Files::NONE } else { self.role.files() }
     }
 }
 
@@ -66,9 +66,9 @@ impl RoleName {
     /// Which files it reads.
     pub const fn files(self) -> Files {
         match self {
-            Self::Sender => Files::Pools,
-            Self::Gateway => Files::Gateway,
-            Self::Monitor | Self::Producer | Self::Operator | Self::Support => Files::None,
+            Self::Sender => Files::SENDER,
+            Self::Gateway => Files::GATEWAY,
+            Self::Monitor | Self::Producer | Self::Operator | Self::Support => Files::NONE,
         }
     }
 }

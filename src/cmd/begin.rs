@@ -33,13 +33,13 @@ pub fn load(common: &Common) -> Result<Begun, Failure> {
             Err(failure) => unusable.push((live.version, failure)),
         }
     }
-    Ok(Begun { loaded: load_for(common, Files::Pools)?, live: None, unusable })
+    Ok(Begun { loaded: load_for(common, Files::SENDER)?, live: None, unusable })
 }
 
 /// The live settings that this sender went by last, the best first.
 fn kept(common: &Common) -> Vec<Live> {
     // Where they are does not hang on any file of a credential.
-    let Ok(loaded) = load_for(common, Files::None) else { return Vec::new() };
+    let Ok(loaded) = load_for(common, Files::NONE) else { return Vec::new() };
     match loaded.config.ownership_mode() {
         OwnershipMode::Fleet => Notebook::of(&loaded.config).map(|kept| kept.read()).unwrap_or_default(),
         OwnershipMode::All | OwnershipMode::Listed => Vec::new(),
@@ -104,11 +104,11 @@ pub mod tests {
         let common = Common { files: vec![at("skein.toml")], settings: Vec::new(), json: false };
         assert!(load(&common).is_err(), "nothing is kept, and old.p8 is not there");
 
-        let notebook = Notebook::of(&load_for(&common, Files::None).unwrap().config).unwrap();
+        let notebook = Notebook::of(&load_for(&common, Files::NONE).unwrap().config).unwrap();
         let version = |version, key_file: &str| {
             let key_file = at(key_file).display().to_string();
             let settings = [("pools.im.credential.key_file".to_owned(), key_file)].into();
-            Live { version, settings, files: Files::Pools }
+            Live { version, settings, files: Files::SENDER }
         };
         notebook.keep(&version(3, "new.p8"), None);
         let begun = load(&common).unwrap();

@@ -24,9 +24,9 @@ const KEY_BYTES: usize = 32;
 pub fn run(common: &Common, command: &Config, output: Output) -> Result<Exit, Failure> {
     match command {
         Config::Check { role } => {
-            let files = role.map_or(Files::All, RoleName::files);
+            let files = role.map_or(Files::ALL, RoleName::files);
             let config = load_for(common, files)?.config;
-            if matches!(files, Files::All | Files::Pools) {
+            if files.has(Files::SENDER) {
                 check_pools(&config)?;
             }
             let pools: Vec<&String> = config.pools.keys().collect();

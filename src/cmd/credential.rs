@@ -23,19 +23,19 @@ pub fn run(common: &Common, asked: &Asked, output: Output) -> Result<Exit, Failu
     match asked {
         Asked::Check(arguments) => small_runtime()?.block_on(checked(common, arguments, output)),
         Asked::List(List { fleet: true, .. }) => {
-            let config = load_for(common, Files::None)?.config;
+            let config = load_for(common, Files::NONE)?.config;
             small_runtime()?.block_on(credential_fleet::list(&config, output))
         }
-        Asked::List(List { url: None, .. }) => Ok(list(&load_for(common, Files::Pools)?.config, output)),
+        Asked::List(List { url: None, .. }) => Ok(list(&load_for(common, Files::POOLS)?.config, output)),
         Asked::List(List { url: Some(url), .. }) => small_runtime()?.block_on(running(url, output)),
         Asked::Rotate(arguments) if arguments.back || !arguments.to.is_empty() => {
-            let config = load_for(common, Files::None)?.config;
+            let config = load_for(common, Files::NONE)?.config;
             small_runtime()?.block_on(credential_fleet::rotate(common, &config, arguments, output))
         }
         Asked::Rotate(arguments) => {
             let url = match &arguments.url {
                 Some(url) => url.clone(),
-                None => format!("http://{}", load_for(common, Files::None)?.config.http.listen),
+                None => format!("http://{}", load_for(common, Files::NONE)?.config.http.listen),
             };
             small_runtime()?.block_on(rotate(&url, arguments, output))
         }
@@ -61,7 +61,7 @@ async fn checked(common: &Common, arguments: &Check, output: Output) -> Result<E
     // A file alone needs no configuration.
     let config = match (named_file, &arguments.pool) {
         (Some(_), None) => None,
-        _ => Some(load_for(common, Files::Pools)?.config),
+        _ => Some(load_for(common, Files::POOLS)?.config),
     };
     let mut findings = Vec::new();
     match &config {

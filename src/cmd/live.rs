@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How the names of settings begin that gateways alone go by.
 const OF_GATEWAYS: &str = "gateway.";
+/// The setting that names a file and is no credential's.
+const API_KEYS: &str = "gateway.api_keys_file";
 /// A gateway's role, as it says it.
 const GATEWAY: &str = "gateway";
 
@@ -213,7 +215,7 @@ impl Change<'_> {
             output.line("nothing changes", &json!({"version": latest.version, "changes": []}));
             return Ok(Exit::Done);
         }
-        self.check()?;
+        self.check(&changes.keys().collect())?;
         if with.dry_run {
             output.table(["setting", "before", "after"], &changes.rows(), &changes.values());
             return Ok(Exit::Done);
@@ -257,33 +259,33 @@ impl Change<'_> {
         Ok(if is_done { Exit::Done } else { Exit::Failed })
     }
 
-    /// The whole as a process would load it, and each credential that it names.
-    fn check(&self) -> Result<(), Failure> {
-        let elsewhere = self.with.files_elsewhere;
-        // A sender's host has none of the front door's files, and needs none for a credential.
-        let names_gateways = self.next.keys().any(|key| key.starts_with(OF_GATEWAYS));
-        let files = match (elsewhere, names_gateways) {
-            (true, _) => Files::None,
-            (false, true) => Files::All,
-            (false, false) => Files::Pools,
-        };
+    /// The whole as a process would load it, and each credential that it changes. Files that only other settings name may be on other hosts
+    /// alone.
+    fn check(&self, changed: &BTreeSet<&str>) -> Result<(), Failure> {
+        let here = !self.with.files_elsewhere;
+        let files = if here && changed.contains(API_KEYS) { Files::FRONT_DOOR } else { Files::NONE };
         let layer = Layer { version: self.latest.version + 1, settings: self.next.clone(), files };
-        let loaded = load_with(self.common, Some(layer))?;
-        let config = loaded.config;
-        let pools: BTreeSet<&str> = self.next.keys().filter_map(|key| Layer::pool_of(key)).collect();
-        for pool in &pools {
-            let Some(settings) = config.pools.get(*pool) else {
-                let known: Vec<&str> = config.pools.keys().map(String::as_str).collect();
-                let why = format!(
-                    "there is no pool {pool:?} in the configuration; there are: {}",
-                    known.join(", ")
-                );
-                return Err(Failure::Usage(why));
-            };
-            let prefix = format!("pools.{pool}.credential.");
-            if !elsewhere && self.next.keys().any(|key| key.starts_with(&prefix)) {
-                checked_credential(pool, settings)?;
+        let config = load_with(self.common, Some(layer))?.config;
+        let known = |pool: &str| {
+            config.pools.get(pool).ok_or_else(|| {
+                let pools: Vec<&str> = config.pools.keys().map(String::as_str).collect();
+                let pools = pools.join(", ");
+                Failure::Usage(format!("there is no pool {pool:?} in the configuration; there are: {pools}"))
+            })
+        };
+        self.next.keys().filter_map(|key| Layer::pool_of(key)).try_for_each(|pool| known(pool).map(drop))?;
+        let credentials = changed.iter().filter(|key| key.contains(".credential."));
+        let rotated: BTreeSet<&str> = credentials.filter_map(|key| Layer::pool_of(key)).collect();
+        for pool in rotated.into_iter().filter(|_| here) {
+            let settings = known(pool)?;
+            if let Some(file) = settings.credential.files().into_iter().find(|file| !file.exists()) {
+                return Err(Failure::Usage(format!(
+                    "pools.{pool}.credential: there is no {} on this host; if it is on the senders' alone, say --files-elsewhere: each of them \
+                     checks it",
+                    file.display()
+                )));
             }
+            checked_credential(pool, settings)?;
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ pub async fn run(config: &Config, common: &Common, output: Output) -> Result<Exi
         monitor.run().await;
         Ok::<(), Failure>(())
     };
-    let reload = Reload::new(common, config, &signals, Files::None).follow(store.live());
+    let reload = Reload::new(common, config, &signals, Files::NONE).follow(store.live());
     let reloading = reload.run(async |_, new, _| {
         let written = write_policy(&store, &wiring::monitor::policy(new)).await;
         written.map_err(|error| Refusal { why: error.to_string(), again: true })?;
@@ -127,7 +127,7 @@ async fn first_policy(store: &ZooKeeperFleet, config: &Config, common: &Common) 
     let Ok(LiveVersion { version, document: Ok(document) }) = store.live_version().await else {
         return files;
     };
-    let live = Live { version, settings: document.settings, files: Files::None };
+    let live = Live { version, settings: document.settings, files: Files::NONE };
     load_with(common, Some(live)).map_or(files, |loaded| wiring::monitor::policy(&loaded.config))
 }
 

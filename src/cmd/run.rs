@@ -97,7 +97,7 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
     let ending = signals.clone();
     let door =
         serve(front, gateway.router(), wiring::front_door(config)?, async move { ending.ended().await });
-    let mut reload = Reload::new(common, config, &signals, Files::Gateway);
+    let mut reload = Reload::new(common, config, &signals, Files::GATEWAY);
     if let Some(live) = wiring::live::as_gateway(config)? {
         reload = reload.follow(live);
     }
@@ -115,6 +115,7 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
 }
 
 async fn readiness(producer: Producer, ledger: PostgresLedger) -> Vec<Part> {
-    let trouble = ledger_upkeep::trouble(&ledger).await;
-    vec![Part::new("broker", producer.trouble()), Part::new("ledger", trouble)]
+    // Without the ledger it accepts: only what it has been asked before is not known.
+    let ledger = Part { note: ledger_upkeep::trouble(&ledger).await, ..Part::new("ledger", None) };
+    vec![Part::new("broker", producer.trouble()), ledger]
 }

@@ -138,7 +138,7 @@ pub async fn run(
         logging::level(new.log.level);
         Ok(())
     };
-    let reload = Reload::new(common, config, &signals, Files::Pools).on_trial(credentials.trials());
+    let reload = Reload::new(common, config, &signals, Files::SENDER).on_trial(credentials.trials());
     let Some((seat, presence)) = seat else {
         tokio::select! {
             () = signals.ended() => {}

@@ -83,7 +83,7 @@ async fn serve_all(config: &Config, common: &Common, output: Output) -> Result<E
     let door =
         serve(front, gateway.router(), wiring::front_door(config)?, async move { ending.ended().await });
     let tuning = sender.tuning();
-    let reload = Reload::new(common, config, &signals, Files::All).on_trial(credentials.trials());
+    let reload = Reload::new(common, config, &signals, Files::ALL).on_trial(credentials.trials());
     let reloading = reload.run(async |old, new, cause| {
         credentials.reconfigure(old, new, cause).await?;
         let changed = wiring::take_up(&gateway, new).and_then(|()| wiring::sender::tune(new, &tuning));

@@ -71,7 +71,7 @@ impl Settings {
     }
 
     fn live(self) -> Live {
-        Live { version: self.version, settings: self.settings, files: Files::Pools }
+        Live { version: self.version, settings: self.settings, files: Files::SENDER }
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(notebook.read(), []);
         let live = |version, level: &str| {
             let settings = BTreeMap::from([("log.level".to_owned(), level.to_owned())]);
-            Live { version, settings, files: Files::Pools }
+            Live { version, settings, files: Files::SENDER }
         };
         let (proven, on_trial) = (live(7, "debug"), live(8, "warn"));
         notebook.keep(&proven, Some(&on_trial));

@@ -14,7 +14,7 @@ fn load(files: Files, settings: &[(&str, &str)]) -> Result<skein_config::Loaded,
 
 #[test]
 fn they_stand_over_everything_else() {
-    let loaded = load(Files::All, &[("log.level", "debug"), ("retry.service", r#"["1s", "2s"]"#)]).unwrap();
+    let loaded = load(Files::ALL, &[("log.level", "debug"), ("retry.service", r#"["1s", "2s"]"#)]).unwrap();
     assert_eq!(loaded.config.log.level.label(), "debug");
     assert_eq!(loaded.config.retry.service.len(), 2);
     assert_eq!(loaded.origin("log.level"), Some(&Origin::Live { version: 7 }));
@@ -33,25 +33,25 @@ fn what_can_not_be_live_is_refused() {
         ("broker.password", "hunter2", "is a secret"),
         ("gateway.api_keys_file", "/nowhere/keys", "/nowhere/keys"),
     ] {
-        let faults = load(Files::All, &[(key, text)]).expect_err(key);
+        let faults = load(Files::ALL, &[(key, text)]).expect_err(key);
         assert!(faults.0.iter().any(|fault| fault.what.contains(why)), "{key}: {faults:?}");
         assert!(faults.0.iter().all(|fault| fault.origin == Some(Origin::Live { version: 7 })), "{faults:?}");
         assert!(!format!("{faults:?}").contains("hunter2"), "P9");
     }
-    let rule = load(Files::All, &[("monitor.policy.balance_stop_percent", "1000")]).expect_err("a rule");
+    let rule = load(Files::ALL, &[("monitor.policy.balance_stop_percent", "1000")]).expect_err("a rule");
     assert!(rule.0[0].what.contains("balance"), "rules between settings hold for the merged whole: {rule:?}");
 }
 
 #[test]
 fn a_process_looks_at_its_own_files_and_pools_only() {
     let elsewhere = [("gateway.api_keys_file", "/nowhere/keys"), ("pools.other.collapse", "false")];
-    for files in [Files::None, Files::Pools] {
+    for files in [Files::NONE, Files::SENDER] {
         assert!(
             load(files, &elsewhere).unwrap().config.pools.is_empty(),
             "a pool that it has not is not opened"
         );
     }
-    assert!(load(Files::Gateway, &elsewhere).is_err());
+    assert!(load(Files::GATEWAY, &elsewhere).is_err());
 }
 
 /// P9: one file for all roles gives none of them another's secrets.
@@ -81,12 +81,12 @@ credential = { kind = "certificate", file = "push.p12", password_file = "push.p1
     let (own, keys) = ("broker.password_file", "gateway.api_keys_file");
     let [file, password] = ["file", "password_file"].map(|key| format!("pools.im.credential.{key}"));
     let (prints, seals) = ("ledger.fingerprint_key_file", "ledger.parking_key_file");
-    assert_eq!(missing(Files::None), [own]);
-    assert_eq!(missing(Files::Gateway), [own, prints, seals, keys]);
-    assert_eq!(missing(Files::Pools), [own, prints, &file, &password]);
-    assert_eq!(missing(Files::All), [own, prints, seals, keys, &file, &password]);
+    assert_eq!(missing(Files::NONE), [own]);
+    assert_eq!(missing(Files::GATEWAY), [own, prints, seals, keys]);
+    assert_eq!(missing(Files::SENDER), [own, prints, &file, &password]);
+    assert_eq!(missing(Files::ALL), [own, prints, seals, keys, &file, &password]);
     folder.write("broker-password", "a password");
-    assert_eq!(missing(Files::None), [""; 0]);
+    assert_eq!(missing(Files::NONE), [""; 0]);
 }
 
 /// P9: a cluster's key of fingerprints is asked of those who make them.
@@ -97,8 +97,8 @@ fn a_role_without_fingerprints_names_no_key() {
         let live = Some(Live::nothing(files));
         Config::load(&Sources { live, ..words(&[], &named) }).map(drop)
     };
-    load(Files::None).expect("a monitor and an operator make none");
-    for files in [Files::All, Files::Pools, Files::Gateway] {
+    load(Files::NONE).expect("a monitor and an operator make none");
+    for files in [Files::ALL, Files::SENDER, Files::GATEWAY] {
         assert_eq!(
             load(files).expect_err("a sender and a gateway do").0[0].key,
             "ledger.fingerprint_key_file"
@@ -120,8 +120,8 @@ fn an_empty_text_takes_back_what_a_file_says() {
     let path = folder.write("skein.toml", &text);
     let sources = Sources { files: vec![path], ..words(&[], &[]) };
     let named = "pools.im.broadcast_endpoint";
-    let set = Sources { live: live(&[(named, "127.0.0.1:1")], Files::All), ..sources.clone() };
+    let set = Sources { live: live(&[(named, "127.0.0.1:1")], Files::ALL), ..sources.clone() };
     assert!(Config::load(&set).unwrap().config.pools["im"].broadcast_endpoint.is_some());
-    let cleared = Sources { live: live(&[(named, "")], Files::All), ..sources };
+    let cleared = Sources { live: live(&[(named, "")], Files::ALL), ..sources };
     assert!(Config::load(&cleared).unwrap().config.pools["im"].broadcast_endpoint.is_none());
 }

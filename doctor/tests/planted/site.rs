@@ -173,7 +173,7 @@ impl Site {
             name: "im".to_owned(),
             unfit: credential.check(environment, &[TOPIC], SystemTime::now()).err().map(|e| e.to_string()),
             days_left: None,
-            credential: Ok(credential),
+            credential: Some(Ok(credential)),
             client: Ok(ClientConfig { roots, ..ClientConfig::new(endpoint) }),
         }
     }

@@ -16,7 +16,7 @@ use crate::output::Output;
 
 /// Does what was asked for.
 pub fn run(common: &Common, command: &Live, output: Output) -> Result<Exit, Failure> {
-    let config = load_for(common, Files::None)?.config;
+    let config = load_for(common, Files::NONE)?.config;
     small_runtime()?.block_on(act(common, &config, command, output))
 }
 

@@ -104,9 +104,11 @@ fn with_login(config: &Config, options: ZooKeeperOptions) -> ZooKeeperOptions {
 
 fn pools(config: &Config) -> Vec<PoolUnderTest> {
     let one = |(name, pool): (&String, &skein_config::Pool)| {
-        let read = credential(&pool.credential).map_err(|error| format!("{error:#}"));
-        let unfit = read.as_ref().ok().and_then(|credential| check(credential, pool).err());
-        let info = read.as_ref().ok().map(skein_apns::Credential::info);
+        let is_here = pool.credential.files().iter().any(|file| file.exists());
+        let read = is_here.then(|| credential(&pool.credential).map_err(|error| format!("{error:#}")));
+        let usable = read.as_ref().and_then(|read| read.as_ref().ok());
+        let unfit = usable.and_then(|credential| check(credential, pool).err());
+        let info = usable.map(skein_apns::Credential::info);
         PoolUnderTest {
             name: name.clone(),
             unfit: unfit.map(|error| error.to_string()),

@@ -78,7 +78,7 @@ impl Stage {
     fn reload(&self) -> Reload<'static> {
         let config = load_with(self.common, None).unwrap().config;
         let signals = Signals::listen().unwrap();
-        let reload = Reload::new(self.common, &config, &signals, Files::Pools);
+        let reload = Reload::new(self.common, &config, &signals, Files::SENDER);
         reload.keep(Some(self.notebook.clone()), None).on_trial(self.process.trials.clone())
     }
 

@@ -268,7 +268,7 @@ async fn what_init_makes_carries_a_push_and_no_right_more() {
     let told = operator.run(&words);
     assert!(["sender-1", "sender-2", "sender-3"].iter().all(|name| told.contains(name)), "{told}");
     // It ends well only if every process has it in force, a gateway among them.
-    let set = ["config", "live", "set", "gateway.rate_max=90000", "--files-elsewhere", "--reason", "a test"];
+    let set = ["config", "live", "set", "gateway.rate_max=90000", "--reason", "a test"];
     let told = operator.run(&set);
     assert!(told.contains("in force on 6 of 6"), "{told}");
     for (name, (mut child, _)) in running {

@@ -67,6 +67,19 @@ fn a_successor_is_told_whose_place_it_takes_and_nobody_else_is() {
     assert_eq!(WAYS.map(|(way, _)| told(way)), [0, 0, 1]);
 }
 
+#[test]
+fn a_senders_volume_is_what_the_values_say() {
+    skein_tests::need!("helm");
+    let claim = |way: &str| {
+        let sets = objects(way).into_iter().find(|object| object.contains("\nkind: StatefulSet\n")).unwrap();
+        sets.split_once("volumeClaimTemplates:").unwrap().1.to_owned()
+    };
+    let plain = claim("sender.track=a");
+    assert!(plain.contains("[ReadWriteOncePod]") && !plain.contains("storageClassName"), "{plain}");
+    let named = claim("sender.accessMode=ReadWriteOnce,sender.storageClassName=fast");
+    assert!(named.contains("[ReadWriteOnce]") && named.contains("storageClassName: fast"), "{named}");
+}
+
 /// Which ports each role's policy opens to other pods.
 fn open_ports(way: &str) -> Vec<(String, Vec<String>)> {
     let policies = objects(way).into_iter().filter(|object| object.contains("\nkind: NetworkPolicy\n"));
@@ -248,6 +261,11 @@ fn each_pod_has_its_own_secrets_and_its_configuration_needs_no_other() {
         assert_eq!(container.secrets(), *wanted, "{name}");
         container.run(&["config", "check", "--role", role, "--config", "/etc/skein/skein.toml"]);
         if role == "sender" {
+            assert_eq!(
+                container.environment()["SKEIN_SENDER__SHARDS"],
+                "1",
+                "as many threads as cores are asked for"
+            );
             let [user, member] = ["SKEIN_BROKER__USERNAME", "SKEIN_SENDER__MEMBER"]
                 .map(|name| container.environment()[name].as_str());
             assert_eq!(user, format!("skein-sender-{member}"));

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::container::Container;
 
@@ -36,6 +36,18 @@ fn expanded(text: &str, environment: &BTreeMap<String, String>) -> String {
     environment.iter().fold(text.to_owned(), replace)
 }
 
+/// How much of a resource its container asks for, in whole ones.
+fn amount(asked: &Value, resources: &Value) -> String {
+    assert_eq!((&asked["resource"], &asked["divisor"]), (&json!("requests.cpu"), &json!("1")));
+    let cores = &resources["requests"]["cpu"];
+    let cores = cores.as_str().map_or_else(|| cores.to_string(), str::to_owned);
+    let thousandths = match cores.strip_suffix('m') {
+        Some(number) => number.parse::<f64>().unwrap(),
+        None => cores.parse::<f64>().unwrap() * 1_000.0,
+    };
+    (thousandths / 1_000.0).ceil().to_string()
+}
+
 impl Pods {
     fn object(&self, kind: &str, name: &str) -> &Value {
         let is = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
@@ -48,7 +60,9 @@ impl Pods {
         let described = &pod["containers"][0];
         let mut environment = BTreeMap::new();
         for variable in rows(&described["env"]) {
+            let asked = &variable["valueFrom"]["resourceFieldRef"];
             let value = match &variable["valueFrom"]["fieldRef"]["fieldPath"] {
+                Value::Null if asked.is_object() => amount(asked, &described["resources"]),
                 Value::Null => expanded(&text(&variable["value"]), &environment),
                 path if path == "metadata.labels['apps.kubernetes.io/pod-index']" => NUMBER.to_owned(),
                 path if path == "metadata.name" => format!("{name}-{NUMBER}"),

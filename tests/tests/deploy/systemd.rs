@@ -113,30 +113,38 @@ fn the_ready_configuration_is_what_each_unit_needs() {
     run(folder.path(), &skein, passwords);
     let admins = ["rabbitmq", "zookeeper", "postgresql"].map(|service| format!("{service}-admin.password"));
     admins.iter().for_each(|name| secret(name, "an administrator's own"));
+    let tls = rcgen::generate_simple_self_signed(["rabbit-1.internal".to_owned()]).unwrap();
+    ["ca.pem", "skein.pem"].iter().for_each(|name| std::fs::write(file(name), tls.cert.pem()).unwrap());
+    secret("skein.key", &tls.signing_key.serialize_pem());
 
+    let everybody = [("skein.toml", ""), ("ca.pem", ""), ("skein.pem", ""), ("skein.key", "credentials/")];
     let etc = |container: &Container, names: &[(&str, &str)]| {
-        for (name, at) in names {
+        for (name, at) in everybody.iter().chain(names) {
             let from = if name.ends_with(".toml") { deploy("systemd").join(name) } else { file(name) };
             container.mount(&from, &format!("/etc/skein/{at}{name}"));
         }
     };
-    let shared = ("skein.toml", "");
     let credential = ("AuthKey_ABCDE12345.p8", "credentials/");
     for (unit, instance, role, own) in [
-        ("skein-sender@.service", "sender-1", "sender", vec![shared, credential]),
-        ("skein-monitor@.service", "monitor-1", "monitor", vec![shared]),
-        ("skein-gateway.service", "", "gateway", vec![shared, ("gateway-keys", "credentials/")]),
+        ("skein-sender@.service", "sender-1", "sender", vec![credential]),
+        ("skein-monitor@.service", "monitor-1", "monitor", Vec::new()),
+        ("skein-gateway.service", "", "gateway", vec![("gateway-keys", "credentials/")]),
     ] {
         let container = process(unit, instance, folder.path(), file(role));
         etc(&container, &own);
         container.run(&["config", "check", "--role", role, "--config", "/etc/skein/skein.toml"]);
     }
-    let operator = Container::new(file("operator"), BTreeMap::new(), Vec::new());
-    etc(&operator, &[shared, ("operator.toml", ""), ("zookeeper-skein-operator.password", "secrets/")]);
-    let both = "/etc/skein/skein.toml,/etc/skein/operator.toml";
-    operator.run(&["config", "check", "--role", "operator", "--config", both]);
+    for (role, password) in
+        [("operator", "zookeeper-skein-operator.password"), ("support", "postgresql-skein-support.password")]
+    {
+        let person = Container::new(file(role), BTreeMap::new(), Vec::new());
+        let own = format!("{role}.toml");
+        etc(&person, &[(own.as_str(), ""), (password, "secrets/")]);
+        let both = format!("/etc/skein/skein.toml,/etc/skein/{own}");
+        person.run(&["config", "check", "--role", role, "--config", &both]);
+    }
     let admin = Container::new(file("admin"), BTreeMap::new(), Vec::new());
-    etc(&admin, &[shared, ("admin.toml", "")]);
+    etc(&admin, &[("admin.toml", "")]);
     admins.iter().for_each(|name| admin.mount(&file(name), &format!("/etc/skein/{name}")));
     let both = "/etc/skein/skein.toml,/etc/skein/admin.toml";
     admin.run(&["config", "check", "--role", "operator", "--config", both]);

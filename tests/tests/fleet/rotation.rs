@@ -109,6 +109,12 @@ async fn refused_everywhere(rig: &Rig, version: u64) {
     let said = foreign.rotate(rig, "a slip").await;
     assert_eq!(said.code, Some(2), "{said:?}");
     assert_eq!(rig.version_in_force().await, version);
+    // A file that is not there: other hosts' files need a word of their own.
+    let missing = Credential::key(rig, 1_003, true);
+    std::fs::remove_file(rig.site.path("AuthKey_KEY0001003.p8")).unwrap();
+    let said = missing.rotate(rig, "a slip").await;
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert_eq!(rig.version_in_force().await, version);
     // By each sender's dry connection: revoked.
     let (revoked, pem) = Credential::certificate(rig, 1_001, good());
     let der: rustls::pki_types::CertificateDer<'_> =

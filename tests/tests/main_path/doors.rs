@@ -8,7 +8,9 @@ use skein_core::NotificationId;
 use skein_tests::{
     http, need,
     process::skein,
+    relay::Relay,
     services::{PostgreSql, RabbitMq},
+    until,
 };
 
 use crate::{
@@ -64,6 +66,42 @@ async fn http_through_the_gateway_is_delivered() {
     let url = format!("{front}/v1/notifications/{}", ids[0]);
     let trace = http::request_with("GET", &url, &[("Authorization", &bearer)], None).await.unwrap();
     assert_eq!(trace.json().unwrap()["events"][0]["what"], "accepted", "{trace:?}");
+    gateway.terminate();
+    assert_eq!(gateway.wait_exit(END_LIMIT).await.unwrap().code(), Some(0));
+    fleet.end_sender().await;
+}
+
+/// P1: while PostgreSQL is away the door stays open, also to who asks `/readyz` where to send requests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gateway_goes_on_without_its_ledger() {
+    need!("rabbitmq", "postgresql");
+    let ledger = PostgreSql::shared().await.unwrap();
+    let relay = Relay::start(ledger.server()).await.unwrap();
+    let services = Services {
+        ledger_for_sender: Some(relay.address()),
+        ..Services::direct(RabbitMq::shared().await.unwrap(), ledger)
+    };
+    let mut fleet = Fleet::start("open_door", services, Faults::default()).await;
+    let (mut gateway, pages) = fleet.start_role(&["run", "gateway"]);
+    let ready = format!("http://127.0.0.1:{}/readyz", pages.number());
+    gateway.wait_ready(&ready, START_LIMIT).await.unwrap();
+    relay.set_refusing(true);
+    relay.cut_all();
+    let note = async || {
+        let answer = http::get(&ready).await.ok()?;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let parts = answer.json().ok()?["parts"].as_array()?.clone();
+        parts.iter().find(|part| part["name"] == "ledger")?["note"].as_str().map(str::to_owned)
+    };
+    until("a note of the ledger", START_LIMIT, note).await.unwrap();
+    let body = json!({"token": Random(5).token(), "topic": TOPIC, "payload": {"aps": {"alert": "hello"}}});
+    let url = format!("{}/v1/notifications?pool={POOL}", fleet.site.front());
+    let bearer = format!("Bearer {API_KEY}");
+    let headers = [("Authorization", &*bearer), ("Idempotency-Key", "away")];
+    let answer = http::request_with("POST", &url, &headers, Some(&body.to_string())).await.unwrap();
+    assert_eq!(answer.status, 202, "{answer:?}");
+    relay.set_refusing(false);
+    assert!(fleet.settled(1).await);
     gateway.terminate();
     assert_eq!(gateway.wait_exit(END_LIMIT).await.unwrap().code(), Some(0));
     fleet.end_sender().await;
