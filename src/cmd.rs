@@ -48,9 +48,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
         Command::Queue(queue) => queue::run(&load_for(&common, Files::NONE)?.config, &queue, *output),
         Command::Sender(sender) => sender::run(&load_for(&common, Files::NONE)?.config, &sender, *output),
         Command::Cluster(cluster) => cluster::run(&load_for(&common, Files::NONE)?.config, &cluster, *output),
-        Command::Doctor(asked) => {
-            doctor::run(&load_for(&common, asked.files())?.config, &common, &asked, *output)
-        }
+        Command::Doctor(asked) => doctor::run(&common, &asked, *output),
         Command::Dev(dev) => dev_cluster::run(&dev, *output),
         Command::SimulateApns(simulate) => simulate_apns::run(&log_of(&common)?, *simulate, *output),
         Command::Bench(bench) => bench::run(&bench, &common.settings, *output),

@@ -38,11 +38,17 @@ impl Files {
     const FINGERPRINT: Self = Self(1 << 2);
     const PARKING: Self = Self(1 << 3);
     /// Those of the pools and the key of fingerprints, as on a sender's.
-    pub const SENDER: Self = Self(Self::POOLS.0 | Self::FINGERPRINT.0);
+    pub const SENDER: Self = Self::POOLS.and(Self::FINGERPRINT);
     /// Those of the front door and both keys, as on a gateway's: it stores device tokens.
-    pub const GATEWAY: Self = Self(Self::FRONT_DOOR.0 | Self::FINGERPRINT.0 | Self::PARKING.0);
+    pub const GATEWAY: Self = Self::FRONT_DOOR.and(Self::FINGERPRINT).and(Self::PARKING);
     /// All.
-    pub const ALL: Self = Self(Self::SENDER.0 | Self::GATEWAY.0);
+    pub const ALL: Self = Self::SENDER.and(Self::GATEWAY);
+
+    /// These and the others.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
 
     /// Whether all of these are among them.
     #[must_use]

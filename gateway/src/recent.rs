@@ -53,8 +53,14 @@ impl Recent {
         boot: BootMillis,
     ) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who has waited for the lock brings an earlier reading.
+        let is_latest = boot >= seen.clocks.1;
         let expected = seen.clocks.0.plus(boot.since(seen.clocks.1));
-        if expected.since(now) > CLOCKS_APART {
+        if is_latest && expected.since(now) > CLOCKS_APART {
+            tracing::warn!(
+                back = ?expected.since(now),
+                "the wall clock was set back: ids of the callers' own go marked until it has come to where it was"
+            );
             seen.unknown_until = seen.unknown_until.max(expected.plus(CLOCKS_APART));
             seen.clocks = (now, boot);
         } else if now > expected {

@@ -109,10 +109,11 @@ impl Kicks {
         due
     }
 
-    /// When something becomes due by time alone.
-    pub fn wake(&self, connections: &Connections) -> Option<BootMillis> {
+    /// When something becomes due by time alone, after this: what is due already and was not asked for waits for who asks.
+    pub fn wake(&self, connections: &Connections, now: BootMillis) -> Option<BootMillis> {
         let open = |former: &&Former| !connections.to_queue(&former.owner, &former.queue).is_empty();
-        self.former.iter().filter(open).filter_map(|former| former.seen).map(|seen| seen.plus(AGAIN)).min()
+        let again = self.former.iter().filter(open).filter_map(|former| former.seen);
+        again.map(|seen| seen.plus(AGAIN)).filter(|again| *again > now).min()
     }
 }
 
@@ -160,10 +161,11 @@ mod tests {
         // The same of one from which this monitor has taken the queue itself, and to which it comes back.
         kicks.taken(former.clone(), queue.clone(), BootMillis(9_000));
         assert!(kicks.due(&connections, owns, |_, _| true, BootMillis(9_000)).is_empty());
-        let again = kicks.wake(&connections).expect("it has the queue open");
+        let again = kicks.wake(&connections, BootMillis(9_000)).expect("it has the queue open");
         assert_eq!(again, BootMillis(9_000).plus(AGAIN), "no pass follows at once while it comes");
+        assert_eq!(kicks.wake(&connections, again), None, "nor in a monitor that does not lead any more");
         assert!(kicks.due(&connections, owns, |_, _| true, again).is_empty());
-        assert_eq!(kicks.wake(&connections), Some(again.plus(AGAIN)));
+        assert_eq!(kicks.wake(&connections, again), Some(again.plus(AGAIN)));
         let kicked = kicks.due(&connections, owns, |_, _| false, again.plus(AGAIN));
         assert_eq!(kicked.len(), 1, "it does not come after all");
     }

@@ -144,7 +144,7 @@ impl<S: FleetStore, B: BrokerWatch, C: Clock> Monitor<S, B, C> {
                     next = Duration::ZERO;
                 }
             }
-            let wakes = state.plan.wake.into_iter().chain(state.kicks.wake(&broker.connections));
+            let wakes = state.plan.wake.into_iter().chain(state.kicks.wake(&broker.connections, now));
             next = wakes.map(|wake| wake.since(now)).fold(next, Duration::min);
             self.read_row(state, now).await;
         }

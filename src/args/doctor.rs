@@ -38,13 +38,6 @@ pub struct Doctor {
     pub user_prefix: String,
 }
 
-impl Doctor {
-    /// Which files must be there: the administrator's host has no role's.
-    pub fn files(&self) -> Files {
-        if self.credentials_folder.is_some() { Files::NONE } else { self.role.files() }
-    }
-}
-
 /// Whose configuration it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RoleName {

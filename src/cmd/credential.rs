@@ -357,7 +357,7 @@ mod tests {
         urls = ["amqp://127.0.0.1:5672"]
         [ledger]
         url = "postgres://127.0.0.1:5432/skein"
-        fingerprint_key_file = "fingerprint.key"
+        fingerprint_key_file = "not-here.key"
         parking_key_file = "not-here.key"
         [http]
         listen = "127.0.0.1:1"
@@ -369,13 +369,13 @@ mod tests {
         credential = { kind = "token", key_file = "im.p8", key_id = "IMKEY00001", team_id = "TEAM567890" }
     "#;
 
-    /// The configuration is every role's; the front door's files are not on a sender's host, nor are a pool's on an operator's.
+    /// The configuration is every role's; the front door's files are not on a sender's host, nor are a pool's on an operator's. The ledger's
+    /// keys are none of a credential's.
     #[test]
     fn each_command_needs_the_files_that_it_reads() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("skein.toml"), CONFIG).unwrap();
-        private(&at("fingerprint.key"), &"ab".repeat(32));
         private(&at("im.p8"), &key());
         let common = Common { files: vec![at("skein.toml")], settings: Vec::new(), json: true };
         let parsed = |words: &[&str]| {

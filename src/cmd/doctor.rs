@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use skein_config::Config;
+use skein_config::{Config, Files};
 use skein_doctor::{Report, State, examine};
 
-use super::small_runtime;
+use super::{load_for, small_runtime};
 use crate::args::{Common, Doctor};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -20,9 +20,10 @@ use crate::output::Output;
 const TICK: Duration = Duration::from_millis(200);
 
 /// Looks the deployment over.
-pub fn run(config: &Config, common: &Common, asked: &Doctor, output: Output) -> Result<Exit, Failure> {
+pub fn run(common: &Common, asked: &Doctor, output: Output) -> Result<Exit, Failure> {
+    let (config, has_credentials) = loaded(common, asked)?;
     small_runtime()?.block_on(async {
-        let deployment = patient::deployment(config, common, asked)?;
+        let deployment = patient::deployment(&config, has_credentials, common, asked)?;
         let progress = progress(output);
         let report =
             examine(&deployment, &|name| progress.set_message(format!("{name} is looked over"))).await;
@@ -30,6 +31,19 @@ pub fn run(config: &Config, common: &Common, asked: &Doctor, output: Output) -> 
         tell(&report, output);
         Ok(if report.is_fine() { Exit::Done } else { Exit::Failed })
     })
+}
+
+/// The configuration, and whether the pools' files are here: an administrator's host may have none.
+fn loaded(common: &Common, asked: &Doctor) -> Result<(Config, bool), Failure> {
+    if asked.credentials_folder.is_none() {
+        return Ok((load_for(common, asked.role.files())?.config, true));
+    }
+    let config = load_for(common, Files::NONE)?.config;
+    let mut files = config.pools.values().flat_map(|pool| pool.credential.files());
+    if files.any(|file| file.exists()) {
+        return Ok((load_for(common, Files::POOLS)?.config, true));
+    }
+    Ok((config, false))
 }
 
 fn progress(output: Output) -> ProgressBar {

@@ -79,12 +79,10 @@ pub async fn warm(ledger: impl Ledger, connections: u32) {
     let _ = join_all(asked).await;
 }
 
-/// What keeps a ledger from answering, if anything does: for `/readyz`.
-pub async fn trouble(ledger: &impl Ledger) -> Option<String> {
-    match tokio::time::timeout(PING_LIMIT, ledger.ping()).await {
-        Ok(answer) => answer.err().map(|error| error.to_string()),
-        Err(_) => Some(format!("the ledger does not answer within {PING_LIMIT:?}")),
-    }
+/// Whether a ledger answers: for `/readyz`.
+pub async fn ping(ledger: &impl Ledger) -> Result<(), LedgerError> {
+    let late = |_| Err(LedgerError::Away(format!("no answer within {PING_LIMIT:?}")));
+    tokio::time::timeout(PING_LIMIT, ledger.ping()).await.unwrap_or_else(late)
 }
 
 fn tell(error: &LedgerError) {

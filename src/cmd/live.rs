@@ -18,7 +18,7 @@ use super::fleet::operator;
 use super::load_with;
 use crate::args::{Changing, Common};
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, reason};
 use crate::wiring;
 use crate::wiring::apns::checked_credential;
 
@@ -185,6 +185,13 @@ impl Fleet {
     }
 }
 
+/// The pool whose credential a setting is about: part of it, or what it must fit.
+fn pool_of_credential(key: &str) -> Option<&str> {
+    let (pool, setting) = key.strip_prefix("pools.")?.split_once('.')?;
+    let fits = ["environment", "topics"].contains(&setting);
+    (fits || setting.starts_with("credential.")).then_some(pool)
+}
+
 /// A change to be made.
 pub struct Change<'a> {
     /// The command's.
@@ -259,34 +266,106 @@ impl Change<'_> {
         Ok(if is_done { Exit::Done } else { Exit::Failed })
     }
 
-    /// The whole as a process would load it, and each credential that it changes. Files that only other settings name may be on other hosts
-    /// alone.
+    /// The whole as a process would load it; and the files of what it changes, unless they are elsewhere.
     fn check(&self, changed: &BTreeSet<&str>) -> Result<(), Failure> {
-        let here = !self.with.files_elsewhere;
-        let files = if here && changed.contains(API_KEYS) { Files::FRONT_DOOR } else { Files::NONE };
-        let layer = Layer { version: self.latest.version + 1, settings: self.next.clone(), files };
-        let config = load_with(self.common, Some(layer))?.config;
-        let known = |pool: &str| {
-            config.pools.get(pool).ok_or_else(|| {
-                let pools: Vec<&str> = config.pools.keys().map(String::as_str).collect();
-                let pools = pools.join(", ");
-                Failure::Usage(format!("there is no pool {pool:?} in the configuration; there are: {pools}"))
-            })
+        let load = |files| {
+            let settings = self.next.clone();
+            load_with(self.common, Some(Layer { version: self.latest.version + 1, settings, files }))
         };
-        self.next.keys().filter_map(|key| Layer::pool_of(key)).try_for_each(|pool| known(pool).map(drop))?;
-        let credentials = changed.iter().filter(|key| key.contains(".credential."));
-        let rotated: BTreeSet<&str> = credentials.filter_map(|key| Layer::pool_of(key)).collect();
-        for pool in rotated.into_iter().filter(|_| here) {
-            let settings = known(pool)?;
-            if let Some(file) = settings.credential.files().into_iter().find(|file| !file.exists()) {
-                return Err(Failure::Usage(format!(
-                    "pools.{pool}.credential: there is no {} on this host; if it is on the senders' alone, say --files-elsewhere: each of them \
-                     checks it",
-                    file.display()
-                )));
-            }
-            checked_credential(pool, settings)?;
+        let config = load(Files::NONE)?.config;
+        let unknown = self
+            .next
+            .keys()
+            .filter_map(|key| Layer::pool_of(key))
+            .find(|pool| !config.pools.contains_key(*pool));
+        if let Some(pool) = unknown {
+            let known: Vec<&str> = config.pools.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            return Err(Failure::Usage(format!(
+                "there is no pool {pool:?} in the configuration; there are: {known}"
+            )));
         }
-        Ok(())
+        if self.with.files_elsewhere {
+            return Ok(());
+        }
+        let pools: BTreeSet<&str> = changed.iter().filter_map(|key| pool_of_credential(key)).collect();
+        let names_keys = changed.contains(API_KEYS) && self.next.contains_key(API_KEYS);
+        let files = match (pools.is_empty(), names_keys) {
+            (true, false) => return Ok(()),
+            (true, true) => Files::FRONT_DOOR,
+            (false, false) => Files::POOLS,
+            (false, true) => Files::POOLS.and(Files::FRONT_DOOR),
+        };
+        let config = load(files).map_err(|failure| match failure {
+            failure @ Failure::Config(_) => Failure::Usage(format!(
+                "{}\nif these files are on other hosts alone, say --files-elsewhere: the processes there check them",
+                reason(&failure)
+            )),
+            other => other,
+        })?;
+        let pools = config.config.pools.iter().filter(|(name, _)| pools.contains(name.as_str()));
+        pools.into_iter().try_for_each(|(name, pool)| checked_credential(name, pool).map(drop))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::begin::tests::{key, private};
+
+    const CONFIG: &str = r#"
+        engine = "cluster"
+        [broker]
+        urls = ["amqp://127.0.0.1:5672"]
+        [ledger]
+        url = "postgres://127.0.0.1:5432/skein"
+        fingerprint_key_file = "not-here.key"
+        [gateway]
+        api_keys_file = "not-here"
+        [pools.im]
+        environment = "sandbox"
+        topics = ["com.example.im"]
+        credential = { kind = "token", key_file = "im.p8", key_id = "IMKEY00001", team_id = "TEAM567890" }
+    "#;
+
+    /// Only what the change is about must be on the operator's host; what is not needs a word.
+    #[test]
+    fn a_change_looks_at_the_files_that_it_is_about() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("skein.toml"), CONFIG).unwrap();
+        let common = Common { files: vec![at("skein.toml")], settings: Vec::new(), json: false };
+        let latest = LiveVersion { version: 3, document: Ok(LiveDocument::default()) };
+        let check = |setting: (&str, &str), files_elsewhere| {
+            let with = Changing {
+                reason: "a test".to_owned(),
+                author: None,
+                expect: None,
+                dry_run: false,
+                files_elsewhere,
+                wait: Duration::ZERO,
+            };
+            let (setting, value) = (setting.0.to_owned(), setting.1.to_owned());
+            let next = [(setting.clone(), value)].into();
+            let change = Change { common: &common, latest: &latest, next, with: &with };
+            change.check(&[setting.as_str()].into()).map_err(|failure| reason(&failure))
+        };
+        let topics = ("pools.im.topics", "com.example.im,com.example.im.voip");
+        let key_id = ("pools.im.credential.key_id", "IMKEY00002");
+        let keys = at("gateway-keys").display().to_string();
+        let keys = (API_KEYS, keys.as_str());
+        assert_eq!(check(("log.level", "debug"), false), Ok(()));
+        for setting in [topics, key_id, keys] {
+            let why = check(setting, false).unwrap_err();
+            assert!(why.contains("--files-elsewhere"), "{setting:?}: {why}");
+            assert_eq!(check(setting, true), Ok(()), "{setting:?}");
+        }
+        private(&at("im.p8"), "no key");
+        let why = check(topics, false).unwrap_err();
+        assert!(why.contains("pools.im"), "{why}");
+        private(&at("im.p8"), &key());
+        assert_eq!((check(topics, false), check(key_id, false)), (Ok(()), Ok(())));
+        let why = check(("pools.other.topics", "com.example.im"), true).unwrap_err();
+        assert!(why.contains("there is no pool"), "{why}");
     }
 }

@@ -1,10 +1,14 @@
 //! `skein run gateway`, and the choice between the roles.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::Context as _;
 use prometheus::Registry;
 use skein_backends::clock::SystemClock;
 use skein_backends::postgres::PostgresLedger;
 use skein_config::{Config, Engine, Files};
+use skein_core::seam::LedgerError;
 use skein_core::wire::FRONT_DOOR_APP_ID;
 use skein_gateway::{Gateway, Part, ServeOptions, pages, serve};
 use skein_producer::Producer;
@@ -91,7 +95,8 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
         format!("gateway at {}, its pages at http://{}", address(&front), address(&role_pages)),
         &serde_json::json!({"listening": address(&front), "pages": address(&role_pages)}),
     );
-    let ready = move || readiness(producer.clone(), ledger.clone());
+    let has_answered = Arc::new(AtomicBool::new(false));
+    let ready = move || readiness(producer.clone(), ledger.clone(), Arc::clone(&has_answered));
     let served_pages =
         serve(role_pages, pages(registry, ready), ServeOptions::default(), std::future::pending());
     let ending = signals.clone();
@@ -114,8 +119,13 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
     Ok(Exit::Done)
 }
 
-async fn readiness(producer: Producer, ledger: PostgresLedger) -> Vec<Part> {
-    // Without the ledger it accepts: only what it has been asked before is not known.
-    let ledger = Part { note: ledger_upkeep::trouble(&ledger).await, ..Part::new("ledger", None) };
-    vec![Part::new("broker", producer.trouble()), ledger]
+/// What `/readyz` names. While the ledger is away the front door accepts: what was asked before is not known then, and no device can be
+/// registered. A ledger that refuses from the beginning is this gateway's own fault: another must not make room for it.
+async fn readiness(producer: Producer, ledger: PostgresLedger, has_answered: Arc<AtomicBool>) -> Vec<Part> {
+    let answer = ledger_upkeep::ping(&ledger).await;
+    has_answered.fetch_or(answer.is_ok(), Ordering::Relaxed);
+    let is_fault = matches!(answer, Err(LedgerError::Refused(_))) && !has_answered.load(Ordering::Relaxed);
+    let why = answer.err().map(|error| error.to_string());
+    let (trouble, note) = if is_fault { (why, None) } else { (None, why) };
+    vec![Part::new("broker", producer.trouble()), Part { name: "ledger", trouble, note }]
 }

@@ -239,7 +239,7 @@ async fn readiness(
     }
     let mut parts = parts(&status, &credentials);
     if let Some(part) = parts.iter_mut().find(|part| part.name == "ledger" && part.trouble.is_none()) {
-        part.trouble = ledger_upkeep::trouble(&database).await;
+        part.trouble = ledger_upkeep::ping(&database).await.err().map(|error| error.to_string());
     }
     parts
 }

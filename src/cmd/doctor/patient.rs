@@ -20,8 +20,13 @@ use crate::wiring::apns::{check, client_config, credential};
 /// What the name of a connection says.
 const CONNECTION: &str = "skein-doctor";
 
-/// Reads it all from the configuration; connects to nothing yet.
-pub fn deployment(config: &Config, common: &Common, asked: &Doctor) -> Result<Deployment, Failure> {
+/// Reads it all from the configuration, and the pools' credentials where they are; connects to nothing yet.
+pub fn deployment(
+    config: &Config,
+    has_credentials: bool,
+    common: &Common,
+    asked: &Doctor,
+) -> Result<Deployment, Failure> {
     if config.engine != Engine::Cluster {
         let why = "with engine = \"embedded\" there is no deployment to look over; name the cluster's configuration with -c";
         return Err(Failure::Usage(why.to_owned()));
@@ -44,7 +49,7 @@ pub fn deployment(config: &Config, common: &Common, asked: &Doctor) -> Result<De
             database,
             ledger: None,
             zookeeper: zookeeper.map(|options| with_login(config, options)),
-            pools: pools(config),
+            pools: pools(config, has_credentials),
             open_files: None,
             view: View::Administrator(Box::new(administrator)),
         });
@@ -89,7 +94,7 @@ fn as_role(config: &Config, asked: &Doctor, who: Who) -> Result<Deployment, Fail
         ledger: at_ledger.then(|| wiring::postgres_ledger(config)).transpose()?,
         database,
         zookeeper: wiring::zookeeper::options(config)?,
-        pools: if sends { pools(config) } else { Vec::new() },
+        pools: if sends { pools(config, true) } else { Vec::new() },
         open_files: sends.then_some(open_files),
         cluster,
         view: View::Role(role),
@@ -102,10 +107,10 @@ fn with_login(config: &Config, options: ZooKeeperOptions) -> ZooKeeperOptions {
     ZooKeeperOptions { login, ..options }
 }
 
-fn pools(config: &Config) -> Vec<PoolUnderTest> {
+fn pools(config: &Config, has_credentials: bool) -> Vec<PoolUnderTest> {
     let one = |(name, pool): (&String, &skein_config::Pool)| {
-        let is_here = pool.credential.files().iter().any(|file| file.exists());
-        let read = is_here.then(|| credential(&pool.credential).map_err(|error| format!("{error:#}")));
+        let read =
+            has_credentials.then(|| credential(&pool.credential).map_err(|error| format!("{error:#}")));
         let usable = read.as_ref().and_then(|read| read.as_ref().ok());
         let unfit = usable.and_then(|credential| check(credential, pool).err());
         let info = usable.map(skein_apns::Credential::info);

@@ -139,7 +139,15 @@ fn the_ready_configuration_is_what_each_unit_needs() {
     {
         let person = Container::new(file(role), BTreeMap::new(), Vec::new());
         let own = format!("{role}.toml");
-        etc(&person, &[(own.as_str(), ""), (password, "secrets/")]);
+        for name in [own.as_str(), "skein.toml"] {
+            person.mount(&deploy("systemd").join(name), &format!("/etc/skein/{name}"));
+        }
+        person.mount(&file(password), &format!("/etc/skein/secrets/{password}"));
+        // The processes' key is not theirs.
+        for (of_all, own) in [("ca.pem", "ca"), ("skein.pem", role), ("skein.key", role)] {
+            let end = of_all.rsplit_once('.').unwrap().1;
+            person.mount(&file(of_all), &format!("/etc/skein/{own}.{end}"));
+        }
         let both = format!("/etc/skein/skein.toml,/etc/skein/{own}");
         person.run(&["config", "check", "--role", role, "--config", &both]);
     }
