@@ -345,13 +345,14 @@ async fn rotate(url: &str, arguments: &Rotate, output: Output) -> Result<Exit, F
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use clap::Parser as _;
 
     use super::*;
     use crate::cmd::begin::tests::{key, private};
 
-    const CONFIG: &str = r#"
+    /// Every role's, without a file.
+    pub const CONFIG: &str = r#"
         engine = "cluster"
         [broker]
         urls = ["amqp://127.0.0.1:5672"]

@@ -312,21 +312,7 @@ impl Change<'_> {
 mod tests {
     use super::*;
     use crate::cmd::begin::tests::{key, private};
-
-    const CONFIG: &str = r#"
-        engine = "cluster"
-        [broker]
-        urls = ["amqp://127.0.0.1:5672"]
-        [ledger]
-        url = "postgres://127.0.0.1:5432/skein"
-        fingerprint_key_file = "not-here.key"
-        [gateway]
-        api_keys_file = "not-here"
-        [pools.im]
-        environment = "sandbox"
-        topics = ["com.example.im"]
-        credential = { kind = "token", key_file = "im.p8", key_id = "IMKEY00001", team_id = "TEAM567890" }
-    "#;
+    use crate::cmd::credential::tests::CONFIG;
 
     /// Only what the change is about must be on the operator's host; what is not needs a word.
     #[test]
