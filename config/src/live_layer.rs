@@ -8,7 +8,7 @@ use crate::schema::{Reload, Resolved, schema};
 use crate::value::Raw;
 use crate::values::Values;
 use crate::word_layer::word;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Settings that a fleet was told while it runs.
@@ -25,46 +25,64 @@ pub struct Live {
 /// Which of the files that pools and the front door name, and of the ledger's two keys, are on this host: those that its process
 /// reads. The others are not looked at, so that a configuration which all roles share gives no role another's secrets. All other
 /// sections' files are everybody's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Files(u8);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    kinds: u8,
+    /// Of the pools', those of these alone.
+    only: Option<BTreeSet<String>>,
+}
+
+const POOLS: u8 = 1;
+const FRONT_DOOR: u8 = 1 << 1;
+const FINGERPRINT: u8 = 1 << 2;
+const PARKING: u8 = 1 << 3;
 
 impl Files {
     /// None.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self::of(0);
     /// Those of the pools.
-    pub const POOLS: Self = Self(1);
-    /// Those of the front door.
-    pub const FRONT_DOOR: Self = Self(1 << 1);
-    const FINGERPRINT: Self = Self(1 << 2);
-    const PARKING: Self = Self(1 << 3);
+    pub const POOLS: Self = Self::of(POOLS);
     /// Those of the pools and the key of fingerprints, as on a sender's.
-    pub const SENDER: Self = Self::POOLS.and(Self::FINGERPRINT);
+    pub const SENDER: Self = Self::of(POOLS | FINGERPRINT);
     /// Those of the front door and both keys, as on a gateway's: it stores device tokens.
-    pub const GATEWAY: Self = Self::FRONT_DOOR.and(Self::FINGERPRINT).and(Self::PARKING);
+    pub const GATEWAY: Self = Self::of(FRONT_DOOR | FINGERPRINT | PARKING);
     /// All.
-    pub const ALL: Self = Self::SENDER.and(Self::GATEWAY);
+    pub const ALL: Self = Self::of(POOLS | FRONT_DOOR | FINGERPRINT | PARKING);
 
-    /// These and the others.
-    #[must_use]
-    pub const fn and(self, others: Self) -> Self {
-        Self(self.0 | others.0)
+    const fn of(kinds: u8) -> Self {
+        Self { kinds, only: None }
     }
 
-    /// Whether all of these are among them.
+    /// Those of these pools, and no other's.
     #[must_use]
-    pub const fn has(self, others: Self) -> bool {
-        self.0 & others.0 == others.0
+    pub const fn of_pools(names: BTreeSet<String>) -> Self {
+        Self { kinds: POOLS, only: Some(names) }
+    }
+
+    /// These, and those of the front door.
+    #[must_use]
+    pub const fn and_front_door(mut self) -> Self {
+        self.kinds |= FRONT_DOOR;
+        self
+    }
+
+    /// Whether those of every pool are among them.
+    #[must_use]
+    pub const fn has_pools(&self) -> bool {
+        self.kinds & POOLS != 0 && self.only.is_none()
     }
 
     /// Whether what a key names is among them.
-    pub(crate) fn has_of(self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         let kinds = [
-            ("pools.", Self::POOLS),
-            ("gateway.", Self::FRONT_DOOR),
-            (FINGERPRINT_KEY, Self::FINGERPRINT),
-            (PARKING_KEY, Self::PARKING),
+            ("pools.", POOLS),
+            ("gateway.", FRONT_DOOR),
+            (FINGERPRINT_KEY, FINGERPRINT),
+            (PARKING_KEY, PARKING),
         ];
-        kinds.into_iter().find(|(start, _)| key.starts_with(start)).is_none_or(|(_, files)| self.has(files))
+        let kind = kinds.into_iter().find(|(start, _)| key.starts_with(start));
+        let is_left_out = |pool: &str| self.only.as_ref().is_some_and(|only| !only.contains(pool));
+        kind.is_none_or(|(_, kind)| self.kinds & kind != 0) && !Live::pool_of(key).is_some_and(is_left_out)
     }
 }
 

@@ -59,7 +59,7 @@ impl Config {
             }
         }
         if let Some(live) = &sources.live {
-            values.files = live.files;
+            values.files = live.files.clone();
             for leaf in live.leaves(&mut values, &mut faults) {
                 put_leaf(&mut values, leaf, live_layer, &mut faults);
             }

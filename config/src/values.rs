@@ -52,7 +52,7 @@ impl Values {
 
     /// Whether the file that a key names is not this process's to look at.
     pub(crate) fn is_elsewhere(&self, key: &str) -> bool {
-        !self.files.has_of(key)
+        !self.files.has(key)
     }
 
     /// The names of all pools.

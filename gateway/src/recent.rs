@@ -59,11 +59,11 @@ impl Recent {
         if is_latest && expected.since(now) > CLOCKS_APART {
             tracing::warn!(
                 back = ?expected.since(now),
-                "the wall clock was set back: ids of the callers' own go marked until it has come to where it was"
+                "the wall clock seems to have been set back: ids of the callers' own go marked until it has come to where it was"
             );
             seen.unknown_until = seen.unknown_until.max(expected.plus(CLOCKS_APART));
             seen.clocks = (now, boot);
-        } else if now > expected {
+        } else if is_latest && now > expected {
             seen.clocks = (now, boot);
         }
         if boot.since(seen.since) > KEPT {

@@ -141,10 +141,7 @@ pub async fn kick<L: Lead, B: BrokerWatch>(
         let lives = view.members.iter().any(|member| member.owner() == *life);
         lives && stored.get(queue).is_some_and(|a| a.comes_to(&life.member))
     };
-    // Unheard, the end of a connection is not known for as long as a listing may take.
-    if seen.events_trouble.is_none() {
-        kicks.look(&seen.connections, owner, comes, now);
-    }
+    kicks.look(&seen.connections, owner, comes, seen.events_trouble.is_none(), now);
     let due = kicks.due(&seen.connections, owns, comes, now);
     let closing = async {
         for kick in due {

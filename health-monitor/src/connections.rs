@@ -15,7 +15,7 @@ const KEPT: Duration = Duration::from_secs(900);
 /// How often connections are to be listed besides: those of a broker's node that dies close without an event.
 pub const LIST_EVERY: Duration = Duration::from_secs(15);
 /// How long a connection that no listing names counts as open: longer than a young one is not listed, and than to the next listing.
-const UNLISTED_MAX: Duration = Duration::from_secs(20);
+pub const UNLISTED_MAX: Duration = Duration::from_secs(20);
 
 /// The connections of senders, by life.
 #[derive(Debug, Clone, Default)]

@@ -8,7 +8,7 @@ use skein_core::QueueName;
 use skein_core::fleet::Owner;
 use skein_core::lease::BootMillis;
 
-use crate::connections::Connections;
+use crate::connections::{Connections, LIST_EVERY, UNLISTED_MAX};
 
 /// How long a former owner is looked after. A thawed one finds out by itself.
 const KEPT: Duration = Duration::from_secs(300);
@@ -20,6 +20,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// How long somebody else's connection to an owned queue may be open before it is taken for a former owner's: longer than the
 /// broker's word of its end, or ours of a new owner, is on its way.
 const STRAY_AFTER: Duration = Duration::from_secs(2);
+/// The same where only the listing tells of its end.
+const STRAY_AFTER_UNHEARD: Duration = LIST_EVERY.saturating_add(UNLISTED_MAX);
 
 /// Former owners, each with the queue that was taken from it.
 #[derive(Debug, Default)]
@@ -59,14 +61,17 @@ impl Kicks {
     }
 
     /// Looks for former owners that this monitor has not taken a queue from itself: another led then, or it was elsewhere. `owner`
-    /// says who owns a queue now, `comes` whether it is about to be somebody's, who makes himself ready.
+    /// says who owns a queue now, `comes` whether it is about to be somebody's, who makes himself ready; `heard` whether the broker tells of
+    /// connections that end: unheard, what ended is known by the listing alone.
     pub fn look<'a>(
         &mut self,
         connections: &Connections,
         owner: impl Fn(&QueueName) -> Option<&'a Owner>,
         comes: impl Fn(&Owner, &QueueName) -> bool,
+        heard: bool,
         now: BootMillis,
     ) {
+        let patience = if heard { STRAY_AFTER } else { STRAY_AFTER_UNHEARD };
         let mut before = std::mem::take(&mut self.strays);
         for (life, queue) in connections.attached() {
             if owner(&queue).is_none_or(|owner| owner == life) || comes(life, &queue) {
@@ -75,7 +80,7 @@ impl Kicks {
             let stray = (life.clone(), queue);
             let since = before.remove(&stray).unwrap_or(now);
             let known = self.former.iter().any(|f| f.owner == stray.0 && f.queue == stray.1);
-            if !known && now.since(since) >= STRAY_AFTER {
+            if !known && now.since(since) >= patience {
                 self.taken(stray.0.clone(), stray.1.clone(), now);
             }
             self.strays.insert(stray, since);
@@ -137,7 +142,13 @@ mod tests {
         let owns = |life: &Owner, of: &QueueName| *life == owner && *of == queue;
         let mut kicks = Kicks::default();
         let mut due = |at| {
-            kicks.look(&connections, |of| (*of == queue).then_some(&owner), |_, _| false, BootMillis(at));
+            kicks.look(
+                &connections,
+                |of| (*of == queue).then_some(&owner),
+                |_, _| false,
+                true,
+                BootMillis(at),
+            );
             kicks.due(&connections, owns, |_, _| false, BootMillis(at))
         };
         assert!(due(1_000).is_empty(), "its end may be on its way");
@@ -145,15 +156,25 @@ mod tests {
         let kicked: Vec<_> = due(3_000).into_iter().map(|kick| kick.connection).collect();
         assert_eq!(kicked, ["a"], "the former owner's to that queue, and nothing else");
         let mut kicks = Kicks::default();
-        kicks.look(&connections, |_| None, |_, _| false, BootMillis(1_000));
-        kicks.look(&connections, |_| None, |_, _| false, BootMillis(9_000));
+        let mut unheard = |at| {
+            kicks.look(&connections, |_| Some(&owner), |_, _| false, false, BootMillis(at));
+            kicks.due(&connections, owns, |_, _| false, BootMillis(at)).len()
+        };
+        assert_eq!(
+            (unheard(1_000), unheard(35_999), unheard(36_000)),
+            (0, 0, 1),
+            "it may have ended unheard"
+        );
+        let mut kicks = Kicks::default();
+        kicks.look(&connections, |_| None, |_, _| false, true, BootMillis(1_000));
+        kicks.look(&connections, |_| None, |_, _| false, true, BootMillis(9_000));
         assert!(
             kicks.due(&connections, owns, |_, _| false, BootMillis(9_000)).is_empty(),
             "nobody waits for it"
         );
         let mut kicks = Kicks::default();
-        kicks.look(&connections, |_| Some(&owner), |_, _| true, BootMillis(1_000));
-        kicks.look(&connections, |_| Some(&owner), |_, _| true, BootMillis(9_000));
+        kicks.look(&connections, |_| Some(&owner), |_, _| true, true, BootMillis(1_000));
+        kicks.look(&connections, |_| Some(&owner), |_, _| true, true, BootMillis(9_000));
         assert!(
             kicks.due(&connections, owns, |_, _| true, BootMillis(9_000)).is_empty(),
             "it is about to be its own"

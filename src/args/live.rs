@@ -70,7 +70,7 @@ pub struct Changing {
     /// Check it and say what would change; write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The files that it names are on the senders' hosts and not on this one: they alone look at them
+    /// The files of the pools that it changes, or of keys, are on other hosts and not on this one: the processes there alone look at them
     #[arg(long)]
     pub files_elsewhere: bool,
     /// How long to wait until every process has it in force or refuses it; 0 only writes

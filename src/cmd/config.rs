@@ -25,8 +25,8 @@ pub fn run(common: &Common, command: &Config, output: Output) -> Result<Exit, Fa
     match command {
         Config::Check { role } => {
             let files = role.map_or(Files::ALL, RoleName::files);
-            let config = load_for(common, files)?.config;
-            if files.has(Files::SENDER) {
+            let config = load_for(common, files.clone())?.config;
+            if files.has_pools() {
                 check_pools(&config)?;
             }
             let pools: Vec<&String> = config.pools.keys().collect();

@@ -3,12 +3,13 @@
 mod command;
 mod patient;
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use skein_config::{Config, Files};
+use skein_config::{Config, Files, Pool};
 use skein_doctor::{Report, State, examine};
 
 use super::{load_for, small_runtime};
@@ -21,9 +22,9 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// Looks the deployment over.
 pub fn run(common: &Common, asked: &Doctor, output: Output) -> Result<Exit, Failure> {
-    let (config, has_credentials) = loaded(common, asked)?;
+    let (config, here) = loaded(common, asked)?;
     small_runtime()?.block_on(async {
-        let deployment = patient::deployment(&config, has_credentials, common, asked)?;
+        let deployment = patient::deployment(&config, &here, common, asked)?;
         let progress = progress(output);
         let report =
             examine(&deployment, &|name| progress.set_message(format!("{name} is looked over"))).await;
@@ -33,17 +34,18 @@ pub fn run(common: &Common, asked: &Doctor, output: Output) -> Result<Exit, Fail
     })
 }
 
-/// The configuration, and whether the pools' files are here: an administrator's host may have none.
-fn loaded(common: &Common, asked: &Doctor) -> Result<(Config, bool), Failure> {
+/// The configuration, and the pools whose files are here: an administrator's host may have none.
+fn loaded(common: &Common, asked: &Doctor) -> Result<(Config, BTreeSet<String>), Failure> {
     if asked.credentials_folder.is_none() {
-        return Ok((load_for(common, asked.role.files())?.config, true));
+        let config = load_for(common, asked.role.files())?.config;
+        let pools = config.pools.keys().cloned().collect();
+        return Ok((config, pools));
     }
     let config = load_for(common, Files::NONE)?.config;
-    let mut files = config.pools.values().flat_map(|pool| pool.credential.files());
-    if files.any(|file| file.exists()) {
-        return Ok((load_for(common, Files::POOLS)?.config, true));
-    }
-    Ok((config, false))
+    let are_here = |pool: &&Pool| pool.credential.files().iter().all(|file| file.exists());
+    let here: BTreeSet<String> =
+        config.pools.iter().filter(|(_, pool)| are_here(pool)).map(|(name, _)| name.clone()).collect();
+    Ok((load_for(common, Files::of_pools(here.clone()))?.config, here))
 }
 
 fn progress(output: Output) -> ProgressBar {

@@ -18,7 +18,7 @@ use super::fleet::operator;
 use super::load_with;
 use crate::args::{Changing, Common};
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, reason};
+use crate::output::{Output, note};
 use crate::wiring;
 use crate::wiring::apns::checked_credential;
 
@@ -188,8 +188,7 @@ impl Fleet {
 /// The pool whose credential a setting is about: part of it, or what it must fit.
 fn pool_of_credential(key: &str) -> Option<&str> {
     let (pool, setting) = key.strip_prefix("pools.")?.split_once('.')?;
-    let fits = ["environment", "topics"].contains(&setting);
-    (fits || setting.starts_with("credential.")).then_some(pool)
+    (setting == "topics" || setting.starts_with("credential.")).then_some(pool)
 }
 
 /// A change to be made.
@@ -288,22 +287,16 @@ impl Change<'_> {
         if self.with.files_elsewhere {
             return Ok(());
         }
-        let pools: BTreeSet<&str> = changed.iter().filter_map(|key| pool_of_credential(key)).collect();
-        let names_keys = changed.contains(API_KEYS) && self.next.contains_key(API_KEYS);
-        let files = match (pools.is_empty(), names_keys) {
-            (true, false) => return Ok(()),
-            (true, true) => Files::FRONT_DOOR,
-            (false, false) => Files::POOLS,
-            (false, true) => Files::POOLS.and(Files::FRONT_DOOR),
-        };
-        let config = load(files).map_err(|failure| match failure {
-            failure @ Failure::Config(_) => Failure::Usage(format!(
-                "{}\nif these files are on other hosts alone, say --files-elsewhere: the processes there check them",
-                reason(&failure)
-            )),
-            other => other,
+        let pools: BTreeSet<String> =
+            changed.iter().filter_map(|key| pool_of_credential(key)).map(str::to_owned).collect();
+        let mut files = Files::of_pools(pools.clone());
+        if changed.contains(API_KEYS) && self.next.contains_key(API_KEYS) {
+            files = files.and_front_door();
+        }
+        let config = load(files).inspect_err(|_| {
+            note("if these files are on other hosts alone, say --files-elsewhere: the processes there check them");
         })?;
-        let pools = config.config.pools.iter().filter(|(name, _)| pools.contains(name.as_str()));
+        let pools = config.config.pools.iter().filter(|(name, _)| pools.contains(*name));
         pools.into_iter().try_for_each(|(name, pool)| checked_credential(name, pool).map(drop))
     }
 }
@@ -313,13 +306,20 @@ mod tests {
     use super::*;
     use crate::cmd::begin::tests::{key, private};
     use crate::cmd::credential::tests::CONFIG;
+    use crate::output::reason;
 
     /// Only what the change is about must be on the operator's host; what is not needs a word.
     #[test]
     fn a_change_looks_at_the_files_that_it_is_about() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        std::fs::write(at("skein.toml"), CONFIG).unwrap();
+        let other = r#"
+            [pools.other]
+            environment = "sandbox"
+            topics = ["com.example.other"]
+            credential = { kind = "certificate", file = "not-here.p12", password_file = "not-here.password" }
+        "#;
+        std::fs::write(at("skein.toml"), [CONFIG, other].concat()).unwrap();
         let common = Common { files: vec![at("skein.toml")], settings: Vec::new(), json: false };
         let latest = LiveVersion { version: 3, document: Ok(LiveDocument::default()) };
         let check = |setting: (&str, &str), files_elsewhere| {
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(check(("log.level", "debug"), false), Ok(()));
         for setting in [topics, key_id, keys] {
             let why = check(setting, false).unwrap_err();
-            assert!(why.contains("--files-elsewhere"), "{setting:?}: {why}");
+            assert!(["im.p8", "gateway-keys"].iter().any(|file| why.contains(file)), "{setting:?}: {why}");
             assert_eq!(check(setting, true), Ok(()), "{setting:?}");
         }
         private(&at("im.p8"), "no key");
@@ -351,7 +351,7 @@ mod tests {
         assert!(why.contains("pools.im"), "{why}");
         private(&at("im.p8"), &key());
         assert_eq!((check(topics, false), check(key_id, false)), (Ok(()), Ok(())));
-        let why = check(("pools.other.topics", "com.example.im"), true).unwrap_err();
+        let why = check(("pools.nobody.topics", "com.example.im"), true).unwrap_err();
         assert!(why.contains("there is no pool"), "{why}");
     }
 }

@@ -71,11 +71,11 @@ impl<'a> Reload<'a> {
             signals: signals.clone(),
             live: None,
             notebook: None,
-            files,
-            in_force: Live::nothing(files),
+            in_force: Live::nothing(files.clone()),
             config: config.clone(),
             trials: Trials::default(),
-            proven: (Live::nothing(files), config.clone()),
+            proven: (Live::nothing(files.clone()), config.clone()),
+            files,
             taken_up: None,
             refused: None,
         }
@@ -227,7 +227,7 @@ impl<'a> Reload<'a> {
     ) -> Result<usize, Refusal> {
         let never = |why| Refusal { why, again: false };
         let document = version.document.clone().map_err(never)?;
-        let live = Live { version: version.version, settings: document.settings, files: self.files };
+        let live = Live { version: version.version, settings: document.settings, files: self.files.clone() };
         let settings = live.settings.len();
         if live.settings == self.in_force.settings {
             return Ok(settings);

@@ -120,7 +120,8 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
 }
 
 /// What `/readyz` names. While the ledger is away the front door accepts: what was asked before is not known then, and no device can be
-/// registered. A ledger that refuses from the beginning is this gateway's own fault: another must not make room for it.
+/// registered. A ledger that refuses and has not answered yet is most likely
+/// this gateway's own fault: none that works must make room for it.
 async fn readiness(producer: Producer, ledger: PostgresLedger, has_answered: Arc<AtomicBool>) -> Vec<Part> {
     let answer = ledger_upkeep::ping(&ledger).await;
     has_answered.fetch_or(answer.is_ok(), Ordering::Relaxed);

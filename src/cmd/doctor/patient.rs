@@ -1,5 +1,6 @@
 //! From the configuration to what is looked at: as the administrator, or as one role.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use skein_backends::zookeeper::{Login, ZooKeeperOptions};
@@ -20,10 +21,10 @@ use crate::wiring::apns::{check, client_config, credential};
 /// What the name of a connection says.
 const CONNECTION: &str = "skein-doctor";
 
-/// Reads it all from the configuration, and the pools' credentials where they are; connects to nothing yet.
+/// Reads it all from the configuration, with the credentials of the pools whose files are here; connects to nothing yet.
 pub fn deployment(
     config: &Config,
-    has_credentials: bool,
+    here: &BTreeSet<String>,
     common: &Common,
     asked: &Doctor,
 ) -> Result<Deployment, Failure> {
@@ -49,15 +50,20 @@ pub fn deployment(
             database,
             ledger: None,
             zookeeper: zookeeper.map(|options| with_login(config, options)),
-            pools: pools(config, has_credentials),
+            pools: pools(config, here),
             open_files: None,
             view: View::Administrator(Box::new(administrator)),
         });
     }
-    as_role(config, asked, who)
+    as_role(config, here, asked, who)
 }
 
-fn as_role(config: &Config, asked: &Doctor, who: Who) -> Result<Deployment, Failure> {
+fn as_role(
+    config: &Config,
+    here: &BTreeSet<String>,
+    asked: &Doctor,
+    who: Who,
+) -> Result<Deployment, Failure> {
     let member = match asked.senders.first() {
         Some(member) => member.clone(),
         None => {
@@ -94,7 +100,7 @@ fn as_role(config: &Config, asked: &Doctor, who: Who) -> Result<Deployment, Fail
         ledger: at_ledger.then(|| wiring::postgres_ledger(config)).transpose()?,
         database,
         zookeeper: wiring::zookeeper::options(config)?,
-        pools: if sends { pools(config, true) } else { Vec::new() },
+        pools: if sends { pools(config, here) } else { Vec::new() },
         open_files: sends.then_some(open_files),
         cluster,
         view: View::Role(role),
@@ -107,10 +113,10 @@ fn with_login(config: &Config, options: ZooKeeperOptions) -> ZooKeeperOptions {
     ZooKeeperOptions { login, ..options }
 }
 
-fn pools(config: &Config, has_credentials: bool) -> Vec<PoolUnderTest> {
+fn pools(config: &Config, here: &BTreeSet<String>) -> Vec<PoolUnderTest> {
     let one = |(name, pool): (&String, &skein_config::Pool)| {
         let read =
-            has_credentials.then(|| credential(&pool.credential).map_err(|error| format!("{error:#}")));
+            here.contains(name).then(|| credential(&pool.credential).map_err(|error| format!("{error:#}")));
         let usable = read.as_ref().and_then(|read| read.as_ref().ok());
         let unfit = usable.and_then(|credential| check(credential, pool).err());
         let info = usable.map(skein_apns::Credential::info);
