@@ -191,12 +191,12 @@ impl Setting for Credential {
     }
 }
 
-/// The file behind a password, if that is where it came from.
+/// The file behind a password, if that is where it came from; where the pool's files are elsewhere, it was not read.
 fn password_file(reader: &Reader<'_>, password: &str) -> Option<PathBuf> {
     let entries = &reader.values.entries;
-    let (password, file) = (entries.get(password)?, entries.get(&format!("{password}_file"))?);
+    let (password, file) = (entries.get(password), entries.get(&format!("{password}_file"))?);
     match &file.value {
-        Value::Path(path) if file.origin == password.origin => Some(path.clone()),
+        Value::Path(path) if password.is_none_or(|it| it.origin == file.origin) => Some(path.clone()),
         _ => None,
     }
 }

@@ -294,7 +294,7 @@ impl Change<'_> {
             files = files.and_front_door();
         }
         let config = load(files).inspect_err(|_| {
-            note("if these files are on other hosts alone, say --files-elsewhere: the processes there check them");
+            note("where the files of what is changed are on other hosts alone, say --files-elsewhere: the processes there check them");
         })?;
         let pools = config.config.pools.iter().filter(|(name, _)| pools.contains(*name));
         pools.into_iter().try_for_each(|(name, pool)| checked_credential(name, pool).map(drop))

@@ -87,6 +87,18 @@ credential = { kind = "certificate", file = "push.p12", password_file = "push.p1
     assert_eq!(missing(Files::ALL), [own, prints, seals, keys, &file, &password]);
     folder.write("broker-password", "a password");
     assert_eq!(missing(Files::NONE), [""; 0]);
+    let of = |pool: &str| Files::of_pools([pool.to_owned()].into());
+    assert_eq!(missing(of("im")), [file, password]);
+    assert_eq!(missing(of("another")), [""; 0]);
+    assert_eq!(missing(of("another").and_front_door()), [keys]);
+    let live = Some(Live::nothing(Files::NONE));
+    let loaded = Config::load(&Sources { files: vec![path], live, ..words(&[], &[]) }).unwrap();
+    let named = loaded.config.pools["im"].credential.files();
+    assert_eq!(
+        named,
+        ["push.p12", "push.p12.password"].map(|name| folder.path().join(name)),
+        "which were not looked at"
+    );
 }
 
 /// P9: a cluster's key of fingerprints is asked of those who make them.
