@@ -131,6 +131,16 @@ impl ZooKeeper {
         self.encrypted.as_ref().map(|(secure, _)| *secure)
     }
 
+    /// Which of an ensemble's servers leads it, if one does now.
+    pub async fn leader(ensemble: &[Self]) -> Option<usize> {
+        for (number, server) in ensemble.iter().enumerate() {
+            if server.leads().await.unwrap_or(false) {
+                return Some(number);
+            }
+        }
+        None
+    }
+
     /// Starts an ensemble of three servers (about 1 s) and waits until all have joined it.
     ///
     /// # Errors

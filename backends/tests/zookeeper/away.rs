@@ -90,14 +90,7 @@ async fn an_ensemble_that_loses_its_leader_keeps_every_session() {
         owned(sender, 1).await;
     }
 
-    let leads = async || {
-        for (number, server) in servers.iter().enumerate() {
-            if server.leads().await.unwrap_or(false) {
-                return Some(number);
-            }
-        }
-        None
-    };
+    let leads = async || ZooKeeper::leader(&servers).await;
     let leader = until("a leading server", LIMIT, leads).await.unwrap();
     let killed = Instant::now();
     servers[leader].kill9();

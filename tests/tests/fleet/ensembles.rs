@@ -34,14 +34,7 @@ async fn zookeepers_leader_is_killed() {
     let before = rig.owners().await;
     for _ in 0..run.runs {
         rig.flowing(500).await;
-        let leads = async || {
-            for (number, server) in ensemble.iter().enumerate() {
-                if server.leads().await.unwrap_or(false) {
-                    return Some(number);
-                }
-            }
-            None
-        };
+        let leads = async || ZooKeeper::leader(&ensemble).await;
         let leader = until("a leading ZooKeeper", REST_LIMIT, leads).await.unwrap();
         for number in 0..rig.senders.len() {
             let queues = rig.queues_of(number as u8).await;
