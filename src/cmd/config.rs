@@ -25,8 +25,9 @@ pub fn run(common: &Common, command: &Config, output: Output) -> Result<Exit, Fa
     match command {
         Config::Check { role } => {
             let files = role.map_or(Files::ALL, RoleName::files);
-            let config = load_for(common, files.clone())?.config;
-            if files.has_pools() {
+            let has_pools = files.has_pools();
+            let config = load_for(common, files)?.config;
+            if has_pools {
                 check_pools(&config)?;
             }
             let pools: Vec<&String> = config.pools.keys().collect();

@@ -271,33 +271,29 @@ impl Change<'_> {
             let settings = self.next.clone();
             load_with(self.common, Some(Layer { version: self.latest.version + 1, settings, files }))
         };
-        let config = load(Files::NONE)?.config;
-        let unknown = self
-            .next
-            .keys()
-            .filter_map(|key| Layer::pool_of(key))
-            .find(|pool| !config.pools.contains_key(*pool));
-        if let Some(pool) = unknown {
-            let known: Vec<&str> = config.pools.keys().map(String::as_str).collect();
-            let known = known.join(", ");
+        let here = || changed.iter().filter(|_| !self.with.files_elsewhere);
+        let pools: BTreeSet<String> =
+            here().filter_map(|key| pool_of_credential(key)).map(str::to_owned).collect();
+        let mut files = Files::of_pools(pools.clone());
+        if here().any(|key| *key == API_KEYS && self.next.contains_key(*key)) {
+            files = files.and_front_door();
+        }
+        let loaded = load(files).inspect_err(|_| {
+            if load(Files::NONE).is_ok() {
+                note("where the files of what is changed are on other hosts alone, say --files-elsewhere: the processes there check them");
+            }
+        })?;
+        let known = &loaded.config.pools;
+        let mut named = self.next.keys().filter_map(|key| Layer::pool_of(key));
+        if let Some(pool) = named.find(|pool| !known.contains_key(*pool)) {
+            let known = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(Failure::Usage(format!(
                 "there is no pool {pool:?} in the configuration; there are: {known}"
             )));
         }
-        if self.with.files_elsewhere {
-            return Ok(());
-        }
-        let pools: BTreeSet<String> =
-            changed.iter().filter_map(|key| pool_of_credential(key)).map(str::to_owned).collect();
-        let mut files = Files::of_pools(pools.clone());
-        if changed.contains(API_KEYS) && self.next.contains_key(API_KEYS) {
-            files = files.and_front_door();
-        }
-        let config = load(files).inspect_err(|_| {
-            note("where the files of what is changed are on other hosts alone, say --files-elsewhere: the processes there check them");
-        })?;
-        let pools = config.config.pools.iter().filter(|(name, _)| pools.contains(*name));
-        pools.into_iter().try_for_each(|(name, pool)| checked_credential(name, pool).map(drop))
+        // One that is taken back may be of a pool that is there no more.
+        let mut changed = pools.iter().filter_map(|pool| known.get_key_value(pool));
+        changed.try_for_each(|(name, pool)| checked_credential(name, pool).map(drop))
     }
 }
 

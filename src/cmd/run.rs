@@ -119,14 +119,41 @@ async fn gateway(config: &Config, common: &Common, output: Output) -> Result<Exi
     Ok(Exit::Done)
 }
 
-/// What `/readyz` names. While the ledger is away the front door accepts: what was asked before is not known then, and no device can be
-/// registered. A ledger that refuses and has not answered yet is most likely
-/// this gateway's own fault: none that works must make room for it.
+/// What `/readyz` names.
 async fn readiness(producer: Producer, ledger: PostgresLedger, has_answered: Arc<AtomicBool>) -> Vec<Part> {
     let answer = ledger_upkeep::ping(&ledger).await;
-    has_answered.fetch_or(answer.is_ok(), Ordering::Relaxed);
-    let is_fault = matches!(answer, Err(LedgerError::Refused(_))) && !has_answered.load(Ordering::Relaxed);
+    let has_answered = has_answered.fetch_or(answer.is_ok(), Ordering::Relaxed);
+    vec![Part::new("broker", producer.trouble()), ledger_part(answer, has_answered)]
+}
+
+/// What is said of a ledger that answers so, and has answered before or not. While it is away the front door accepts: what was asked
+/// before is not known then, and no device can be registered. One that refuses and has never answered is most likely this gateway's own
+/// fault: none that works must make room for it.
+fn ledger_part(answer: Result<(), LedgerError>, has_answered: bool) -> Part {
+    let is_fault = matches!(answer, Err(LedgerError::Refused(_))) && !has_answered;
     let why = answer.err().map(|error| error.to_string());
     let (trouble, note) = if is_fault { (why, None) } else { (None, why) };
-    vec![Part::new("broker", producer.trouble()), Part { name: "ledger", trouble, note }]
+    Part { name: "ledger", trouble, note }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p1_only_a_ledger_that_never_answered_and_refuses_shuts_the_door() {
+        let away = || Err(LedgerError::Away("no answer".to_owned()));
+        let refused = || Err(LedgerError::Refused("no such user".to_owned()));
+        for (answer, has_answered, open, noted) in [
+            (Ok(()), false, true, false),
+            (away(), false, true, true),
+            (away(), true, true, true),
+            (refused(), false, false, false),
+            (refused(), true, true, true),
+        ] {
+            let why = format!("{answer:?}, {has_answered}");
+            let part = ledger_part(answer, has_answered);
+            assert_eq!((part.trouble.is_none(), part.note.is_some()), (open, noted), "{why}");
+        }
+    }
 }
